@@ -1,0 +1,181 @@
+"""The one tree of errors; a message says what was asked, what is there, and what to do.
+
+```
+BelvedereError
+├── StoreError
+│   ├── NotAStore (FileNotFoundError)      the folder holds no store
+│   ├── NewerFormat (ValueError)           written by a later Belvedere
+│   ├── ReadOnlyStore (PermissionError)    opened with mode="r"
+│   └── StoreFull (OSError)                no room left on the device
+├── NamingError
+│   ├── UnknownName (KeyError)             no model, image set, text set, view, parameter, column of that name
+│   ├── NameTaken (ValueError)             the name stands for something else
+│   └── BadName (ValueError)               characters that a name cannot have
+├── InputError
+│   ├── BadSource (ValueError)             a source that cannot be read as what was asked
+│   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
+│   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
+│   └── BadSelection (IndexError)          an index outside the array
+├── UnitError
+│   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
+│   ├── DamagedUnit (ValueError)           bytes that are not those that were written
+│   ├── UnitFailed (RuntimeError)          a unit that could not be made
+│   ├── AbsentRows (LookupError)           images or texts that could not be read
+│   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
+└── QueryError (ValueError)                a statement that cannot be answered
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class BelvedereError(Exception):
+    """Base of every error that Belvedere raises on purpose."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class StoreError(BelvedereError):
+    """The store as a whole cannot be used as asked."""
+
+
+class NotAStore(StoreError, FileNotFoundError):
+    """The folder holds no Belvedere store."""
+
+
+class NewerFormat(StoreError, ValueError):
+    """The store was written in a format that this version cannot read."""
+
+
+class ReadOnlyStore(StoreError, PermissionError):
+    """Something was to be written to a store that was opened to read."""
+
+
+class StoreFull(StoreError, OSError):
+    """The device that holds the store refused to take more."""
+
+
+class NamingError(BelvedereError):
+    """A name cannot be used as asked."""
+
+
+class UnknownName(NamingError, KeyError):
+    """Nothing of this kind has this name; carries `kind`, `name` and `known`."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"no {kind} {name!r}{_nearest(name, self.known)}{hint and f' ({hint})'}")
+
+
+class NameTaken(NamingError, ValueError):
+    """The name already stands for something else."""
+
+
+class BadName(NamingError, ValueError):
+    """The name has characters that a name cannot have."""
+
+
+class InputError(BelvedereError):
+    """What was given cannot be worked with."""
+
+
+class BadSource(InputError, ValueError):
+    """A source that cannot be read as what was asked."""
+
+
+class UnsupportedTower(InputError, ValueError):
+    """A vision tower that cannot be decomposed exactly; carries `name` and `reason`."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"the vision tower of {name!r} is not supported: {reason}. "
+            "Towers that are: open_clip vision transformers with class-token pooling"
+        )
+
+
+class WeightsChanged(InputError, ValueError):
+    """The checkpoint on disk is no longer the one that was added."""
+
+
+class BadSelection(InputError, IndexError):
+    """An index that does not fit the array."""
+
+
+class UnitError(BelvedereError):
+    """One or more units are not there, not whole, or could not be made."""
+
+
+class MissingUnits(UnitError, LookupError):
+    """Units that are not kept yet; carries `view`, `missing` and `needed` (counts)."""
+
+    def __init__(self, view: str, missing: int, needed: int, hint: str) -> None:
+        self.view, self.missing, self.needed = view, missing, needed
+        super().__init__(f"{missing} of {needed} units of {view} are missing; {hint}")
+
+
+class DamagedUnit(UnitError, ValueError):
+    """The bytes of a unit are not those that were written; carries `unit` and `objects`."""
+
+    def __init__(self, unit: str, objects: Sequence[str]) -> None:
+        self.unit, self.objects = unit, tuple(objects)
+        super().__init__(
+            f"unit {unit} is damaged ({', '.join(objects)}); it counts as missing now: fill it again"
+        )
+
+
+class UnitFailed(UnitError, RuntimeError):
+    """A unit could not be made; carries `unit` and `reason`."""
+
+    def __init__(self, unit: str, reason: str) -> None:
+        self.unit, self.reason = unit, reason
+        super().__init__(f"unit {unit} could not be made: {reason} (belvedere errors lists all)")
+
+
+class AbsentRows(UnitError, LookupError):
+    """Rows of images or texts that could not be read; carries `rows`, a mapping of row to reason."""
+
+    def __init__(self, view: str, axis: str, rows: dict[int, str]) -> None:
+        self.view, self.axis, self.rows = view, axis, rows
+        first, reason = next(iter(rows.items()))
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        super().__init__(
+            f"{view} has no row for {axis} {first} ({reason}){more}; "
+            'leave it out of the selection, or read(…, missing="mask")'
+        )
+
+
+class InexactDecomposition(UnitError, ArithmeticError):
+    """The terms do not sum to the model's own embedding; carries `achieved` and `allowed`."""
+
+    def __init__(self, achieved: float, allowed: float) -> None:
+        self.achieved, self.allowed = achieved, allowed
+        super().__init__(
+            f"the terms sum to the embedding to a relative error of {achieved:.1e}, "
+            f"more than the {allowed:.0e} allowed; nothing was kept"
+        )
+
+
+class QueryError(BelvedereError, ValueError):
+    """An SQL statement that cannot be answered."""
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known name is nearest, or which there are.
+
+    >>> _nearest("head_descripton", ["head_descriptions", "head_roles"])
+    "; did you mean 'head_descriptions'?"
+    >>> _nearest("x", [])
+    '; there is none yet'
+    """
+    if not known:
+        return "; there is none yet"
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+    return f"; there are {listed}"

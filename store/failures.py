@@ -1,0 +1,83 @@
+"""What could not be made or read: one small object a unit, shown as the table `errors`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from .objects import Objects
+from .views import Unit, View
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of the table `errors`."""
+
+    view: str
+    """The view whose unit it is, or `images` and `texts` for what was added."""
+    unit: str
+    """The unit's key; empty where no unit is concerned."""
+    inputs: Mapping[str, str]
+    """The names of the inputs: model, image_set, text_set."""
+    row: int | None
+    """The image or text concerned; None where the whole unit failed."""
+    path: str | None
+    """Where the image lies."""
+    error: str
+    """The kind of error."""
+    message: str
+    """What went wrong and what to do."""
+    time: str
+    """When, in UTC."""
+
+
+def failure(
+    unit: Unit, error: str, message: str, *, row: int | None = None, path: str | None = None
+) -> Failure:
+    """Describe what went wrong with a unit or with one of its rows."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Failure(unit.view.name(), unit.key, unit.view.names, row, path, error, message, now)
+
+
+class Failures:
+    """The failures of one store: rows that are absent, and whole units that could not be made."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def put(self, unit: Unit, rows: list[Failure]) -> None:
+        """Write what went wrong with a unit, over what was written before; nothing clears it."""
+        path = self._path(unit.view, unit.key)
+        if rows:
+            self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
+        else:
+            self._objects.delete(path)
+
+    def units(self, view: View) -> set[str]:
+        """List the keys of the units of a recipe with something recorded against them."""
+        return self._objects.names(f"failures/{view.name()}/{view.recipe_key}/")
+
+    def of(self, unit: Unit) -> list[Failure]:
+        """Read what is recorded against one unit."""
+        try:
+            return self._read(self._path(unit.view, unit.key))
+        except FileNotFoundError:
+            return []
+
+    def whole(self, unit: Unit) -> Failure | None:
+        """Give the reason why a whole unit could not be made, where there is one."""
+        return next((row for row in self.of(unit) if row.row is None), None)
+
+    def all(self) -> list[Failure]:
+        """Read every failure, in the order of views, units and rows."""
+        paths = sorted(each.path for each in self._objects.list("failures/"))
+        return [row for path in paths for row in self._read(path)]
+
+    def _read(self, path: str) -> list[Failure]:
+        return [Failure(**row) for row in self._objects.get_json(path)]
+
+    @staticmethod
+    def _path(view: View, key: str) -> str:
+        return f"failures/{view.name()}/{view.recipe_key}/{key}.json"

@@ -1,0 +1,58 @@
+"""Chunk arithmetic: which blocks of an axis a selection touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """An axis cut into blocks of equal length, the last one as long as what is left.
+
+    >>> list(Grid(length=10, block=4))
+    [(0, 4), (4, 8), (8, 10)]
+    """
+
+    length: int
+    """How many positions the axis has."""
+    block: int
+    """How many positions a full block has."""
+
+    def __len__(self) -> int:
+        return -(-self.length // self.block)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return (self.span(index) for index in range(len(self)))
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Give the first position of a block and the one after its last."""
+        return index * self.block, min((index + 1) * self.block, self.length)
+
+    def touched(self, positions: Sequence[int] | range) -> list[int]:
+        """List the blocks in which any of these positions (each in `range(length)`) lies.
+
+        >>> Grid(length=10, block=4).touched([9, 0, 1])
+        [0, 2]
+        """
+        if isinstance(positions, range):
+            if not positions:
+                return []
+            low, high = sorted((positions[0], positions[-1]))
+            if abs(positions.step) <= self.block:
+                return list(range(low // self.block, high // self.block + 1))
+        return sorted({position // self.block for position in positions})
+
+
+def runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Join sorted indices into half-open stretches without a gap.
+
+    >>> runs([0, 1, 2, 5, 6, 9])
+    [(0, 3), (5, 7), (9, 10)]
+    """
+    if not indices:
+        return []
+    cuts = [i + 1 for i, (a, b) in enumerate(pairwise(indices)) if b != a + 1]
+    bounds = [0, *cuts, len(indices)]
+    return [(indices[a], indices[b - 1] + 1) for a, b in pairwise(bounds)]

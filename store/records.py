@@ -1,0 +1,159 @@
+"""The record of a unit: put last, once, and the only evidence that the unit is done."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import digest
+from .objects import Objects
+from .views import Unit, View
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One data object of a unit."""
+
+    path: str
+    """Where it lies, below the attempt's folder."""
+    size: int
+    """Its length in bytes."""
+    sha256: str
+    """The digest of its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a finished unit."""
+
+    unit: str
+    """The unit's key."""
+    attempt: str
+    """The folder of its data objects."""
+    objects: tuple[Kept, ...]
+    """Its data objects."""
+    covers: Mapping[str, Any]
+    """The names, axis and span it was made for; a help for people, not part of any identity."""
+    absent: Mapping[int, str] = field(default_factory=dict)
+    """Rows, counted from the unit's first, whose image or text could not be read, with the reason."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured while it was made, such as the achieved relative error."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """When, where, by which run and with which library versions it was made."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its data objects take."""
+        return sum(kept.size for kept in self.objects)
+
+    def to_json(self) -> bytes:
+        """Write the record as JSON."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Record:
+        """Read a record that `to_json` wrote."""
+        facts = json.loads(data)
+        facts["objects"] = tuple(Kept(**kept) for kept in facts["objects"])
+        facts["absent"] = {int(row): reason for row, reason in facts["absent"].items()}
+        return cls(**facts)
+
+
+def folder_of(view: View) -> str:
+    """Give the prefix below which the records of one recipe lie."""
+    return f"units/{view.name()}/{view.recipe_key}/"
+
+
+class Records:
+    """The records of one store; each is immutable, so those seen once are remembered."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._seen: dict[str, Record] = {}
+        self._described: set[str] = set()
+        self._lock = threading.Lock()
+
+    def done(self, view: View) -> set[str]:
+        """List the keys of the units of this recipe that are done: one listing."""
+        return self._objects.names(folder_of(view))
+
+    def is_done(self, unit: Unit) -> bool:
+        """Look again whether one unit is done."""
+        return self._objects.exists(self._path(unit))
+
+    def get(self, unit: Unit) -> Record:
+        """Read a unit's record; `FileNotFoundError` where it is not done."""
+        path = self._path(unit)
+        with self._lock:
+            if path in self._seen:
+                return self._seen[path]
+        record = Record.from_json(self._objects.get(path))
+        with self._lock:
+            self._seen[path] = record
+        return record
+
+    def keep(
+        self,
+        unit: Unit,
+        data: Mapping[str, bytes],
+        *,
+        absent: Mapping[int, str],
+        facts: Mapping[str, Any],
+        made: Mapping[str, Any],
+    ) -> bool:
+        """Write a unit's data under a fresh name, then its record unless another came first.
+
+        Tells whether this attempt is the one that is kept; the data of one that is not are removed.
+        """
+        attempt = f"data/{unit.view.name()}/{unit.key[:2]}/{unit.key}.{secrets.token_hex(4)}"
+        kept = []
+        for name, content in data.items():
+            self._objects.put(f"{attempt}/{name}", content)
+            kept.append(Kept(name, len(content), digest.of_bytes(content)))
+        covers = {**unit.view.names, "axis": unit.view.axis, "start": unit.start, "stop": unit.stop}
+        record = Record(unit.key, attempt, tuple(kept), covers, absent, facts, made)
+        self._describe(unit.view)
+        if self._objects.create(self._path(unit), record.to_json()):
+            return True
+        for each in kept:
+            self._objects.delete(f"{attempt}/{each.path}")
+        return False
+
+    def damage(self, unit: Unit) -> list[str]:
+        """List the data objects of a done unit that are gone, cut or changed: all are read."""
+        record = self.get(unit)
+        found = []
+        for kept in record.objects:
+            path = f"{record.attempt}/{kept.path}"
+            try:
+                data = self._objects.get(path)
+            except FileNotFoundError:
+                found.append(f"{path}: removed")
+                continue
+            if len(data) != kept.size:
+                found.append(f"{path}: {len(data)} bytes instead of {kept.size}")
+            elif digest.of_bytes(data) != kept.sha256:
+                found.append(f"{path}: its bytes changed")
+        return found
+
+    def set_aside(self, unit: Unit) -> None:
+        """Rename the record of a damaged unit away, so that the unit counts as missing."""
+        path = self._path(unit)
+        aside = f"damaged/{unit.view.name()}/{unit.key}.{secrets.token_hex(4)}.json"
+        self._objects.rename(path, aside)
+        with self._lock:
+            self._seen.pop(path, None)
+
+    def _describe(self, view: View) -> None:
+        """Write down what a recipe's key stands for, once."""
+        if view.recipe_key not in self._described:
+            path = f"recipes/{view.name()}/{view.recipe_key}.json"
+            self._objects.create(path, digest.canonical(view.recipe))
+            self._described.add(view.recipe_key)
+
+    def _path(self, unit: Unit) -> str:
+        return f"{folder_of(unit.view)}{unit.key}.json"

@@ -1,0 +1,115 @@
+"""What a registered name stands for: a model, an ordered set of images, an ordered set of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from . import digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class TowerShape:
+    """The sizes of a vision tower."""
+
+    layers: int
+    """Residual attention blocks."""
+    heads: int
+    """Attention heads in each."""
+    head_dim: int
+    """Width of one head's value vector."""
+    width: int
+    """Width of the residual stream."""
+    joint: int
+    """Width of the space that images and texts share."""
+    tokens: int
+    """Tokens of one image, the class token included."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A registered model, identified by the digests of its weights, preprocessing and precision."""
+
+    column: ClassVar[str] = "model"
+
+    name: str
+    """The name it was given."""
+    source: str
+    """Where it is loaded from, such as `open_clip:ViT-B-16/laion2b_s34b_b88k`."""
+    checkpoint: str | None
+    """A local checkpoint file, where one was named."""
+    precision: Literal["float32", "float16", "bfloat16"]
+    """The data type in which it computes."""
+    shape: TowerShape
+    """The sizes of its vision tower."""
+    image: Mapping[str, Any]
+    """Facts that its image side is identified by: weights, architecture, preprocessing."""
+    text: Mapping[str, Any]
+    """Facts that its text side is identified by: weights, architecture, tokenizer."""
+    libraries: Mapping[str, str]
+    """Versions of the libraries it was registered with; recorded, never hashed."""
+
+    def identity(self, side: Literal["image", "text"]) -> dict[str, Any]:
+        """Give the facts that everything computed with one side of the model is identified by."""
+        return {**(self.image if side == "image" else self.text), "precision": self.precision}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """An ordered set of images; a position is never used again for another image."""
+
+    column: ClassVar[str] = "image_set"
+
+    name: str
+    """The name it was given."""
+    source: str
+    """What it was made from, as the user wrote it."""
+    entries: pa.Table
+    """One row an image: image_id, path, digest, width, height, label, grp, size, modified."""
+
+    def __len__(self) -> int:
+        return int(self.entries.num_rows)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the ordered bytes of some of the images."""
+        return digest.of_sequence(map(str, self.entries["digest"][start:stop].to_pylist()))
+
+    def path(self, image_id: int) -> str:
+        """Give where an image lies."""
+        return str(self.entries["path"][image_id].as_py())
+
+
+@dataclass(frozen=True, eq=False)
+class TextSet:
+    """An ordered set of texts, each with a category where it has one."""
+
+    column: ClassVar[str] = "text_set"
+
+    name: str
+    """The name it was given."""
+    source: str
+    """What it was made from, as the user wrote it."""
+    entries: pa.Table
+    """One row a text: text_id, text, category."""
+
+    def __len__(self) -> int:
+        return int(self.entries.num_rows)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The texts in order."""
+        return [str(text) for text in self.entries["text"].to_pylist()]
+
+    @cached_property
+    def categories(self) -> list[str | None]:
+        """The categories in order, None where there is none."""
+        return list(self.entries["category"].to_pylist())
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of some of the texts in order."""
+        return digest.of_sequence(text.encode() for text in self.texts[start:stop])

@@ -1,0 +1,227 @@
+"""What a view is: a record of its inputs and parameters, and the units into which it is cut."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from . import digest
+from .grid import Grid
+from .sets import ImageSet, Model, TextSet
+
+T = TypeVar("T")
+
+Input = Annotated[T, "input"]
+"""A field that says what the view is made from: a `Model`, `ImageSet`, `TextSet` or another view."""
+Param = Annotated[T, "param"]
+"""A field that changes what is kept: it is part of the identity."""
+Read = Annotated[T, "read"]
+"""A field that is chosen on each read: what is kept serves every value of it."""
+
+Source = Model | ImageSet | TextSet
+Axis = int | slice | np.ndarray[Any, np.dtype[np.intp]]
+"""What selects along one axis, its bounds checked: a position, a slice with a positive step, positions."""
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared field of a view."""
+
+    name: str
+    """Its name, as `store.view(…)` takes it."""
+    role: Literal["input", "param", "read"]
+    """What the field is for."""
+    type: Any
+    """Its type, without the role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One stored array of a view's units; the first axis is the one that is cut into units."""
+
+    name: str
+    """Its name within the unit."""
+    dims: tuple[str, ...]
+    """The names of its axes."""
+    shape: tuple[int, ...]
+    """Its shape over all units."""
+    dtype: str
+    """Its numpy data type, little-endian."""
+    inner: tuple[int, ...]
+    """The shape of one inner chunk, the smallest part that is read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """The smallest part of a view that is computed, kept, verified and collected: all or nothing."""
+
+    view: View
+    """The view that it is a part of."""
+    index: int
+    """Its place in the view's grid."""
+    start: int
+    """The first position that it covers along the view's first axis."""
+    stop: int
+    """The position after its last."""
+    key: str
+    """The digest of all that its contents follow from."""
+
+    def __str__(self) -> str:
+        return f"{self.view.name()}/{self.key[:12]}[{self.view.axis} {self.start}:{self.stop}]"
+
+    @property
+    def needs(self) -> Sequence[Unit]:
+        """The units of other views that it is made from."""
+        return self.view.needs(self.index)
+
+
+class View(ABC):
+    """An array or a table that is computed when somebody first looks, unit by unit, and kept.
+
+    A subclass is a frozen dataclass in a file of its own. Its fields are annotated `Input`, `Param` or
+    `Read`; raise `version` whenever its numbers would change.
+    """
+
+    version: ClassVar[int] = 1
+    axis: ClassVar[str]
+    """The axis that is cut into units."""
+    side: ClassVar[Literal["image", "text"]] = "image"
+    """Which side of a model its identity depends on, where it has a model among its inputs."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Give the view's name: the class's, in snake case."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def summary(cls) -> str:
+        """Give the first line of the class's docstring."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+    @classmethod
+    def declared(cls) -> tuple[Field, ...]:
+        """List the fields in the order of their declaration."""
+        return _declared(cls)
+
+    def _values(self, role: str) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in self.declared() if field.role == role}
+
+    def inputs(self) -> dict[str, View | Source]:
+        """Give what it is made from, by field."""
+        return self._values("input")
+
+    def params(self) -> dict[str, Any]:
+        """Give the parameters that are part of its identity."""
+        return self._values("param")
+
+    def companions(self) -> tuple[View, ...]:
+        """List the views that a read combines with what is kept here; they are filled along with it."""
+        return ()
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The registered names beneath it, as its table columns call them: model, image_set, text_set."""
+        found: dict[str, str] = {}
+        for each in self.inputs().values():
+            found |= each.names if isinstance(each, View) else {each.column: each.name}
+        return {column: found[column] for column in ("model", "image_set", "text_set") if column in found}
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """All that identifies it, but for the images, texts and upstream units that a unit covers."""
+        beneath: dict[str, Any] = {}
+        for field, each in self.inputs().items():
+            if isinstance(each, View):
+                beneath[field] = each.recipe
+            elif isinstance(each, Model):
+                beneath[field] = each.identity(self.side)
+        return {"view": self.name(), "version": self.version, "parameters": self.params(), "inputs": beneath}
+
+    @cached_property
+    def recipe_key(self) -> str:
+        """The digest of the recipe."""
+        return digest.of_facts(self.recipe)[:32]
+
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """How the first axis is cut into units."""
+
+    @abstractmethod
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the ordered contents that a unit covers."""
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the units of other views that one unit is made from."""
+        return ()
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """The units, in the order of the grid."""
+        return tuple(self._unit(i, start, stop) for i, (start, stop) in enumerate(self.grid))
+
+    def _unit(self, index: int, start: int, stop: int) -> Unit:
+        key = digest.of_sequence([self.recipe_key, self.contents(start, stop)])[:32]
+        return Unit(self, index, start, stop, key)
+
+    def title(self) -> str:
+        """Name the view with its inputs: `head_moments[b16 × photos]`."""
+        return f"{self.name()}[{' × '.join(self.names.values())}]"
+
+
+Parts = Callable[[View, str, tuple[Axis, ...]], Array]
+"""`parts(view, member, selection)` reads what is kept; the selection has an entry for each leading axis."""
+
+
+class ArrayView(View):
+    """A view whose units are small Zarr arrays."""
+
+    @property
+    @abstractmethod
+    def dims(self) -> tuple[str, ...]:
+        """The names of the axes that a reader sees."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape that a reader sees."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The data type that a reader sees."""
+        return np.dtype("float32")
+
+    @abstractmethod
+    def members(self) -> tuple[Member, ...]:
+        """List the arrays that are kept."""
+
+    @abstractmethod
+    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
+        """Make what a reader sees from what is kept; the selection has an entry for every axis."""
+
+
+class TableView(View):
+    """A view whose units are Parquet parts."""
+
+    columns: ClassVar[Mapping[str, str]]
+    """The columns after the inputs: name to Arrow type."""
+
+
+@cache
+def _declared(cls: type[View]) -> tuple[Field, ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    found = []
+    for field in fields(cls):  # type: ignore[arg-type]  # every concrete view is a dataclass
+        hint = hints[field.name]
+        if get_origin(hint) is not Annotated:
+            raise TypeError(f"{cls.__name__}.{field.name} must be annotated Input, Param or Read")
+        inner, role = get_args(hint)
+        found.append(Field(field.name, role, inner))
+    return tuple(found)
