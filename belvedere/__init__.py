@@ -1,1 +1,30 @@
-"""Belvedere keeps what has been learnt about a vision model, and shows it as views."""
+"""Belvedere keeps what has been learnt about a vision model, and shows it as views.
+
+A name is lazy: views are computed when somebody first looks, kept from then on, and never silently stale
+or half there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from .query.answer import Answer, IncompleteAnswer
+from .query.lazy_array import LazyArray
+from .query.lazy_table import LazyTable
+from .query.store import Store
+from .store.errors import BelvedereError
+from .store.tracing import trace
+
+__all__ = ["Answer", "BelvedereError", "IncompleteAnswer", "LazyArray", "LazyTable", "Store", "open", "trace"]
+__version__ = "0.1.0"
+
+
+def open(path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> Store:  # noqa: A001  as in h5py, zarr
+    """Open a store, a folder; with mode "a" a new one is made where there is none.
+
+    Raises:
+        NotAStore: The folder holds other things, or with mode "r" no store.
+        NewerFormat: The store was written by a later version in a format that this one cannot read.
+    """
+    return Store(path, mode)

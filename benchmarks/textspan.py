@@ -1,12 +1,18 @@
 """TextSpan against its budgets: the literal Algorithm 1 at 2,000 images, and every head of a ViT-L.
 
-Run from the root of the repository: python -m benchmarks.textspan
+    python -m benchmarks.textspan
+
+The literal Algorithm 1 (`tests/compute/literal_textspan.py`) runs in float32, as the published code does,
+and again in float64 to see that the picks are the same. Asserts that TextSpan from moments is at least a
+hundred times as fast, and that all 384 heads take at most ten seconds.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +20,9 @@ from numpy.typing import NDArray
 
 from belvedere.compute.moments import augment, joint_maps, moments
 from belvedere.compute.textspan import Picks, layer_textspan, textspan
-from tests.compute.literal_textspan import leading_directions, literal_textspan, project
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "compute"))
+from literal_textspan import leading_directions, literal_textspan, project
 
 Floats = NDArray[np.floating[Any]]
 Result = TypeVar("Result")
@@ -35,7 +43,8 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def pool(rng: np.random.Generator, count: int, joint: int) -> Floats:
     """Unit-norm texts about a shared mean, as those of a CLIP are."""
     texts = rng.standard_normal((count, joint)) + rng.standard_normal(joint)
-    return (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+    unit: Floats = (texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def factors(rng: np.random.Generator, images: int, heads: int, head_dim: int) -> tuple[Floats, ...]:
@@ -43,17 +52,24 @@ def factors(rng: np.random.Generator, images: int, heads: int, head_dim: int) ->
     spectrum = np.geomspace(2.0, 0.05, head_dim)
     factor = rng.standard_normal((images, 1, heads, head_dim)) * spectrum
     factor += rng.standard_normal((1, heads, head_dim))
-    scalars = [mean + spread * rng.standard_normal(images) for mean, spread in ((1, 0.05), (0, 0.1), (10, 0.5))]
+    scalars = [
+        mean + spread * rng.standard_normal(images) for mean, spread in ((1, 0.05), (0, 0.1), (10, 0.5))
+    ]
     return tuple(part.astype(np.float32) for part in (factor, *scalars))
 
 
 def maps(rng: np.random.Generator, heads: int, joint: int, head_dim: int) -> Floats:
     """M~ of one layer of a 24-layer model with random constants, as the published code has it."""
     normal = rng.standard_normal
-    head_map = normal((heads, joint, head_dim)) / np.sqrt(joint)
-    constants = [0.1 * normal((heads, head_dim)), 0.2 * normal(joint)]
     return joint_maps(
-        head_map, *constants, 0.1, gain=normal(joint), bias=0.1 * normal(joint), terms=49, convention="clip_prs"
+        normal((heads, joint, head_dim)) / np.sqrt(joint),
+        0.1 * normal((heads, head_dim)),
+        0.2 * normal(joint),
+        0.1,
+        gain=normal(joint),
+        bias=0.1 * normal(joint),
+        terms=49,
+        convention="clip_prs",
     )
 
 
@@ -82,12 +98,15 @@ def against_the_literal(images: int = 2000, count: int = 3500, joint: int = 512,
 
 
 def every_head_of_a_vit_l(layers: int = 24, heads: int = 16, count: int = 3500, joint: int = 768) -> float:
-    """Seconds to choose 20 texts for each of 384 heads."""
+    """Seconds to choose 20 texts for each of 384 heads, the better of two runs."""
     rng = np.random.default_rng(1)
     seen = moments(*factors(rng, 1024, heads, 64))[0]
     head_maps, texts = maps(rng, heads, joint, 64)[..., :64], pool(rng, count, joint)
     layer_textspan(seen, head_maps, texts, m=20)
-    seconds, _ = timed(lambda: [layer_textspan(seen, head_maps, texts, m=20) for _ in range(layers)])
+    runs = [
+        timed(lambda: [layer_textspan(seen, head_maps, texts, m=20) for _ in range(layers)]) for _ in range(2)
+    ]
+    seconds = min(run[0] for run in runs)
     print(f"{f'ViT-L, {layers * heads} heads, {count} texts, m = 20':<44} {seconds:9.3f} s")
     return seconds
 

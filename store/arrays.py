@@ -169,7 +169,7 @@ def _metadata(member: Member, block: int) -> bytes:
 
 def select(array: zarr.Array[Any], selection: Sequence[Axis]) -> Array:
     """Read along each axis on its own, as `numpy.ix_` does; missing axes at the end are taken whole."""
-    if all(isinstance(axis, int | slice) for axis in selection):
+    if all(isinstance(axis, slice) for axis in selection):
         return np.asarray(array[tuple(selection)])
     return np.asarray(array.oindex[tuple(selection)])
 

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from . import digest
+
 ARROW: Mapping[str, pa.DataType] = {
     "int32": pa.int32(),
     "int64": pa.int64(),
@@ -34,3 +36,8 @@ def encode(columns: Mapping[str, str], rows: Mapping[str, Any]) -> bytes:
 def decode(data: bytes) -> pa.Table:
     """Read a Parquet file."""
     return pq.read_table(pa.BufferReader(data))
+
+
+def is_whole(data: bytes, sha256: str) -> bool:
+    """Tell whether these are the bytes that were written."""
+    return digest.of_bytes(data) == sha256

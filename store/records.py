@@ -11,6 +11,7 @@ from typing import Any
 
 from . import digest
 from .objects import Objects
+from .sets import Model
 from .views import Unit, View
 
 
@@ -83,11 +84,11 @@ class Records:
 
     def is_done(self, unit: Unit) -> bool:
         """Look again whether one unit is done."""
-        return self._objects.exists(self._path(unit))
+        return self._objects.exists(self.path(unit))
 
     def get(self, unit: Unit) -> Record:
         """Read a unit's record; `FileNotFoundError` where it is not done."""
-        path = self._path(unit)
+        path = self.path(unit)
         with self._lock:
             if path in self._seen:
                 return self._seen[path]
@@ -114,46 +115,86 @@ class Records:
         for name, content in data.items():
             self._objects.put(f"{attempt}/{name}", content)
             kept.append(Kept(name, len(content), digest.of_bytes(content)))
-        covers = {**unit.view.names, "axis": unit.view.axis, "start": unit.start, "stop": unit.stop}
-        record = Record(unit.key, attempt, tuple(kept), covers, absent, facts, made)
+        record = Record(unit.key, attempt, tuple(kept), _covers(unit), absent, facts, made)
         self._describe(unit.view)
-        if self._objects.create(self._path(unit), record.to_json()):
+        if self._objects.create(self.path(unit), record.to_json()):
             return True
         for each in kept:
             self._objects.delete(f"{attempt}/{each.path}")
         return False
 
-    def damage(self, unit: Unit) -> list[str]:
-        """List the data objects of a done unit that are gone, cut or changed: all are read."""
-        record = self.get(unit)
+    def damage(self, record: Record) -> list[tuple[str, str]]:
+        """List the data objects that are gone, cut or changed, each with what is wrong; all are read."""
         found = []
         for kept in record.objects:
             path = f"{record.attempt}/{kept.path}"
             try:
                 data = self._objects.get(path)
             except FileNotFoundError:
-                found.append(f"{path}: removed")
+                found.append((path, "removed"))
                 continue
             if len(data) != kept.size:
-                found.append(f"{path}: {len(data)} bytes instead of {kept.size}")
+                found.append((path, f"{len(data)} bytes instead of {kept.size}"))
             elif digest.of_bytes(data) != kept.sha256:
-                found.append(f"{path}: its bytes changed")
+                found.append((path, "its bytes changed"))
         return found
 
-    def set_aside(self, unit: Unit) -> None:
+    def set_aside(self, path: str) -> None:
         """Rename the record of a damaged unit away, so that the unit counts as missing."""
-        path = self._path(unit)
-        aside = f"damaged/{unit.view.name()}/{unit.key}.{secrets.token_hex(4)}.json"
-        self._objects.rename(path, aside)
+        name = path.removeprefix("units/").removesuffix(".json")
+        self._objects.rename(path, f"damaged/{name}.{secrets.token_hex(4)}.json")
         with self._lock:
             self._seen.pop(path, None)
 
-    def _describe(self, view: View) -> None:
-        """Write down what a recipe's key stands for, once."""
-        if view.recipe_key not in self._described:
-            path = f"recipes/{view.name()}/{view.recipe_key}.json"
-            self._objects.create(path, digest.canonical(view.recipe))
-            self._described.add(view.recipe_key)
+    def recipes(self, view: View) -> list[tuple[str, dict[str, Any]]]:
+        """List the recipes, with their keys, by which units were made under the view's names."""
+        prefix = f"recipes/{_under(view)}/"
+        return [(key, self._objects.get_json(f"{prefix}{key}.json")) for key in self._objects.names(prefix)]
 
-    def _path(self, unit: Unit) -> str:
+    def places(self, view: View, recipe_key: str) -> dict[str, dict[str, Any]]:
+        """Give what the units that are kept under a recipe cover, by the place that `place` names."""
+        prefix = f"units/{view.name()}/{recipe_key}/"
+        covers = (
+            self._objects.get_json(f"{prefix}{key}.json")["covers"] for key in self._objects.names(prefix)
+        )
+        return {_place(each): each for each in covers}
+
+    def _describe(self, view: View) -> None:
+        """Write down what a recipe's key stands for, once for each set of names."""
+        path = f"recipes/{_under(view)}/{view.recipe_key}.json"
+        if path not in self._described:
+            self._objects.create(path, digest.canonical(view.recipe))
+            self._described.add(path)
+
+    def path(self, unit: Unit) -> str:
+        """Give where a unit's record lies."""
         return f"{folder_of(unit.view)}{unit.key}.json"
+
+
+def _under(view: View) -> str:
+    """Give the folder for what was made under a view's names."""
+    return "/".join([view.name(), *view.names.values()])
+
+
+def _covers(unit: Unit) -> dict[str, Any]:
+    """Say what a unit was made for: the names, their contents, and its place."""
+    found: dict[str, Any] = {"axis": unit.view.axis, "start": unit.start, "stop": unit.stop}
+    for source in unit.view.sources():
+        if isinstance(source, Model):
+            found[source.column] = source.name
+        else:
+            facts = {"name": source.name, "count": len(source), "contents": source.all_contents}
+            found[source.column] = facts
+    return found
+
+
+def place(unit: Unit) -> str:
+    """Name a unit's place among all that were made under the same names."""
+    return _place(_covers(unit))
+
+
+def _place(covers: Mapping[str, Any]) -> str:
+    names = [covers.get(column) for column in ("model", "image_set", "text_set")]
+    return digest.of_facts(
+        [covers["start"], *(name["name"] if isinstance(name, dict) else name for name in names)]
+    )

@@ -13,28 +13,27 @@ import pyarrow.parquet as pq
 from . import digest
 from .errors import BadName, UnknownName
 from .objects import Objects
+from .parts import schema
 from .sets import ImageSet, Model, TextSet, TowerShape
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
-IMAGE_ENTRIES = pa.schema(
-    [
-        pa.field("image_id", pa.int64()),
-        pa.field("path", pa.string()),
-        pa.field("digest", pa.string()),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("label", pa.string()),
-        pa.field("grp", pa.string()),
-        pa.field("size", pa.int64()),
-        pa.field("modified", pa.int64()),
-    ]
+IMAGE_ENTRIES = schema(
+    {
+        "image_id": "int64",
+        "path": "string",
+        "digest": "string",
+        "width": "int32",
+        "height": "int32",
+        "label": "string",
+        "grp": "string",
+        "size": "int64",
+        "modified": "int64",
+    }
 )
 """The columns of an image set; `modified` in nanoseconds, width and height null where unreadable."""
 
-TEXT_ENTRIES = pa.schema(
-    [pa.field("text_id", pa.int64()), pa.field("text", pa.string()), pa.field("category", pa.string())]
-)
+TEXT_ENTRIES = schema({"text_id": "int64", "text": "string", "category": "string"})
 """The columns of a text set."""
 
 

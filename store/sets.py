@@ -30,6 +30,11 @@ class TowerShape:
     tokens: int
     """Tokens of one image, the class token included."""
 
+    @property
+    def components(self) -> int:
+        """The number T = 2L + 1 of attention layers, MLPs and the embedding, who share ln_post's mean."""
+        return 2 * self.layers + 1
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -79,6 +84,11 @@ class ImageSet:
         """Give the digest of the ordered bytes of some of the images."""
         return digest.of_sequence(map(str, self.entries["digest"][start:stop].to_pylist()))
 
+    @cached_property
+    def all_contents(self) -> str:
+        """The digest of all images' bytes in order."""
+        return self.contents(0, len(self))
+
     def path(self, image_id: int) -> str:
         """Give where an image lies."""
         return str(self.entries["path"][image_id].as_py())
@@ -113,3 +123,8 @@ class TextSet:
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of some of the texts in order."""
         return digest.of_sequence(text.encode() for text in self.texts[start:stop])
+
+    @cached_property
+    def all_contents(self) -> str:
+        """The digest of all texts in order."""
+        return self.contents(0, len(self))

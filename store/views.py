@@ -7,13 +7,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
 from . import digest
 from .grid import Grid
 from .sets import ImageSet, Model, TextSet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -25,8 +38,8 @@ Read = Annotated[T, "read"]
 """A field that is chosen on each read: what is kept serves every value of it."""
 
 Source = Model | ImageSet | TextSet
-Axis = int | slice | np.ndarray[Any, np.dtype[np.intp]]
-"""What selects along one axis, its bounds checked: a position, a slice with a positive step, positions."""
+Axis = slice | np.ndarray[Any, np.dtype[np.intp]]
+"""What selects along one axis, its bounds checked: a slice with a positive step, or positions."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -106,12 +119,12 @@ class View(ABC):
         return (cls.__doc__ or "").strip().splitlines()[0]
 
     @classmethod
-    def declared(cls) -> tuple[Field, ...]:
+    def fields(cls) -> tuple[Field, ...]:
         """List the fields in the order of their declaration."""
         return _declared(cls)
 
     def _values(self, role: str) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in self.declared() if field.role == role}
+        return {field.name: getattr(self, field.name) for field in self.fields() if field.role == role}
 
     def inputs(self) -> dict[str, View | Source]:
         """Give what it is made from, by field."""
@@ -128,10 +141,15 @@ class View(ABC):
     @cached_property
     def names(self) -> dict[str, str]:
         """The registered names beneath it, as its table columns call them: model, image_set, text_set."""
-        found: dict[str, str] = {}
+        return {source.column: source.name for source in self.sources()}
+
+    def sources(self) -> list[Source]:
+        """List the model, image set and text set beneath it, those that there are, in this order."""
+        found: dict[str, Source] = {}
         for each in self.inputs().values():
-            found |= each.names if isinstance(each, View) else {each.column: each.name}
-        return {column: found[column] for column in ("model", "image_set", "text_set") if column in found}
+            beneath = each.sources() if isinstance(each, View) else [each]
+            found |= {source.column: source for source in beneath}
+        return [found[column] for column in ("model", "image_set", "text_set") if column in found]
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -176,8 +194,20 @@ class View(ABC):
         return f"{self.name()}[{' × '.join(self.names.values())}]"
 
 
-Parts = Callable[[View, str, tuple[Axis, ...]], Array]
-"""`parts(view, member, selection)` reads what is kept; the selection has an entry for each leading axis."""
+class Parts(ABC):
+    """Reads what is kept; given to a view that makes something of it. Missing units raise."""
+
+    @abstractmethod
+    def array(self, view: ArrayView, member: str, selection: Sequence[Axis] = ()) -> Array:
+        """Read a stored array along each axis on its own; axes that are not given are taken whole."""
+
+    @abstractmethod
+    def rows(self, view: TableView, unit: Unit | None = None) -> pa.Table:
+        """Read the stored rows of one unit, or of all."""
+
+    @abstractmethod
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """Remember what is small and often needed, such as a tower's fixed maps."""
 
 
 class ArrayView(View):
@@ -194,7 +224,12 @@ class ArrayView(View):
         """The shape that a reader sees."""
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def shard(self) -> int:
+        """How many positions of its stored arrays' first axis a full unit has."""
+        return self.grid.block
+
+    @property
+    def shown(self) -> np.dtype[Any]:
         """The data type that a reader sees."""
         return np.dtype("float32")
 

@@ -1,4 +1,4 @@
-"""Algorithm 1 of Gandelsman et al. (ICLR 2024) as it is written, over every image: what the fast one is held to."""
+"""Algorithm 1 of Gandelsman et al. (ICLR 2024) as it is written, over every image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def project(texts: Floats, directions: Floats) -> Floats:
 
 
 def literal_textspan(contributions: Floats, texts: Floats, m: int) -> tuple[list[int], list[float]]:
-    """Rows of `texts` ("text joint", already projected) in order of choice, and each one's share of the variance."""
+    """Rows of the projected `texts` "text joint" in order of choice, and each one's share of the variance."""
     C = contributions - contributions.mean(axis=0)
     R = texts.copy()
     total = C.var(axis=0, ddof=1).sum()

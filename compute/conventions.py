@@ -1,0 +1,179 @@
+"""Stored factors read as contributions, under either convention for ln_post's mean and the biases.
+
+The image embedding is e = (Pᵀ diag(g) C z / sigma + Pᵀ b) / n, where z is the class token's last residual,
+a sum over attention heads, their output biases, MLPs and the token's own entry (Gandelsman, Efros and
+Steinhardt, "Interpreting CLIP's Image Representation via Text-Based Decomposition", ICLR 2024, section 3).
+What is linear in z is shared out; what is left is a matter of convention:
+
+* `own`: each component is centred by its own mean, and each bias is a term of its own;
+* `clip_prs`: ln_post's mean and bias are split equally over T = 2L + 1 components (L attention layers,
+  L MLPs, the entry), then over an attention layer's heads and tokens, as is its output bias: as published.
+
+Under each of them all terms sum to the unit-norm image embedding. Numpy only: reading needs no model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..store.sets import TowerShape
+from .towers.trace import Array, Constants
+
+Convention = Literal["own", "clip_prs"]
+Stored = npt.NDArray[np.floating[Any]]
+
+
+def heads(
+    factor: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention = "own",
+) -> Array:
+    """Multiply head factors out: what each head adds to the unit-norm embedding, summed over tokens.
+
+    `factor` is "image layer head head_dim" (float32 or float16) of exactly the layers and heads of
+    `constants`, the scalars are "image"; the answer is float32, "image layer head joint".
+    """
+    factors, maps = _operands(factor, sigma, mu, norm, constants, convention, tokens=1)
+    contributions = np.empty((*factors.shape[:-1], maps.shape[-1]), np.float32)
+    np.matmul(factors.transpose(1, 2, 0, 3), maps, out=contributions.transpose(1, 2, 0, 3))
+    return contributions
+
+
+def tokens(
+    factor: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention = "own",
+) -> Array:
+    """Multiply token factors out: what each head adds from each token.
+
+    `factor` is "image layer head token head_dim", of any of the tower's tokens; the answer is float32,
+    "image layer head token joint", and its sum over all tokens is what `heads` gives.
+    """
+    shares = constants.shape.tokens
+    contributions: Array = np.matmul(
+        *_operands(factor, sigma, mu, norm, constants, convention, tokens=shares)
+    )
+    return contributions
+
+
+def mlps(
+    mlp: Stored,
+    mlp_mean: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention = "own",
+) -> Array:
+    """Scale the MLPs' outputs ("image layer joint", means "image layer") to contributions of that shape."""
+    scale = _scale(sigma, norm)
+    contributions = mlp * scale[:, None, None]
+    if convention == "clip_prs":
+        share = mu / constants.shape.components
+        contributions += _outer((mlp_mean - share[:, None]) * scale[:, None], constants.gain)
+        contributions += _outer(_bias_share(norm, constants), _bias(constants))[:, None]
+    return contributions.astype(np.float32, copy=False)
+
+
+def residual_terms(
+    shape: TowerShape, convention: Convention = "own", head_bias: bool = False
+) -> tuple[str, ...]:
+    """Name the terms that are neither heads nor MLPs, in the order of `residual`."""
+    if convention == "clip_prs":
+        return ("embedding",)
+    layers = tuple(f"attn_bias[{layer}]" for layer in range(shape.layers))
+    return ("embedding", *layers, "ln_post_bias", *(("head_bias",) if head_bias else ()))
+
+
+def residual(
+    sigma: Stored, mu: Stored, norm: Stored, constants: Constants, convention: Convention = "own"
+) -> tuple[Array, tuple[str, ...]]:
+    """Give every term that is neither a head nor an MLP, "image term joint", with the terms' names.
+
+    `constants` are those of all layers. In `own` each term is a constant direction at an image's scale.
+    """
+    scale = _scale(sigma, norm)
+    names = residual_terms(constants.shape, convention, constants.head_bias is not None)
+    if convention == "clip_prs":
+        mean = (np.float32(constants.embedding_mean) - mu / constants.shape.components) * scale
+        entry = _outer(scale, constants.embedding) + _outer(mean, constants.gain)
+        entry += _outer(_bias_share(norm, constants), _bias(constants))
+        return entry[:, None], names
+    scaled = np.vstack([constants.embedding, constants.attn_bias])
+    last = [constants.bias] if constants.head_bias is None else [constants.bias, constants.head_bias]
+    terms = [_outer(scale[:, None], scaled), _outer(np.reciprocal(norm)[:, None], np.stack(last))]
+    return np.concatenate(terms, axis=1), names
+
+
+def _operands(
+    factor: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention,
+    tokens: int,
+) -> tuple[Array, Array]:
+    """Scale the factors by 1/(sigma n), and lay the maps out "layer head head_dim joint" for one matmul.
+
+    In `clip_prs` both carry three more entries: along Pᵀg (the map's own mean and a share of the output
+    bias's, less one of mu), along the output bias, and along ln_post's bias. `tokens` is the number of tokens
+    that share a head's constants.
+    """
+    per_image = (slice(None), *[None] * (factor.ndim - 1))
+    scale = _scale(sigma, norm)[per_image]
+    scaled = factor.astype(np.float32, copy=False) * scale
+    maps = constants.head_map.swapaxes(-1, -2)
+    if convention == "own":
+        return scaled, maps
+    per_layer = (None, slice(None), *[None] * (factor.ndim - 3))
+    share = 1 / (constants.shape.heads * tokens)
+    mean = np.einsum("ilh...d,lhd->ilh...", scaled, constants.head_mean)
+    bias_mean = constants.attn_bias_mean[per_layer] - mu[per_image[:-1]] / constants.shape.components
+    along_gain = mean + bias_mean * scale[..., 0] * share
+    entries = [along_gain, scale[..., 0] * share, _bias_share(norm, constants)[per_image[:-1]] * share]
+    extra = np.stack([np.broadcast_to(entry, mean.shape) for entry in entries], axis=-1)
+    return np.concatenate([scaled, extra], axis=-1, dtype=np.float32), _with_constants(maps, constants)
+
+
+def _with_constants(maps: Array, constants: Constants) -> Array:
+    """Append to maps "layer head head_dim joint" the rows gain, output bias and ln_post bias."""
+    layers, heads, head_dim, joint = maps.shape
+    whole = np.empty((layers, heads, head_dim + 3, joint), np.float32)
+    whole[:, :, :head_dim] = maps
+    whole[:, :, head_dim] = constants.gain
+    whole[:, :, head_dim + 1] = constants.attn_bias[:, None]
+    whole[:, :, head_dim + 2] = _bias(constants)
+    return whole
+
+
+def _scale(sigma: Stored, norm: Stored) -> Array:
+    """Give 1/(sigma n), "image"."""
+    scale: Array = np.reciprocal(sigma * norm, dtype=np.float32)
+    return scale
+
+
+def _bias_share(norm: Stored, constants: Constants) -> Array:
+    """Give one component's share of what is added after ln_post's scaling, "image"."""
+    share: Array = np.reciprocal(constants.shape.components * norm, dtype=np.float32)
+    return share
+
+
+def _bias(constants: Constants) -> Array:
+    """Give all that is added after ln_post's scaling, "joint"."""
+    return constants.bias if constants.head_bias is None else constants.bias + constants.head_bias
+
+
+def _outer(scale: Stored, direction: Array) -> Array:
+    """Give a direction at each scale, with the direction's axis last."""
+    scaled: Array = np.multiply(scale[..., None], direction, dtype=np.float32)
+    return scaled

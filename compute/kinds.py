@@ -1,0 +1,99 @@
+"""The four ways in which units come to be: a pass over images, over texts, from weights, from units."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..store.grid import Grid
+from ..store.sets import ImageSet, Model, TextSet
+from ..store.views import Array, ArrayView, Parts, Unit, View
+
+if TYPE_CHECKING:
+    from .towers.trace import Constants, Trace
+
+BLOCK = 256
+"""Images of one unit of a pass over images: one forward pass feeds all views that need it."""
+TEXT_BLOCK = 1024
+"""Texts of one unit of a pass over texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was computed for a unit, before it is kept."""
+
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    """Of an array view: an array for each member."""
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    """Of a table view: a sequence for each column."""
+    absent: Mapping[int, str] = field(default_factory=dict)
+    """Rows, counted from the unit's first, that could not be read, with the reason."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured on the way."""
+
+
+class ImagePass(ArrayView):
+    """An array with a row for each image, made during a forward pass of the model's vision tower."""
+
+    axis: ClassVar[str] = "image"
+    model: Model
+    images: ImageSet
+
+    @property
+    def grid(self) -> Grid:
+        """Blocks of 256 images."""
+        return Grid(len(self.images), BLOCK)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the images' bytes."""
+        return self.images.contents(start, stop)
+
+    @abstractmethod
+    def collect(self, trace: Trace) -> Mapping[str, Array]:
+        """Take what is kept from the trace of one batch: an array for each member, one row an image."""
+
+
+class TextPass(ArrayView):
+    """An array with a row for each text, made during a forward pass of the model's text tower."""
+
+    axis: ClassVar[str] = "text"
+    model: Model
+    texts: TextSet
+
+    @property
+    def grid(self) -> Grid:
+        """Blocks of 1,024 texts."""
+        return Grid(len(self.texts), TEXT_BLOCK)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the texts."""
+        return self.texts.contents(start, stop)
+
+    @abstractmethod
+    def collect(self, features: Array) -> Mapping[str, Array]:
+        """Take what is kept from the text tower's outputs, "text joint", not normalised."""
+
+
+class OfTower(ArrayView):
+    """An array that follows from a vision tower's weights alone."""
+
+    axis: ClassVar[str] = "layer"
+    model: Model
+
+    def contents(self, start: int, stop: int) -> str:
+        """Nothing but the weights, which the recipe has."""
+        return ""
+
+    @abstractmethod
+    def extract(self, constants: Constants) -> Mapping[str, Array]:
+        """Take what is kept from the tower's fixed maps."""
+
+
+class Derived(View):
+    """An array or a table that is made from units of other views, without a model."""
+
+    @abstractmethod
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Make one unit from what is kept."""

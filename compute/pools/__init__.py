@@ -1,0 +1,14 @@
+"""The pool of descriptions that comes with the package, ready to be embedded as a text set."""
+
+import csv
+from importlib import resources
+
+
+def general() -> list[tuple[str, str]]:
+    """Return `builtin:general`: (text, category) pairs of what pictures can show, sorted by category.
+
+    The texts are unique short phrases in plain ASCII; their order is part of the pool, so that the
+    position of a text is its index along the `text` axis.
+    """
+    table = resources.files(__package__).joinpath("general.csv").read_text(encoding="ascii")
+    return [(row["text"], row["category"]) for row in csv.DictReader(table.splitlines())]

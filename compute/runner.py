@@ -1,0 +1,288 @@
+"""Makes what is missing: claims units, computes them, keeps them, and goes on past those that fail."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from ..store import arrays, digest, parts
+from ..store.claims import Claims
+from ..store.errors import BadSource, StoreError, WeightsChanged
+from ..store.failures import failure
+from ..store.folder import Folder
+from ..store.grid import Grid
+from ..store.reader import Reader
+from ..store.tracing import emit
+from ..store.views import ArrayView, TableView, Unit
+from .kinds import Derived, ImagePass, Made, OfTower, TextPass
+from .residents import Residents
+from .steps import Step
+
+WAIT = 0.2
+"""Seconds between two looks at units that other processes are making."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compute; none of it changes what is kept beyond rounding."""
+
+    device: str | None = None
+    """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
+    batch_size: int = 32
+    """Images or texts in one forward pass; it never crosses a unit."""
+    workers: int | None = None
+    """Threads that decode images; None takes one for each core."""
+    retry_failed: bool = False
+    """Whether to try units again that failed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of the units that were asked for."""
+
+    filled: int = 0
+    """Units computed by this call."""
+    reused: int = 0
+    """Units that were there already, or that another process made meanwhile."""
+    failed: int = 0
+    """Units that could not be made; the table `errors` says why."""
+    skipped: int = 0
+    """Units that were not tried because something they are made from failed."""
+    absent: int = 0
+    """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit that was asked for is there now."""
+        return not self.failed and not self.skipped
+
+
+class Progress:
+    """Told how a run goes on; this one says nothing."""
+
+    def begin(self, total: int, what: str) -> None:
+        """Start a run of so many images (or units, where no image goes through a model)."""
+
+    def advance(self, count: int) -> None:
+        """Count some of them as done."""
+
+    def end(self) -> None:
+        """End the run, whatever ended it."""
+
+
+Outcome = Literal["done", "waiting"]
+
+
+class Runner:
+    """One run over a list of steps."""
+
+    def __init__(
+        self, folder: Folder, reader: Reader, residents: Residents, settings: Settings, progress: Progress
+    ) -> None:
+        self._folder, self._reader, self._residents = folder, reader, residents
+        self._settings, self._progress = settings, progress
+        self._claims: Claims = folder.claims()
+        self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self._counts = {"filled": 0, "reused": 0, "failed": 0, "skipped": 0, "absent": 0}
+        self._bad: set[str] = set()
+        self._done: set[str] = set()
+        self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
+
+    def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
+        """Make the units of these steps, each after what it is made from; `ready` are keys known as done."""
+        self._done = set(ready)
+        self._counts["reused"] = 0
+        started = time.time()
+        pending = deque(steps)
+        self._progress.begin(sum(step.weight for step in steps), _described(steps))
+        try:
+            while pending:
+                waiting = [step for step in pending if self._attempt(step) == "waiting"]
+                if len(waiting) == len(pending):
+                    time.sleep(WAIT)
+                pending = deque(waiting)
+        finally:
+            self._progress.end()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._claims.release_all()
+            self._note(started, len(steps))
+        return Report(**self._counts)
+
+    def _attempt(self, step: Step) -> Outcome:
+        left = [unit for unit in step.units if unit.key not in self._done and unit.key not in self._bad]
+        needs = {need.key: need for unit in left for need in unit.needs if need.key not in self._done}
+        if any(key in self._bad for key in needs):
+            return self._give_up("skipped", left, step.weight)
+        if not all(self._is_done(need) for need in needs.values()):
+            return "waiting"
+        if not self._settings.retry_failed:
+            failed = [unit for unit in left if self._folder.failures.whole(unit)]
+            if failed:
+                self._give_up("failed", failed, 0)
+                left = [unit for unit in left if unit not in failed]
+        mine = [unit for unit in left if self._win(unit)]
+        others = [unit for unit in left if unit not in mine and unit.key not in self._done]
+        if mine:
+            self._make(Step(tuple(mine)))
+        if others:
+            return "waiting"
+        if not mine:
+            self._progress.advance(step.weight)
+        return "done"
+
+    def _win(self, unit: Unit) -> bool:
+        """Claim a unit, and look again whether it is done once the claim is won."""
+        if not self._claims.take(unit):
+            if self._is_done(unit):
+                self._counts["reused"] += 1
+            return False
+        if self._is_done(unit):
+            self._claims.release(unit)
+            self._counts["reused"] += 1
+            return False
+        return True
+
+    def _is_done(self, unit: Unit) -> bool:
+        if unit.key not in self._done and self._folder.records.is_done(unit):
+            self._done.add(unit.key)
+        return unit.key in self._done
+
+    def _give_up(self, as_what: str, units: Sequence[Unit], weight: int) -> Outcome:
+        self._bad.update(unit.key for unit in units)
+        self._counts[as_what] += len(units)
+        self._progress.advance(weight)
+        return "done"
+
+    def _make(self, step: Step) -> None:
+        """Compute a step's units and keep them; record why where that cannot be done."""
+        started = time.time()
+        for unit in step.units:
+            emit("compute", str(unit))
+        try:
+            made = self._compute(step)
+            for unit in step.units:
+                self._keep(unit, made[unit.key], time.time() - started)
+        except (StoreError, WeightsChanged, BadSource):
+            raise
+        except Exception as error:  # whatever a model or a library raises is one unit's failure
+            for unit in step.units:
+                if unit.key not in self._done:
+                    self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
+                    self._give_up("failed", [unit], 0)
+        finally:
+            for unit in step.units:
+                self._claims.release(unit)
+
+    def _compute(self, step: Step) -> Mapping[str, Made]:
+        view, unit = step.view, step.units[0]
+        if isinstance(view, Derived):
+            made = view.derive(unit, self._reader)
+            self._tick(step.weight)
+            return {unit.key: made}
+        loaded = self._residents.get(cast("Any", step.model), self._device())
+        if isinstance(view, OfTower):
+            made = Made(dict(view.extract(loaded.constants)))
+            self._tick(step.weight)
+            return {unit.key: made}
+        if isinstance(view, TextPass):
+            from . import text_pass
+
+            size = self._settings.batch_size
+            found = text_pass.make(unit, loaded, batch_size=size, tick=lambda _: self._claims.renew())
+            self._progress.advance(step.weight)
+            return {unit.key: found}
+        from . import image_pass
+
+        return image_pass.make(
+            step.units,
+            loaded,
+            cast("ImagePass", view).model.precision,
+            batch_size=self._settings.batch_size,
+            pool=self._pool,
+            tick=self._tick,
+        )
+
+    def _tick(self, count: int) -> None:
+        self._progress.advance(count)
+        self._claims.renew()
+
+    def _keep(self, unit: Unit, made: Made, seconds: float) -> None:
+        facts = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "run": self._run,
+            "seconds": round(seconds, 3),
+            "device": self._device() if not isinstance(unit.view, Derived) else "cpu",
+            "batch_size": self._settings.batch_size,
+            "libraries": _libraries(),
+        }
+        data = _encoded(unit, made)
+        kept = self._folder.records.keep(unit, data, absent=made.absent, facts=made.facts, made=facts)
+        rows = [self._absent(unit, row, reason) for row, reason in sorted(made.absent.items())]
+        if rows or self._folder.failures.of(unit):
+            self._folder.failures.put(unit, rows)
+        self._done.add(unit.key)
+        self._counts["filled" if kept else "reused"] += 1
+        self._counts["absent"] += len(rows)
+
+    def _absent(self, unit: Unit, row: int, reason: str) -> Any:
+        view, place = unit.view, unit.start + row
+        path = view.images.path(place) if isinstance(view, ImagePass) else None
+        kind = "UnreadablePicture" if path else "TextTooLong"
+        return failure(unit, kind, reason, row=place, path=path)
+
+    def _device(self) -> str:
+        if self._settings.device:
+            return self._settings.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _note(self, started: float, steps: int) -> None:
+        """Leave a row for the table `runs`."""
+        facts = {
+            "run": self._run,
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - started, 3),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "steps": steps,
+            **self._counts,
+            "settings": asdict(self._settings),
+        }
+        self._folder.objects.create(f"runs/{self._run}.json", digest.canonical(facts))
+
+
+def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
+    """Turn what was made to the data objects of a unit: path below the attempt, and bytes."""
+    view = unit.view
+    if isinstance(view, TableView):
+        return {"part.parquet": parts.encode(view.columns, made.rows)}
+    members = cast("ArrayView", view).members()
+    shard = cast("ArrayView", view).shard
+    data: dict[str, bytes] = {}
+    for member in members:
+        start, stop = Grid(member.shape[0], shard).span(unit.index)
+        arrays.check_arrays([member], made.arrays, stop - start)
+        encoded = arrays.encode(member, made.arrays[member.name], shard)
+        data |= {f"{member.name}/{name}": content for name, content in encoded.items()}
+    return data
+
+
+def _libraries() -> dict[str, str]:
+    return {each: importlib.metadata.version(each) for each in ("belvedere", "torch", "numpy", "zarr")}
+
+
+def _described(steps: Sequence[Step]) -> str:
+    """Say in a few words what a run makes."""
+    names = dict.fromkeys(unit.view.name() for step in steps for unit in step.units)
+    return ", ".join(names)

@@ -1,0 +1,39 @@
+"""One forward pass over a block of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+
+from ..store.views import Unit
+from .kinds import Made, TextPass
+from .models import Loaded
+
+
+def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], None]) -> Made:
+    """Run the texts that a unit covers through the text tower.
+
+    Texts that need more tokens than the model reads are rows of NaN, listed as absent: cut short they
+    would stand for something that nobody wrote.
+    """
+    view = cast("TextPass", unit.view)
+    texts = view.texts.texts[unit.start : unit.stop]
+    rooms = loaded.too_long(texts)
+    absent = {
+        row: f"needs more than the {room} tokens that the model reads"
+        for row, room in enumerate(rooms)
+        if room
+    }
+    rows = [row for row in range(len(texts)) if row not in absent]
+    arrays = {
+        member.name: np.full((len(texts), *member.shape[1:]), np.nan, member.dtype)
+        for member in view.members()
+    }
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        for name, values in view.collect(loaded.encode_texts([texts[row] for row in batch])).items():
+            arrays[name][batch] = values
+        tick(len(batch))
+    return Made(arrays, absent=absent)

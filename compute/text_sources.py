@@ -1,0 +1,86 @@
+"""Where a set of texts comes from: a file of lines, a table, or a pool of our own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..store.errors import BadSource, UnknownName
+from ..store.registry import TEXT_ENTRIES
+
+POOLS = ("builtin:general", "demo:scenes")
+"""The pools that come with the package."""
+TextSource = str | Path | Sequence[str]
+"""What `add_texts` takes."""
+
+
+def find(source: TextSource) -> pa.Table:
+    """Read the texts of a source, in its order: text_id, text, category.
+
+    Args:
+        source: A file with one text a line (blank lines are left out), a .csv or .parquet table with a
+            column `text` and perhaps `category`, a list of texts, or `builtin:general` or `demo:scenes`.
+
+    Raises:
+        BadSource: There is no such file, or no text in it.
+        UnknownName: A table lacks the column `text`, or a built-in pool does not exist.
+    """
+    if not isinstance(source, str | Path):
+        pairs: list[tuple[str, str | None]] = [(text, None) for text in source]
+    elif str(source).startswith(("builtin:", "demo:")):
+        pairs = _pool(str(source))
+    else:
+        pairs = _file(Path(source))
+    kept = [(text.strip(), category) for text, category in pairs if text and text.strip()]
+    if not kept:
+        raise BadSource(f"{source} holds no texts")
+    rows: list[dict[str, Any]] = [
+        {"text_id": i, "text": text, "category": category} for i, (text, category) in enumerate(kept)
+    ]
+    return pa.Table.from_pylist(rows, schema=TEXT_ENTRIES)
+
+
+def _pool(source: str) -> list[tuple[str, str | None]]:
+    if source == "builtin:general":
+        from .pools import general
+
+        return list(general())
+    if source == "demo:scenes":
+        from ..demo.descriptions import descriptions
+
+        return list(descriptions())
+    raise UnknownName("pool", source, POOLS)
+
+
+def _file(path: Path) -> list[tuple[str, str | None]]:
+    if not path.is_file():
+        raise BadSource(f"no file {path}; built-in pools are {', '.join(POOLS)}")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return _table(path)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                return _csv(path, csv.DictReader(file))
+            return [(line, None) for line in file.read().splitlines()]
+    except UnicodeDecodeError as error:
+        raise BadSource(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def _csv(path: Path, reader: csv.DictReader[str]) -> list[tuple[str, str | None]]:
+    columns = list(reader.fieldnames or [])
+    if "text" not in columns:
+        raise UnknownName(f"column of {path}", "text", columns)
+    return [(row["text"], row.get("category") or None) for row in reader]
+
+
+def _table(path: Path) -> list[tuple[str, str | None]]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    if "text" not in table.column_names:
+        raise UnknownName(f"column of {path}", "text", table.column_names)
+    return [(str(row["text"] or ""), row.get("category") or None) for row in table.to_pylist()]

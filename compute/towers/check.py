@@ -1,0 +1,49 @@
+"""The proof that a traced batch is whole: its terms sum to the tower's own embedding."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .trace import Constants, Trace
+
+Exact = npt.NDArray[np.float64]
+
+TOLERANCE = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}
+"""The largest relative error at which a batch may be kept, by the precision that the tower computed in."""
+
+
+def check(trace: Trace, constants: Constants) -> float:
+    """Give the largest relative error, over images and conventions, of the sum of all terms to the embedding.
+
+    Not a number where the tower gave none, so keep a batch only if `check(...) <= TOLERANCE[precision]`. One
+    matrix product per layer, heads summed inside it: no contribution is ever written out.
+    """
+    with np.errstate(all="ignore"):
+        scale = np.reciprocal(trace.sigma.astype(np.float64) * trace.norm)[:, None]
+        after = constants.bias if constants.head_bias is None else constants.bias + constants.head_bias
+        own = _linear_sum(trace, constants) * scale + after / trace.norm[:, None] - trace.embedding
+        means = (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain
+        error = np.linalg.norm(np.stack([own, own + means]), axis=-1) / np.linalg.norm(
+            trace.embedding, axis=-1
+        )
+    return float(error.max())
+
+
+def _linear_sum(trace: Trace, constants: Constants) -> Exact:
+    """Sum every own-centred term before scaling, "image joint"."""
+    total: Exact = trace.mlp.sum(axis=1, dtype=np.float64)
+    total += constants.embedding + constants.attn_bias.sum(axis=0, dtype=np.float64)
+    for layer, maps in enumerate(constants.head_map):
+        factor = trace.factor[:, layer].reshape(len(trace.factor), -1)
+        total += factor @ maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)
+    return total
+
+
+def _mean_sum(trace: Trace, constants: Constants) -> Exact:
+    """Sum the means of all components, "image": ln_post's mean, put together again."""
+    size = constants.head_mean.size
+    total: Exact = trace.factor.reshape(-1, size).astype(np.float64) @ constants.head_mean.reshape(size)
+    total += trace.mlp_mean.sum(axis=1, dtype=np.float64)
+    total += constants.attn_bias_mean.sum(dtype=np.float64) + constants.embedding_mean
+    return total

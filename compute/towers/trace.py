@@ -1,0 +1,87 @@
+"""What is kept of a traced tower: its shape, its fixed maps, and one batch of factors and scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ...store.sets import TowerShape
+
+Array = npt.NDArray[np.float32]
+Index = slice | npt.NDArray[np.intp] | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """One batch of images, as contiguous float32 numpy arrays on the host.
+
+    Lengths of the axes are those of the tower's `TowerShape`; each head's value bias is inside `factor`,
+    LayerScale inside `mlp`. See `compute.conventions` for what they become.
+    """
+
+    factor: Array
+    """s = Σ_i alpha_i v_i of the class token's query, "image layer head head_dim"."""
+    token_factor: Array | None
+    """a_i = alpha_i v_i, "image layer head token head_dim"; only where it was asked for."""
+    mlp: Array
+    """Pᵀ diag(g) C y of each MLP's output y at the class token, "image layer joint"."""
+    mlp_mean: Array
+    """mean(y), "image layer"."""
+    sigma: Array
+    """ln_post's sqrt(var + eps) at the class token, "image"."""
+    mu: Array
+    """ln_post's mean at the class token, "image"."""
+    norm: Array
+    """Euclidean norm of the tower's output, "image"."""
+    embedding: Array
+    """The tower's output at unit norm, "image joint"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constants:
+    """A tower's fixed maps into the joint space: float32, computed in float64.
+
+    P is the tower's projection, g and b are ln_post's weight and bias, C = I - 11ᵀ/d takes the mean away.
+    W_O and b_O are an attention layer's output projection with its LayerScale folded in.
+    """
+
+    shape: TowerShape
+    """The whole tower's shape, also where only some layers and heads are held."""
+    head_map: Array
+    """A = Pᵀ diag(g) C W_O of each head, "layer head joint head_dim"; with joint innermost in memory (as
+    `constants` makes it) few images are read up to three times faster."""
+    head_mean: Array
+    """1ᵀ W_O / d of each head, "layer head head_dim"."""
+    attn_bias: Array
+    """Pᵀ diag(g) C b_O, "layer joint"."""
+    attn_bias_mean: Array
+    """mean(b_O), "layer"."""
+    embedding: Array
+    """Pᵀ diag(g) C z0 of what the class token brings into the first block, "joint"."""
+    embedding_mean: float
+    """mean(z0)."""
+    gain: Array
+    """Pᵀ g, "joint"."""
+    bias: Array
+    """Pᵀ b, "joint"."""
+    head_bias: Array | None
+    """The bias of the projection to the joint space, "joint"; None where there is none."""
+
+    def select(
+        self, layers: Index = slice(None), heads: Index = slice(None), joint: Index = slice(None)
+    ) -> Constants:
+        """Keep the maps of these layers, heads and joint coordinates, in this order; slices copy nothing."""
+        return replace(
+            self,
+            head_map=self.head_map[layers][:, heads][:, :, joint],
+            head_mean=self.head_mean[layers][:, heads],
+            attn_bias=self.attn_bias[layers][:, joint],
+            attn_bias_mean=self.attn_bias_mean[layers],
+            embedding=self.embedding[joint],
+            gain=self.gain[joint],
+            bias=self.bias[joint],
+            head_bias=None if self.head_bias is None else self.head_bias[joint],
+        )

@@ -1,0 +1,71 @@
+"""The view of what each attention head adds to each image's embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ...store.sets import ImageSet, Model
+from ...store.views import Array, Axis, Input, Member, Param, Parts, Read, View
+from .. import conventions, scalars
+from ..conventions import Convention
+from ..kinds import ImagePass
+from .tower_maps import TowerMaps
+
+if TYPE_CHECKING:
+    from ..towers.trace import Trace
+
+
+@dataclass(frozen=True)
+class HeadContributions(ImagePass):
+    """What each head adds to each image's embedding: c[i,l,h] summed over tokens.
+
+    Kept as factors, head_dim numbers per image, layer and head, and multiplied on read with the tower's
+    fixed maps (Gandelsman et al. 2024, section 3.2). `convention` says how ln_post's mean and the biases
+    are shared out (`compute/conventions.py`); `dtype` is that of the factors.
+    """
+
+    model: Input[Model]
+    images: Input[ImageSet]
+    dtype: Param[Literal["float32", "float16"]] = "float32"
+    convention: Read[Convention] = "own"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Image, layer, head, joint."""
+        return ("image", "layer", "head", "joint")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of these axes."""
+        size = self.model.shape
+        return (len(self.images), size.layers, size.heads, size.joint)
+
+    @property
+    def maps(self) -> TowerMaps:
+        """The matrices by which the factors are multiplied."""
+        return TowerMaps(self.model)
+
+    def companions(self) -> tuple[View, ...]:
+        """List the matrices by which the factors are multiplied."""
+        return (self.maps,)
+
+    def members(self) -> tuple[Member, ...]:
+        """The factors, and the scalars of each image."""
+        images, layers, heads, _ = self.shape
+        width = self.model.shape.head_dim
+        dims = ("image", "layer", "head", "head_dim")
+        factor = Member("factor", dims, (images, layers, heads, width), self.dtype, (64, 1, heads, width))
+        return (factor, scalars.member(images))
+
+    def collect(self, trace: Trace) -> Mapping[str, Array]:
+        """Take the factors and the scalars."""
+        return {"factor": trace.factor, "scalars": scalars.collect(trace)}
+
+    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
+        """Multiply the factors out."""
+        images, layers, heads, joint = selection
+        factor = parts.array(self, "factor", (images, layers, heads))
+        constants = self.maps.constants(parts).select(layers, heads, joint)
+        return conventions.heads(factor, *scalars.read(self, parts, images), constants, self.convention)

@@ -1,0 +1,107 @@
+"""The view of the texts that describe what each head writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ...store import digest
+from ...store.grid import Grid
+from ...store.views import Input, Param, Parts, TableView, Unit
+from ..conventions import Convention
+from ..kinds import Derived, Made
+from ..moments import joint_maps
+from ..textspan import Picks, layer_textspan
+from .head_moments import HeadMoments
+from .text_embeddings import TextEmbeddings
+from .tower_maps import TowerMaps
+
+KEPT = 60
+"""Descriptions kept of each head, as many as the paper's longest lists have; fewer can be read."""
+
+
+@dataclass(frozen=True)
+class HeadDescriptions(Derived, TableView):
+    """The texts that explain most of what each head writes (TextSpan, Gandelsman et al. 2024).
+
+    Chosen from the head's moments, without an image (`compute/textspan.py`). `variance` is the share of
+    the head's variance that a text explains after those before it, `margin` how far the runner-up was
+    behind, from 0 (a tie, won by the first) to 1. `span` says to which directions texts are projected.
+    """
+
+    moments: Input[HeadMoments]
+    texts: Input[TextEmbeddings]
+    convention: Param[Convention] = "own"
+    span: Param[Literal["weights", "svd", "full"]] = "weights"
+    axis: ClassVar[str] = "layer"
+    columns: ClassVar[Mapping[str, str]] = {
+        "layer": "int32",
+        "head": "int32",
+        "rank": "int32",
+        "text_id": "int64",
+        "description": "string",
+        "variance": "float64",
+        "cumulative_variance": "float64",
+        "margin": "float64",
+    }
+
+    @property
+    def maps(self) -> TowerMaps:
+        """The tower's constants."""
+        return TowerMaps(self.moments.contributions.model)
+
+    @property
+    def grid(self) -> Grid:
+        """One layer a unit."""
+        return Grid(self.moments.shape[0], 1)
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List all moments, all texts and the tower's maps."""
+        return (*self.moments.units, *self.texts.units, *self.maps.units)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the layer and of what it is made from."""
+        return digest.of_sequence([str(start), *(unit.key for unit in self.needs(start))])
+
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Run TextSpan on every head of one layer."""
+        layer = slice(unit.start, unit.stop)
+        whole = slice(None)
+        found = self.moments.show(parts, (layer, whole, whole, whole))[0]
+        texts = parts.once(
+            f"{self.texts.title()}/{self.texts.units[0].key}", lambda: parts.array(self.texts, "embedding")
+        )
+        maps = self._joint_maps(unit.start, parts)
+        picks = layer_textspan(found, maps, texts, m=KEPT, span=self.span)
+        return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})
+
+    def _joint_maps(self, layer: int, parts: Parts) -> Any:
+        constants = self.maps.constants(parts)
+        return joint_maps(
+            constants.head_map[layer],
+            constants.head_mean[layer],
+            constants.attn_bias[layer],
+            float(constants.attn_bias_mean[layer]),
+            gain=constants.gain,
+            bias=constants.bias,
+            terms=constants.shape.components,
+            convention=self.convention,
+        )
+
+    def _rows(self, layer: int, picks: Sequence[Picks]) -> dict[str, Any]:
+        texts = self.texts.texts.texts
+        counts = [len(each.text) for each in picks]
+        chosen = np.concatenate([each.text for each in picks])
+        return {
+            "layer": np.full(len(chosen), layer, np.int32),
+            "head": np.repeat(np.arange(len(picks), dtype=np.int32), counts),
+            "rank": np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+            "text_id": chosen,
+            "description": [texts[text] for text in chosen],
+            "variance": np.concatenate([each.variance for each in picks]),
+            "cumulative_variance": np.concatenate([each.cumulative_variance for each in picks]),
+            "margin": np.concatenate([each.margin for each in picks]),
+        }

@@ -1,0 +1,1 @@
+"""Ask; get it, computed if need be."""

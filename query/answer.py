@@ -1,0 +1,73 @@
+"""What an SQL statement gives: rows, and how complete they are."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from .completeness import Completeness
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+
+class IncompleteAnswer(UserWarning):
+    """Rows were fetched of an answer that lacks some; `answer.completeness` says which."""
+
+
+class Answer:
+    """The answer to one statement; fetching rows of an incomplete one warns `IncompleteAnswer`."""
+
+    def __init__(self, rows: pa.Table, completeness: Completeness) -> None:
+        self._rows = rows
+        self.completeness = completeness
+        """For each view that was read, how many of the units that the statement could touch were there."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._rows.column_names)
+
+    def arrow(self) -> pa.Table:
+        """Give the rows as an Arrow table."""
+        if not self.completeness.complete:
+            warnings.warn(f"incomplete answer: {self.completeness}", IncompleteAnswer, stacklevel=3)
+        return self._rows
+
+    def df(self) -> pd.DataFrame:
+        """Give the rows as a pandas data frame."""
+        return self.arrow().to_pandas()
+
+    def pl(self) -> pl.DataFrame:
+        """Give the rows as a polars data frame. Needs the extra `polars`."""
+        import polars
+
+        frame = polars.from_arrow(self.arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Give the rows as tuples."""
+        columns = self.arrow().columns
+        return list(zip(*(column.to_pylist() for column in columns), strict=True))
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Give the first row; None where there is none."""
+        rows = self.fetchall()
+        return rows[0] if rows else None
+
+    def show(self, rows: int = 20) -> None:
+        """Print the first rows as a table."""
+        import duckdb
+
+        found = self.arrow()
+        with duckdb.connect() as con:
+            con.from_arrow(found).show(max_rows=rows)
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def __repr__(self) -> str:
+        return f"<Answer {len(self)} rows × {len(self.columns)} columns, {self.completeness}>"

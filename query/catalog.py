@@ -1,0 +1,164 @@
+"""The catalog's own tables: what is registered, kept, failed and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from ..compute.views import all_views
+from ..store.folder import Folder
+from ..store.parts import schema
+from ..store.views import TableView, View
+from .resolve import needed_inputs, parameters
+
+COLUMNS: dict[str, dict[str, str]] = {
+    "models": {
+        **dict.fromkeys(("model", "source", "precision", "weights"), "string"),
+        **dict.fromkeys(("layers", "heads", "head_dim", "width", "joint", "tokens"), "int32"),
+    },
+    "image_sets": {"image_set": "string", "source": "string", "images": "int64"},
+    "images": {
+        "image_set": "string",
+        "image_id": "int64",
+        "path": "string",
+        "digest": "string",
+        "width": "int32",
+        "height": "int32",
+        "label": "string",
+        "grp": "string",
+    },
+    "text_sets": {"text_set": "string", "source": "string", "texts": "int64"},
+    "texts": {"text_set": "string", "text_id": "int64", "text": "string", "category": "string"},
+    "views": dict.fromkeys(("view", "kind", "holds", "inputs", "parameters", "summary"), "string"),
+    "units": {
+        **dict.fromkeys(("view", "model", "image_set", "text_set", "axis"), "string"),
+        **dict.fromkeys(("start", "stop"), "int64"),
+        "unit": "string",
+        "bytes": "int64",
+        "absent": "int64",
+        "seconds": "float64",
+        **dict.fromkeys(("device", "host", "run", "time"), "string"),
+    },
+    "errors": {
+        **dict.fromkeys(("view", "model", "image_set", "text_set"), "string"),
+        "row": "int64",
+        **dict.fromkeys(("path", "error", "message", "time", "unit"), "string"),
+    },
+    "runs": {
+        **dict.fromkeys(("run", "started", "host"), "string"),
+        "pid": "int64",
+        "seconds": "float64",
+        **dict.fromkeys(("steps", "filled", "reused", "failed", "skipped", "absent"), "int64"),
+    },
+}
+"""The tables and their columns, name to Arrow type."""
+
+
+def table(folder: Folder, name: str) -> pa.Table:
+    """Give one of the catalog's tables."""
+    rows = _ROWS[name](folder)
+    return pa.Table.from_pylist(list(rows), schema=schema(COLUMNS[name]))
+
+
+def _models(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in folder.names.models():
+        model = folder.names.model(name)
+        shape = {axis: getattr(model.shape, axis) for axis in COLUMNS["models"] if hasattr(model.shape, axis)}
+        facts = {"source": model.source, "precision": model.precision, "weights": model.image["weights"]}
+        yield {"model": name, **facts, **shape}
+
+
+def _image_sets(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in folder.names.image_sets():
+        images = folder.names.image_set(name)
+        yield {"image_set": name, "source": images.source, "images": len(images)}
+
+
+def _images(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in folder.names.image_sets():
+        for row in folder.names.image_set(name).entries.to_pylist():
+            yield {
+                "image_set": name,
+                **{column: row.get(column) for column in COLUMNS["images"] if column in row},
+            }
+
+
+def _text_sets(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in folder.names.text_sets():
+        texts = folder.names.text_set(name)
+        yield {"text_set": name, "source": texts.source, "texts": len(texts)}
+
+
+def _texts(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in folder.names.text_sets():
+        for row in folder.names.text_set(name).entries.to_pylist():
+            yield {"text_set": name, **row}
+
+
+def _views(folder: Folder) -> Iterable[dict[str, Any]]:
+    return [describe(view) for view in all_views().values()]
+
+
+def describe(view: type[View]) -> dict[str, Any]:
+    """Describe a view in one row: what it holds, its inputs and parameters with their defaults."""
+    defaults = [
+        f"{field.name}={getattr(view, field.name)}" for field in parameters(view) if hasattr(view, field.name)
+    ]
+    return {
+        "view": view.name(),
+        "kind": "table" if issubclass(view, TableView) else "array",
+        "holds": ", ".join(view.columns) if issubclass(view, TableView) else "",
+        "inputs": ", ".join(needed_inputs(view)),
+        "parameters": ", ".join(dict.fromkeys(defaults)),
+        "summary": view.summary(),
+    }
+
+
+def _units(folder: Folder) -> Iterable[dict[str, Any]]:
+    for info in sorted(folder.objects.list("units/"), key=lambda info: info.path):
+        record = folder.objects.get_json(info.path)
+        covers, made = record["covers"], record["made"]
+        names = {
+            column: found["name"] if isinstance(found := covers.get(column), dict) else found
+            for column in ("model", "image_set", "text_set")
+        }
+        place = {key: covers[key] for key in ("axis", "start", "stop")}
+        facts = {key: made.get(key) for key in ("seconds", "device", "host", "run", "time")}
+        size = sum(kept["size"] for kept in record["objects"])
+        view = info.path.split("/")[1]
+        yield {
+            "view": view,
+            **names,
+            **place,
+            "unit": record["unit"],
+            "bytes": size,
+            "absent": len(record["absent"]),
+            **facts,
+        }
+
+
+def _errors(folder: Folder) -> Iterable[dict[str, Any]]:
+    for failure in folder.failures.all():
+        facts = {key: getattr(failure, key) for key in COLUMNS["errors"] if hasattr(failure, key)}
+        yield {**facts, **failure.inputs}
+
+
+def _runs(folder: Folder) -> Iterable[dict[str, Any]]:
+    for name in sorted(folder.objects.names("runs/")):
+        row = folder.objects.get_json(f"runs/{name}.json")
+        yield {column: row.get(column) for column in COLUMNS["runs"]}
+
+
+_ROWS: dict[str, Callable[[Folder], Iterable[dict[str, Any]]]] = {
+    "models": _models,
+    "image_sets": _image_sets,
+    "images": _images,
+    "text_sets": _text_sets,
+    "texts": _texts,
+    "views": _views,
+    "units": _units,
+    "errors": _errors,
+    "runs": _runs,
+}

@@ -1,0 +1,64 @@
+"""What arrays and tables have in common before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from ..compute.runner import Progress, Report, Settings
+from ..store.views import Unit, View
+from .engine import Engine
+from .plan import Plan
+from .progress import Bar
+from .status import Status, status
+
+V = TypeVar("V", bound=View)
+
+
+class Lazy(Generic[V]):
+    """A view of certain inputs, of which nothing is computed until somebody looks."""
+
+    def __init__(self, engine: Engine, view: V) -> None:
+        self._engine, self._view = engine, view
+
+    def _units(self) -> tuple[Unit, ...]:
+        return self._view.units
+
+    def status(self) -> Status:
+        """Tell which units are ready, missing, stale or failed, and why."""
+        return status(self._engine.folder, self._view, self._units())
+
+    def plan(self) -> Plan:
+        """Tell what `fill` would run: units, images, bytes and seconds; nothing is computed."""
+        return self._engine.plan(self._units())
+
+    def fill(
+        self,
+        *,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        progress: bool | Progress = False,
+    ) -> Report:
+        """Compute what is missing, and what that is made from.
+
+        Args:
+            device: Where to run, such as `cpu` or `cuda:0`; a GPU is taken where there is one.
+            batch_size: Images or texts in one forward pass; halved when the device runs out of memory.
+            workers: Threads that decode images; one for each core unless said.
+            retry_failed: Try units again that failed before.
+            progress: Show a progress bar on stderr, or tell this one.
+
+        Returns:
+            How many units were filled, reused, failed and skipped. What failed is in the table `errors`.
+        """
+        return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
+
+    def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
+        shown = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
+        return self._engine.fill(units, settings, shown)
+
+    def __repr__(self) -> str:
+        done = self._engine.done(self._view)
+        ready = sum(unit.key in done for unit in self._units())
+        return f"<View {self._view.title()} {ready} of {len(self._units())} units ready>"

@@ -1,0 +1,110 @@
+"""From a view's name and plain arguments to the view itself, checked at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from ..compute.views import view_class
+from ..store.errors import BadSource, UnknownName
+from ..store.registry import Registry
+from ..store.sets import ImageSet, Model, TextSet
+from ..store.views import Field, View
+
+_KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The registered names that a view is asked of; None where none was given."""
+
+    model: str | None = None
+    """A model's name."""
+    images: str | None = None
+    """An image set's name."""
+    texts: str | None = None
+    """A text set's name."""
+
+
+def resolve(registry: Registry, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
+    """Build a view and all views beneath it.
+
+    An input that is not given is the registered one, where there is just one. A parameter goes to every
+    view of the tree that declares it.
+
+    Raises:
+        UnknownName: No view, input or parameter of that name, or no such value of a parameter.
+        BadSource: An input is needed and not given.
+    """
+    cls = view_class(name)
+    fields = {field.name: field for field in _tree(cls)}
+    for param, value in params.items():
+        if param not in fields or fields[param].role == "input":
+            known = [field.name for field in fields.values() if field.role != "input"]
+            raise UnknownName(f"parameter of {name}", param, known)
+        _check(name, fields[param], value)
+    needed = needed_inputs(cls)
+    for kind in ("model", "images", "texts"):
+        if kind not in needed and getattr(inputs, kind) is not None:
+            raise UnknownName(f"input of {name}", kind, needed)
+    return _build(registry, cls, inputs, params)
+
+
+def needed_inputs(cls: type[View]) -> tuple[str, ...]:
+    """List which registered names a view is asked of: model, images, texts."""
+    found = {_KINDS[field.type] for field in _tree(cls) if field.type in _KINDS}
+    return tuple(kind for kind in _KINDS.values() if kind in found)
+
+
+def parameters(cls: type[View]) -> list[Field]:
+    """List the parameters of a view and of those beneath it, its own first."""
+    found: dict[str, Field] = {}
+    for field in _tree(cls):
+        if field.role != "input":
+            found.setdefault(field.name, field)
+    return list(found.values())
+
+
+def _tree(cls: type[View]) -> Iterator[Field]:
+    yield from cls.fields()
+    for field in cls.fields():
+        if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
+            yield from _tree(field.type)
+
+
+def _build(registry: Registry, cls: type[View], inputs: Inputs, params: Mapping[str, Any]) -> View:
+    values: dict[str, Any] = {}
+    for field in cls.fields():
+        if field.type in _KINDS:
+            values[field.name] = _source(registry, cls, field, inputs)
+        elif field.role == "input":
+            values[field.name] = _build(registry, field.type, inputs, params)
+        elif field.name in params:
+            values[field.name] = params[field.name]
+    return cls(**values)
+
+
+def _source(registry: Registry, cls: type[View], field: Field, inputs: Inputs) -> Any:
+    kind = _KINDS[field.type]
+    known, get = {
+        "model": (registry.models, registry.model),
+        "images": (registry.image_sets, registry.image_set),
+        "texts": (registry.text_sets, registry.text_set),
+    }[kind]
+    name = getattr(inputs, kind)
+    if name is None:
+        there = known()
+        if len(there) != 1:
+            listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {kind}"
+            raise BadSource(f"{cls.name()} needs {kind}=…; {listed}")
+        name = there[0]
+    return get(name)
+
+
+def _check(view: str, field: Field, value: Any) -> None:
+    if get_origin(field.type) is Literal:
+        if value not in get_args(field.type):
+            raise UnknownName(f"value of {view}'s {field.name}", str(value), map(str, get_args(field.type)))
+    elif not isinstance(value, field.type) or isinstance(value, bool) != (field.type is bool):
+        raise BadSource(f"{view}'s {field.name} takes {field.type.__name__}, not {value!r}")

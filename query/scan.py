@@ -1,0 +1,156 @@
+"""A table view as DuckDB sees it: an Arrow dataset that reads the parts a statement can touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from ..store.parts import schema as arrow_schema
+from ..store.reader import Reader
+from ..store.views import TableView, Unit
+
+Ready = Callable[[TableView], set[str]]
+"""Gives the keys of a view's units that are done."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the scans of one table touched."""
+
+    needed: dict[str, Unit] = field(default_factory=dict)
+    """Units whose rows could matter, by key."""
+    missing: dict[str, Unit] = field(default_factory=dict)
+    """Those of them that are not there."""
+    nothing: bool = False
+    """Whether a scan found no combination of inputs that belongs to the table."""
+    error: Exception | None = None
+    """What went wrong while reading; DuckDB passes on its message and not the error itself."""
+
+
+def schema_of(view: type[TableView], inputs: Sequence[str]) -> pa.Schema:
+    """Give the columns of a table view: its inputs, then its own."""
+    return arrow_schema({**dict.fromkeys(inputs, "string"), **view.columns})
+
+
+class Scan(ds.InMemoryDataset):
+    """The rows of one table view over some combinations of inputs.
+
+    DuckDB calls `scanner` once for each scan, with the columns and the filter that it pushed down. Arrow
+    drops the units whose promise (`layer == 11`) the filter contradicts; of the others, those that are
+    done are read one after the other, so that a LIMIT stops early, and the rest are noted as missing.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        instances: Sequence[TableView],
+        admitted: Callable[[TableView], bool],
+        ready: Ready,
+        reader: Reader,
+    ) -> None:
+        super().__init__(schema.empty_table())  # type: ignore[call-arg]  # the stubs leave it out
+        self._instances, self._admitted, self._ready, self._reader = instances, admitted, ready, reader
+        self.seen = Seen()
+
+    def scanner(  # type: ignore[override]  # DuckDB asks of the answer only that it has a reader
+        self,
+        columns: Any = None,
+        filter: Any = None,  # noqa: A002
+        **_: Any,
+    ) -> Any:
+        """Answer one scan."""
+        try:
+            return _Rows(self._open(columns or self.schema.names, filter))
+        except Exception as error:
+            self.seen.error = error
+            raise
+
+    def _open(self, columns: list[str], predicate: Any) -> pa.RecordBatchReader:
+        units = self._surviving(predicate)
+        done = {id(view): self._ready(view) for view in self._instances}
+        there = []
+        for unit in units:
+            self.seen.needed[unit.key] = unit
+            if unit.key in done[id(unit.view)]:
+                there.append(unit)
+            else:
+                self.seen.missing[unit.key] = unit
+        shown = pa.schema([self.schema.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(shown, self._batches(there, columns, predicate))
+
+    def _surviving(self, predicate: Any) -> list[Unit]:
+        """List the units that the filter does not rule out, of the combinations that belong to the table."""
+        units = [unit for view in self._instances for unit in view.units]
+        if predicate is not None and units:
+            units = _prune(self.schema, units, predicate)
+        views = {id(unit.view): cast("TableView", unit.view) for unit in units}
+        pinned = _pinned([view.names for view in views.values()])
+        keep = {key for key, view in views.items() if pinned or self._admitted(view)}
+        self.seen.nothing |= not keep and self._is_new()
+        return [unit for unit in units if id(unit.view) in keep]
+
+    def _is_new(self) -> bool:
+        return not any(self._admitted(view) for view in self._instances)
+
+    def _batches(self, units: Sequence[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
+        try:
+            for unit in units:
+                rows = _with_inputs(self._reader.rows(cast("TableView", unit.view), unit), unit.view.names)
+                rows = rows.select(self.schema.names).cast(self.schema)
+                if predicate is not None:
+                    rows = rows.filter(predicate)
+                yield from rows.select(columns).to_batches()
+        except Exception as error:
+            self.seen.error = error
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What DuckDB takes for an Arrow scanner."""
+
+    reader: pa.RecordBatchReader
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        return self.reader
+
+
+def _prune(schema: pa.Schema, units: Sequence[Unit], predicate: Any) -> list[Unit]:
+    """Let Arrow drop the units whose promise contradicts a predicate."""
+    layout, nowhere = ds.ParquetFileFormat(), pafs.LocalFileSystem()
+    fragments = [
+        layout.make_fragment(str(place), nowhere, partition_expression=_promise(unit))
+        for place, unit in enumerate(units)
+    ]
+    whole = ds.FileSystemDataset(fragments, schema, layout, nowhere)
+    return [units[int(fragment.path)] for fragment in whole.get_fragments(predicate)]
+
+
+def _promise(unit: Unit) -> pc.Expression:
+    """Say what holds for all rows of a unit: its inputs, and its stretch of the axis."""
+    axis = pc.field(unit.view.axis)
+    terms = [pc.field(column) == name for column, name in unit.view.names.items()]
+    if unit.view.axis in cast("TableView", unit.view).columns:
+        terms += (
+            [axis == unit.start] if unit.stop == unit.start + 1 else [axis >= unit.start, axis < unit.stop]
+        )
+    return reduce(and_, terms)
+
+
+def _pinned(names: Sequence[Mapping[str, str]]) -> bool:
+    """Tell whether what survived a filter is one combination of inputs."""
+    return len({tuple(each.items()) for each in names}) <= 1
+
+
+def _with_inputs(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    for column, name in names.items():
+        rows = rows.append_column(column, pa.array([name] * len(rows), pa.string()))
+    return rows

@@ -1,0 +1,88 @@
+"""SQL over the tables of a store and the catalog's own; no model is ever started by asking."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import cast
+
+from ..compute.views import all_views
+from ..store.errors import MissingUnits, QueryError, UnknownName
+from ..store.views import ArrayView, TableView, View
+from . import catalog, duck
+from .answer import Answer
+from .completeness import Completeness, Touched
+from .engine import Engine
+from .resolve import Inputs, needed_inputs, resolve
+from .scan import Scan, schema_of
+
+_COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
+
+
+def sql(engine: Engine, query: str, params: duck.Params, *, require_complete: bool) -> Answer:
+    """Answer a SELECT over table views and the catalog's tables; see `Store.sql`."""
+    named = duck.tables_of(query)
+    scans = {name: _scan(engine, name) for name in named if name in all_views()}
+    tables = {name: catalog.table(engine.folder, name) for name in named if name in catalog.COLUMNS}
+    _refuse_unknown(named - {*scans, *tables})
+    try:
+        with duck.connection({**tables, **scans}) as con:
+            rows = duck.run(con, query, params)
+    except QueryError:
+        errors = [scan.seen.error for scan in scans.values() if scan.seen.error is not None]
+        if errors:
+            raise errors[0] from None
+        raise
+    answer = Answer(rows, Completeness(*_touched(scans)))
+    if require_complete and not answer.completeness.complete:
+        missing = sum(each.missing for each in answer.completeness.views.values())
+        needed = sum(each.needed for each in answer.completeness.views.values())
+        raise MissingUnits(", ".join(sorted(scans)), missing, needed, str(answer.completeness))
+    return answer
+
+
+def instances(engine: Engine, cls: type[View]) -> list[View]:
+    """List a view, its parameters at their defaults, for every combination of registered inputs."""
+    names = engine.folder.names
+    known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
+    needed = needed_inputs(cls)
+    combinations = product(*(known[kind]() for kind in needed))
+    inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
+    return [resolve(names, cls.name(), each, {}) for each in inputs]
+
+
+def belongs(engine: Engine, view: View) -> bool:
+    """Tell whether a combination of inputs was filled before, and so belongs to the table of its name."""
+    found = engine.folder.records.recipes(view)
+    return any(recipe["parameters"] == view.recipe["parameters"] for _, recipe in found)
+
+
+def _scan(engine: Engine, name: str) -> Scan:
+    cls = all_views()[name]
+    if issubclass(cls, ArrayView):
+        raise QueryError(
+            f"{name} holds an array, which SQL does not show; read it with store.view({name!r}, …)"
+        )
+    table = cast("type[TableView]", cls)
+    columns = [_COLUMNS[kind] for kind in needed_inputs(cls)]
+    found = cast("list[TableView]", instances(engine, table))
+    return Scan(
+        schema_of(table, columns), found, lambda view: belongs(engine, view), engine.done, engine.reader
+    )
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    for name in sorted(names):
+        if not {".", "/"} & set(name):  # DuckDB reads files by their names
+            raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], "belvedere views lists them")
+
+
+def _touched(scans: dict[str, Scan]) -> tuple[dict[str, Touched], tuple[str, ...]]:
+    touched: dict[str, Touched] = {}
+    empty = []
+    for name, scan in sorted(scans.items()):
+        seen = scan.seen
+        lacking = dict.fromkeys(" × ".join(unit.view.names.values()) for unit in seen.missing.values())
+        touched[name] = Touched(len(seen.needed), len(seen.needed) - len(seen.missing), tuple(lacking))
+        if seen.nothing:
+            empty.append(name)
+    return touched, tuple(empty)

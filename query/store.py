@@ -1,0 +1,202 @@
+"""The public store: names go in, views and answers come out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from ..compute.image_sources import ImageSource, Tick
+from ..compute.text_sources import TextSource
+from ..compute.views import all_views
+from ..store.failures import Failure
+from ..store.sets import Model
+from ..store.views import ArrayView, TableView
+from . import adding, duck
+from .adding import Added
+from .answer import Answer
+from .catalog import describe
+from .engine import Engine
+from .lazy_array import LazyArray
+from .lazy_table import LazyTable
+from .resolve import Inputs, resolve
+from .sql import belongs
+from .sql import sql as answer
+from .status import Status, status
+from .verify import Verified, verify
+
+
+class Store:
+    """One folder in which views of models, images and texts are kept, and computed when they are missing.
+
+    Any number of processes may fill it while any number read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> None:
+        """Open a store; see `belvedere.open`."""
+        self._engine = Engine(Path(path).expanduser(), mode)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._engine.folder.root
+
+    def add_model(
+        self,
+        name: str,
+        source: str,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        replace: bool = False,
+    ) -> Model:
+        """Let a name stand for a model.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: `open_clip:ARCHITECTURE/TAG`, `open_clip:ARCHITECTURE` with a checkpoint,
+                `open_clip:local-dir:FOLDER`, or `demo:clip`.
+            checkpoint: A file with the model's weights, in any form that open_clip reads.
+            precision: The data type to compute in; part of the identity of what is computed.
+            replace: Let the name stand for something else than before; what was computed stays.
+
+        Returns:
+            The model: its sizes, and the digests of its weights and preprocessing.
+
+        Raises:
+            UnknownName: There is no such architecture, tag or kind of source.
+            UnsupportedTower: Its vision tower cannot be decomposed exactly; nothing was loaded.
+            BadSource: Its weights cannot be read or do not fit.
+            NameTaken: The name stands for another model.
+        """
+        path = None if checkpoint is None else os.fspath(checkpoint)
+        folder = self._engine.folder
+        return adding.add_model(folder, name, source, checkpoint=path, precision=precision, replace=replace)
+
+    def add_images(
+        self,
+        name: str,
+        source: ImageSource,
+        *,
+        labels: Literal["folder"] | None = None,
+        replace: bool = False,
+        tick: Tick = lambda done, total: None,
+    ) -> Added:
+        """Let a name stand for an ordered set of images; their bytes are read once, for their digests.
+
+        Adding a name again with the same source, or with a list that has all of the old, appends what is
+        new at the end; files that changed keep their place and make what was computed from them stale.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], or
+                `demo:scenes`.
+            labels: "folder" takes the class of each image from the sub-folder that it lies in.
+            replace: Let the name stand for other images than before.
+            tick: Told how many of how many images have been read.
+
+        Raises:
+            BadSource: There is nothing there, or no picture in it.
+            NameTaken: The name stands for other images.
+        """
+        folder = self._engine.folder
+        return adding.add_images(folder, name, source, labels=labels, replace=replace, tick=tick)
+
+    def add_texts(self, name: str, source: TextSource, *, replace: bool = False) -> Added:
+        """Let a name stand for an ordered set of texts.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: A file of lines (blank ones are left out), a .csv or .parquet table with
+                text[,category], a list of texts, `builtin:general` or `demo:scenes`.
+            replace: Let the name stand for other texts than before.
+
+        Raises:
+            BadSource: There is no such file, or no text in it.
+            NameTaken: The name stands for other texts.
+        """
+        return adding.add_texts(self._engine.folder, name, source, replace=replace)
+
+    def view(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """Give a view of registered inputs, lazily: nothing is computed before it is read or filled.
+
+        An input that is not given is the registered one, where there is just one.
+
+        Returns:
+            A `LazyArray` for views that are arrays, a `LazyTable` for those that are tables.
+
+        Raises:
+            UnknownName: No view, input or parameter of that name; the message has the nearest.
+        """
+        found = resolve(self._engine.folder.names, name, Inputs(model, images, texts), parameters)
+        if isinstance(found, ArrayView):
+            return LazyArray(self._engine, found)
+        assert isinstance(found, TableView)
+        return LazyTable(self._engine, found)
+
+    def sql(self, query: str, params: duck.Params = None, *, require_complete: bool = False) -> Answer:
+        """Answer a SELECT over table views and the catalog's tables, with DuckDB; nothing is computed.
+
+        A view's name holds the combinations of inputs that were filled before, and the one that the
+        statement's literals name. Rows that are missing are never passed over in silence: the answer
+        states its completeness, and fetching rows of an incomplete one warns `IncompleteAnswer`.
+
+        Args:
+            query: One SELECT, FROM or WITH statement.
+            params: Values of its `?` or `$name`.
+            require_complete: Raise `MissingUnits` rather than answer without some rows.
+
+        Raises:
+            UnknownName: A table that there is not; the message has the nearest.
+            QueryError: What DuckDB does not like about the statement.
+        """
+        return answer(self._engine, query, params, require_complete=require_complete)
+
+    def views(self) -> list[dict[str, Any]]:
+        """Describe every view: its kind, what it holds, its inputs and its parameters."""
+        return [describe(view) for view in all_views().values()]
+
+    def status(self) -> list[Status]:
+        """Tell what is there of every view and combination of inputs that was ever filled."""
+        return [status(self._engine.folder, view, view.units) for view in self._filled()]
+
+    def errors(self) -> list[Failure]:
+        """List the images, texts and units that could not be read or made."""
+        return self._engine.folder.failures.all()
+
+    def verify(self) -> Verified:
+        """Read every byte that is kept; what is damaged counts as missing from then on."""
+        return verify(self._engine.folder)
+
+    def _filled(self) -> Sequence[Any]:
+        from .sql import instances
+
+        every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
+        return [view for view in every if belongs(self._engine, view)]
+
+    def close(self) -> None:
+        """Let go of the models in memory."""
+        self._engine.residents.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = self._engine.folder.names
+        counts = f"{len(names.models())} models, {len(names.image_sets())} image sets"
+        return f"<Store {self.path.name}: {counts}, {len(names.text_sets())} text sets>"

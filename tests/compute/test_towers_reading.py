@@ -1,0 +1,138 @@
+"""Reading contributions multiplies only what is selected, from whatever precision is kept, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from naive_tower import photos, tower
+
+from belvedere.compute import conventions
+from belvedere.compute.towers.check import check
+from belvedere.compute.towers.constants import constants
+from belvedere.compute.towers.native import Tracer
+from belvedere.compute.towers.trace import Constants, Trace
+from belvedere.store.sets import TowerShape
+
+CONVENTIONS = pytest.mark.parametrize("convention", ["own", "clip_prs"])
+
+
+@pytest.fixture(scope="module")
+def kept() -> tuple[Trace, Constants]:
+    visual = tower()
+    with Tracer(visual) as tracer:
+        return tracer(photos(visual, count=4), tokens=True), constants(visual)
+
+
+def scalars(trace: Trace, rows: Any = slice(None)) -> tuple[Any, Any, Any]:
+    return trace.sigma[rows], trace.mu[rows], trace.norm[rows]
+
+
+@CONVENTIONS
+@pytest.mark.parametrize("layers", [slice(1, 2), [2, 0], slice(None)])
+@pytest.mark.parametrize("heads", [slice(2, 4), [3, 0]])
+def test_a_selection_reads_as_the_whole_does(
+    kept: tuple[Trace, Constants], convention: conventions.Convention, layers: Any, heads: Any
+) -> None:
+    trace, maps = kept
+    assert trace.token_factor is not None
+    rows, part = [3, 1], maps.select(layers, heads)
+    whole = conventions.heads(trace.factor, *scalars(trace), maps, convention)
+    factor = trace.factor[rows][:, layers][:, :, heads]
+    some = conventions.heads(factor, *scalars(trace, rows), part, convention)
+    np.testing.assert_allclose(some, whole[rows][:, layers][:, :, heads], rtol=1e-5, atol=1e-7)
+    whole = conventions.tokens(trace.token_factor, *scalars(trace), maps, convention)
+    factor = trace.token_factor[rows][:, layers][:, :, heads][..., 2:5, :]
+    some = conventions.tokens(factor, *scalars(trace, rows), part, convention)
+    np.testing.assert_allclose(some, whole[rows][:, layers][:, :, heads][..., 2:5, :], rtol=1e-5, atol=1e-7)
+
+
+@CONVENTIONS
+def test_joint_coordinates_are_selected_like_axes(
+    kept: tuple[Trace, Constants], convention: conventions.Convention
+) -> None:
+    trace, maps = kept
+    part = maps.select(joint=[7, 2])
+    whole = conventions.heads(trace.factor, *scalars(trace), maps, convention)
+    some = conventions.heads(trace.factor, *scalars(trace), part, convention)
+    np.testing.assert_allclose(some, whole[..., [7, 2]], rtol=1e-5, atol=1e-7)
+    terms, names = conventions.residual(*scalars(trace), maps, convention)
+    some_terms, same_names = conventions.residual(*scalars(trace), part, convention)
+    np.testing.assert_array_equal(some_terms, terms[..., [7, 2]])
+    assert same_names == names
+
+
+@CONVENTIONS
+def test_tokens_sum_to_heads(kept: tuple[Trace, Constants], convention: conventions.Convention) -> None:
+    trace, maps = kept
+    assert trace.token_factor is not None
+    tokens = conventions.tokens(trace.token_factor, *scalars(trace), maps, convention)
+    heads = conventions.heads(trace.factor, *scalars(trace), maps, convention)
+    np.testing.assert_allclose(tokens.sum(axis=3), heads, atol=1e-6)
+
+
+@CONVENTIONS
+def test_half_precision_factors_are_computed_in_float32(
+    kept: tuple[Trace, Constants], convention: conventions.Convention
+) -> None:
+    trace, maps = kept
+    half = conventions.heads(trace.factor.astype(np.float16), *scalars(trace), maps, convention)
+    single = conventions.heads(trace.factor, *scalars(trace), maps, convention)
+    assert half.dtype == single.dtype == np.float32
+    assert np.linalg.norm(half - single) / np.linalg.norm(single) < 5e-4
+    mlp = conventions.mlps(trace.mlp.astype(np.float16), trace.mlp_mean, *scalars(trace), maps, convention)
+    assert mlp.dtype == np.float32
+
+
+@CONVENTIONS
+def test_the_bias_of_a_projection_is_part_of_the_sum(
+    kept: tuple[Trace, Constants], convention: conventions.Convention
+) -> None:
+    trace, maps = kept
+    head_bias = np.linspace(-1, 2, maps.shape.joint, dtype=np.float32)
+    output = trace.embedding * trace.norm[:, None] + head_bias
+    norm = np.linalg.norm(output, axis=1)
+    biased = replace(trace, norm=norm, embedding=output / norm[:, None])
+    with_bias = replace(maps, head_bias=head_bias)
+    assert check(biased, with_bias) < 1e-5
+    shared = (*scalars(biased), with_bias, convention)
+    terms, names = conventions.residual(*shared)
+    assert names == conventions.residual_terms(maps.shape, convention, head_bias=True)
+    assert names[-1] == ("head_bias" if convention == "own" else "embedding")
+    heads = conventions.heads(trace.factor, *shared).sum(axis=(1, 2))
+    mlps = conventions.mlps(trace.mlp, trace.mlp_mean, *shared).sum(axis=1)
+    np.testing.assert_allclose(heads + mlps + terms.sum(axis=1), biased.embedding, atol=1e-6)
+
+
+def test_residual_terms_are_named_from_the_shape_alone() -> None:
+    shape = TowerShape(layers=2, heads=1, head_dim=4, width=4, joint=3, tokens=5)
+    assert conventions.residual_terms(shape) == ("embedding", "attn_bias[0]", "attn_bias[1]", "ln_post_bias")
+    assert conventions.residual_terms(shape, "clip_prs") == ("embedding",)
+
+
+@CONVENTIONS
+def test_an_absent_image_is_absent_in_its_row_alone(
+    kept: tuple[Trace, Constants], convention: conventions.Convention
+) -> None:
+    trace, maps = kept
+    factor, sigma, mu, norm = (values.copy() for values in (trace.factor, *scalars(trace)))
+    for values in (factor, sigma, mu, norm):
+        values[1] = np.nan
+    heads = conventions.heads(factor, sigma, mu, norm, maps, convention)
+    assert np.isnan(heads[1]).all()
+    assert np.isfinite(heads[[0, 2, 3]]).all()
+
+
+def test_a_slice_of_the_maps_copies_nothing(kept: tuple[Trace, Constants]) -> None:
+    _, maps = kept
+    assert np.shares_memory(maps.select(slice(1, 3), slice(0, 2)).head_map, maps.head_map)
+
+
+def test_reading_imports_no_torch() -> None:
+    code = "import sys, belvedere.compute.conventions; print({'torch', 'open_clip'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
