@@ -1,16 +1,26 @@
-"""Head roles: the category of texts that a head's descriptions come from more often than chance explains.
+"""Head roles: the category that the texts describing a head come from more often than chance explains.
 
-Gandelsman, Efros and Steinhardt (ICLR 2024, section 5.2) read each head's TextSpan list and named by hand what its
-texts have in common. Here the texts bring categories, and the question is one of counting: were the descriptions drawn
-blindly from the pool, the number of them in a category would be hypergeometric. Its upper tail is computed in exact
-integers, and corrected (Bonferroni) for every head and category that is asked about.
+Gandelsman, Efros and Steinhardt (ICLR 2024, section 4) read each head's TextSpan list and named by hand
+what its texts have in common. Here texts bring a category, and the question is one of counting: if the
+texts that describe a head were drawn blindly from the pool, the number of them in a category would be
+hypergeometric. Its upper tail is taken in exact integers, and corrected (Bonferroni) for every head and
+category that is asked about.
+
+Which texts describe a head? A list of TextSpan is short by design: what a text explains is taken out with it,
+so that its synonyms are never chosen. A head that tells eight colours apart is exhausted by some seven texts,
+too few to be sure of anything among hundreds of heads. But that their rivals were texts about colour, too, is
+evidence. So each chosen text counts together with those that would have done nearly as well in its place, for
+as many choices as it takes to explain most of the head.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
+
+from .textspan import Picks
 
 NONE = "none"
 """Stands for a role or a runner-up that there is not."""
@@ -18,16 +28,101 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a head is about, judged by the categories of its descriptions."""
+    """What a head is about, judged by the categories of its texts."""
 
     role: str
-    """The most significant category, or "none" if even that one is not significant."""
+    """The most significant category, or "none" where even that one is not significant."""
     score: float
-    """Share of the head's variance along the descriptions of the most significant category."""
+    """Share of the head's variance along the chosen texts of the most significant category."""
     p_value: float
-    """Chance that blind draws hold as many of that category, corrected for all that was asked; at most 1."""
+    """Chance of as many of its texts in a blind draw, corrected for all that was asked; at most 1."""
     runner_up: str
     """The next category, or "none"; where the role is "none", the category that came nearest to being one."""
+
+
+def role_of(
+    picks: Picks,
+    categories: Sequence[str | None],
+    *,
+    tests: int,
+    share: float = 0.8,
+    alpha: float = 0.05,
+) -> Role:
+    """Judge one head by the texts that TextSpan chose and by their rivals.
+
+    Args:
+        picks: What was chosen for the head.
+        categories: Of each text of the pool, by row; None or "" where a text has none.
+        tests: Heads times categories: the factor of the correction.
+        share: Choices count until together they explain this part of the head's variance.
+        alpha: What the corrected p-value of a role stays below.
+    """
+    leading = _leading(picks.cumulative_variance.tolist(), share)
+    described = {int(row) for rivals in picks.rivals[:leading] for row in rivals}
+    chosen = [categories[row] for row in picks.text[:leading]]
+    found = Counter(category for row in described if (category := categories[row]))
+    return _most_significant(
+        found,
+        len(described),
+        _along(chosen, picks.variance.tolist()),
+        Counter(category for category in categories if category),
+        len(categories),
+        tests=tests,
+        alpha=alpha,
+    )
+
+
+def upper_tail(found: int, drawn: int, marked: int, texts: int) -> float:
+    """Chance that at least `found` of `drawn` texts are among the `marked` of all `texts`: hypergeometric."""
+    others = texts - marked
+    least, most = max(found, drawn - others), min(drawn, marked)
+    ways = comb(marked, least) * comb(others, drawn - least)
+    total = 0
+    for k in range(least, most + 1):
+        total += ways
+        ways = ways * (marked - k) * (drawn - k) // ((k + 1) * (others - drawn + k + 1))
+    return total / comb(texts, drawn)
+
+
+def _leading(cumulative: Sequence[float], share: float) -> int:
+    """How many choices it takes to explain a share of the variance; all where they never do."""
+    enough = (number for number, reached in enumerate(cumulative, start=1) if reached >= share)
+    return next(enough, len(cumulative))
+
+
+def _along(chosen: Sequence[str | None], variance: Sequence[float]) -> dict[str, float]:
+    """The variance along the chosen texts of each category."""
+    along: dict[str, float] = {}
+    for category, each in zip(chosen, variance, strict=False):
+        if category:
+            along[category] = along.get(category, 0.0) + each
+    return along
+
+
+def _most_significant(
+    found: Mapping[str, int],
+    drawn: int,
+    along: Mapping[str, float],
+    marked: Mapping[str, int],
+    texts: int,
+    *,
+    tests: int,
+    alpha: float,
+) -> Role:
+    """Rank the categories found by their p-value, then by the variance along them, then by name."""
+    ranked = sorted(
+        (
+            min(1.0, tests * upper_tail(count, drawn, marked[category], texts)),
+            -along.get(category, 0.0),
+            category,
+        )
+        for category, count in found.items()
+    )
+    if not ranked:
+        return Role(NONE, 0.0, 1.0, NONE)
+    p_value, minus_score, _ = ranked[0]
+    names = [NONE] * (p_value >= alpha) + [category for _, _, category in ranked] + [NONE]
+    return Role(names[0], -minus_score, p_value, names[1])
 
 
 def head_role(
@@ -40,51 +135,15 @@ def head_role(
     share: float = 0.8,
     alpha: float = 0.05,
 ) -> Role:
-    """Judge one head by its descriptions.
+    """Judge one head by its chosen texts alone: `categories` and `variance` in rank order; see `role_of`.
 
-    Args:
-        categories: Of each description, in rank order; None or "" where a text has none.
-        variance: The share of the head's variance that each description explains.
-        counts: How many texts of the pool each category has.
-        texts: How many texts the pool has, those without a category included.
-        tests: Heads times categories: the factor of the correction.
-        share: Descriptions count until together they explain this part of what all of them do.
-        alpha: The corrected p-value that a role stays below.
+    `counts` says how many of the pool's `texts` each category has. Choices count until they explain `share`
+    of what all of them do. A list as short as TextSpan's is seldom significant.
     """
-    leading = _leading(variance, share)
-    judged = sorted(
-        (min(1.0, tests * upper_tail(found, leading, counts[category], texts)), -along, category)
-        for category, (found, along) in _by_category(categories[:leading], variance).items()
+    total = sum(variance)
+    leading = _leading([sum(variance[: rank + 1]) for rank in range(len(variance))], share * total)
+    chosen = categories[:leading]
+    found = Counter(category for category in chosen if category)
+    return _most_significant(
+        found, len(chosen), _along(chosen, variance), counts, texts, tests=tests, alpha=alpha
     )
-    if not judged:
-        return Role(NONE, 0.0, 1.0, NONE)
-    p_value, along, first = judged[0]
-    second = judged[1][2] if len(judged) > 1 else NONE
-    names = (first, second) if p_value < alpha else (NONE, first)
-    return Role(names[0], -along, p_value, names[1])
-
-
-def upper_tail(found: int, drawn: int, marked: int, texts: int) -> float:
-    """Chance that at least `found` of `drawn` texts are marked, when `marked` of all `texts` are: hypergeometric."""
-    ways = sum(comb(marked, k) * comb(texts - marked, drawn - k) for k in range(found, drawn + 1))
-    return ways / comb(texts, drawn)
-
-
-def _leading(variance: Sequence[float], share: float) -> int:
-    """How many descriptions it takes to explain a share of what all of them explain."""
-    wanted, reached = share * sum(variance), 0.0
-    for number, each in enumerate(variance, start=1):
-        reached += each
-        if reached >= wanted:
-            return number
-    return len(variance)
-
-
-def _by_category(categories: Sequence[str | None], variance: Sequence[float]) -> dict[str, tuple[int, float]]:
-    """Of each category, its number of descriptions and the variance along them."""
-    found: dict[str, tuple[int, float]] = {}
-    for category, each in zip(categories, variance, strict=False):
-        if category:
-            number, along = found.get(category, (0, 0.0))
-            found[category] = (number + 1, along + each)
-    return found

@@ -10,13 +10,14 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from ..store import arrays, digest, parts
 from ..store.claims import Claims
-from ..store.errors import BadSource, StoreError, WeightsChanged
+from ..store.errors import BadSource, DamagedUnit, MissingUnits, StoreError, StoreFull, WeightsChanged
 from ..store.failures import failure
 from ..store.folder import Folder
 from ..store.grid import Grid
@@ -95,12 +96,13 @@ class Runner:
         self._counts = {"filled": 0, "reused": 0, "failed": 0, "skipped": 0, "absent": 0}
         self._bad: set[str] = set()
         self._done: set[str] = set()
+        self.broken: DamagedUnit | MissingUnits | None = None
+        """Set where what units are made from turned out damaged or gone: plan again, and go on."""
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         """Make the units of these steps, each after what it is made from; `ready` are keys known as done."""
         self._done = set(ready)
-        self._counts["reused"] = 0
         started = time.time()
         pending = deque(steps)
         self._progress.begin(sum(step.weight for step in steps), _described(steps))
@@ -130,7 +132,7 @@ class Runner:
                 self._give_up("failed", failed, 0)
                 left = [unit for unit in left if unit not in failed]
         mine = [unit for unit in left if self._win(unit)]
-        others = [unit for unit in left if unit not in mine and unit.key not in self._done]
+        others = [unit for unit in left if unit not in mine and not self._is_done(unit)]
         if mine:
             self._make(Step(tuple(mine)))
         if others:
@@ -142,18 +144,17 @@ class Runner:
     def _win(self, unit: Unit) -> bool:
         """Claim a unit, and look again whether it is done once the claim is won."""
         if not self._claims.take(unit):
-            if self._is_done(unit):
-                self._counts["reused"] += 1
             return False
         if self._is_done(unit):
             self._claims.release(unit)
-            self._counts["reused"] += 1
             return False
         return True
 
     def _is_done(self, unit: Unit) -> bool:
+        """Look at disk for a unit of this run that another process may have made meanwhile."""
         if unit.key not in self._done and self._folder.records.is_done(unit):
             self._done.add(unit.key)
+            self._counts["reused"] += 1
         return unit.key in self._done
 
     def _give_up(self, as_what: str, units: Sequence[Unit], weight: int) -> Outcome:
@@ -173,6 +174,9 @@ class Runner:
                 self._keep(unit, made[unit.key], time.time() - started)
         except (StoreError, WeightsChanged, BadSource):
             raise
+        except (DamagedUnit, MissingUnits) as error:
+            self.broken = error
+            self._bad.update(unit.key for unit in step.units)
         except Exception as error:  # whatever a model or a library raises is one unit's failure
             for unit in step.units:
                 if unit.key not in self._done:
@@ -259,7 +263,8 @@ class Runner:
             **self._counts,
             "settings": asdict(self._settings),
         }
-        self._folder.objects.create(f"runs/{self._run}.json", digest.canonical(facts))
+        with suppress(StoreFull):  # the unit that did not fit has said so, or all of them did
+            self._folder.objects.create(f"runs/{self._run}.json", digest.canonical(facts))
 
 
 def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:

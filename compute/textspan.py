@@ -40,10 +40,13 @@ RANK_TOLERANCE = 1e-12
 NOISE = 1e-13
 """Share of the largest mean square score below which differences of variance are taken for round-off."""
 
+RIVAL = 0.9
+"""Share of the chosen text's criterion at which another text would have done nearly as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picks:
-    """The chosen texts of one head, in the order of choice; all arrays are "rank"."""
+    """The chosen texts of one head, in the order of choice; all of it is "rank"."""
 
     text: NDArray[np.int64]
     """Row of the text."""
@@ -53,6 +56,11 @@ class Picks:
     """Share explained by the texts so far."""
     margin: Doubles
     """How far the runner-up fell behind: 1 - v2 / v1, in [0, 1]; 0 is a tie, won by the lower row."""
+    rivals: tuple[NDArray[np.int64], ...]
+    """Rows of the texts that would have done nearly as well (90 %), among them the one that was chosen.
+
+    Once it is chosen its synonyms explain no more, so that they never come to be chosen themselves.
+    """
 
 
 def textspan(
@@ -191,6 +199,7 @@ def _pick(texts: Doubles, head: _Written, m: int) -> Picks:
     noise = NOISE * float(np.max(variance + (head.mean @ texts) ** 2, initial=0.0))
     taken = np.zeros((0, len(texts)))
     picked: list[tuple[int, float, float]] = []
+    rivals: list[NDArray[np.int64]] = []
     while len(picked) < min(m, *texts.shape):
         best, runner_up = _best_two(variance, noise)
         if not variance[best] > noise:
@@ -199,12 +208,14 @@ def _pick(texts: Doubles, head: _Written, m: int) -> Picks:
         w = covariance @ u
         q = float(u @ w)
         picked.append((best, q / head.total, 1 - min(runner_up / float(variance[best]), 1.0)))
+        rivals.append(np.flatnonzero(variance >= RIVAL * variance[best]))
         a, b = _product(np.stack([u, w]), texts)
         variance -= 2 * a * b - q * a**2
         variance[best] = -np.inf
         covariance = covariance - np.outer(u, w) - np.outer(w, u) + q * np.outer(u, u)
         taken = np.vstack([taken, u])
-    return _picks(picked)
+    text, share, margin = np.array(picked, dtype=np.float64).reshape(-1, 3).T
+    return Picks(text.astype(np.int64), share, np.cumsum(share), margin, tuple(rivals))
 
 
 def _best_two(variance: Doubles, noise: float) -> tuple[int, float]:
@@ -219,14 +230,6 @@ def _direction(text: Doubles, taken: Doubles) -> Doubles:
     for _ in range(2):
         text = text - (taken @ text) @ taken
     return text / np.linalg.norm(text)
-
-
-def _picks(picked: list[tuple[int, float, float]]) -> Picks:
-    """The columns of the picks."""
-    text, variance, margin = np.array(picked, dtype=np.float64).reshape(-1, 3).T
-    return Picks(
-        text=text.astype(np.int64), variance=variance, cumulative_variance=np.cumsum(variance), margin=margin
-    )
 
 
 def _congruent(a: Doubles, s: Doubles) -> Doubles:

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .completeness import Completeness
+from .duck import Held
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ class IncompleteAnswer(UserWarning):
 class Answer:
     """The answer to one statement; fetching rows of an incomplete one warns `IncompleteAnswer`."""
 
-    def __init__(self, rows: pa.Table, completeness: Completeness) -> None:
+    def __init__(self, rows: pa.Table | Held, completeness: Completeness) -> None:
         self._rows = rows
         self.completeness = completeness
         """For each view that was read, how many of the units that the statement could touch were there."""
@@ -28,13 +29,14 @@ class Answer:
     @property
     def columns(self) -> list[str]:
         """The names of the columns."""
-        return list(self._rows.column_names)
+        rows = self._rows
+        return rows.columns if isinstance(rows, Held) else list(rows.column_names)
 
     def arrow(self) -> pa.Table:
         """Give the rows as an Arrow table."""
         if not self.completeness.complete:
             warnings.warn(f"incomplete answer: {self.completeness}", IncompleteAnswer, stacklevel=3)
-        return self._rows
+        return self._rows.arrow() if isinstance(self._rows, Held) else self._rows
 
     def df(self) -> pd.DataFrame:
         """Give the rows as a pandas data frame."""
@@ -50,6 +52,8 @@ class Answer:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Give the rows as tuples."""
+        if isinstance(self._rows, Held):
+            return self._rows.fetchall()
         columns = self.arrow().columns
         return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
@@ -67,7 +71,7 @@ class Answer:
             con.from_arrow(found).show(max_rows=rows)
 
     def __len__(self) -> int:
-        return int(self._rows.num_rows)
+        return len(self._rows)
 
     def __repr__(self) -> str:
         return f"<Answer {len(self)} rows × {len(self.columns)} columns, {self.completeness}>"

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..compute.views import all_views
+from ..store.errors import DamagedUnit
 from ..store.folder import Folder
 from ..store.parts import schema
 from ..store.views import TableView, View
@@ -97,7 +98,8 @@ def _texts(folder: Folder) -> Iterable[dict[str, Any]]:
             yield {"text_set": name, **row}
 
 
-def _views(folder: Folder) -> Iterable[dict[str, Any]]:
+def views() -> list[dict[str, Any]]:
+    """Describe every view, one row each."""
     return [describe(view) for view in all_views().values()]
 
 
@@ -118,24 +120,23 @@ def describe(view: type[View]) -> dict[str, Any]:
 
 def _units(folder: Folder) -> Iterable[dict[str, Any]]:
     for info in sorted(folder.objects.list("units/"), key=lambda info: info.path):
-        record = folder.objects.get_json(info.path)
-        covers, made = record["covers"], record["made"]
+        try:
+            record = folder.records.read(info.path)
+        except (DamagedUnit, FileNotFoundError):  # set aside: the unit counts as missing
+            continue
+        covers = record.covers
         names = {
             column: found["name"] if isinstance(found := covers.get(column), dict) else found
             for column in ("model", "image_set", "text_set")
         }
-        place = {key: covers[key] for key in ("axis", "start", "stop")}
-        facts = {key: made.get(key) for key in ("seconds", "device", "host", "run", "time")}
-        size = sum(kept["size"] for kept in record["objects"])
-        view = info.path.split("/")[1]
         yield {
-            "view": view,
+            "view": info.path.split("/")[1],
             **names,
-            **place,
-            "unit": record["unit"],
-            "bytes": size,
-            "absent": len(record["absent"]),
-            **facts,
+            **{key: covers[key] for key in ("axis", "start", "stop")},
+            "unit": record.unit,
+            "bytes": record.nbytes,
+            "absent": len(record.absent),
+            **{key: record.made.get(key) for key in ("seconds", "device", "host", "run", "time")},
         }
 
 
@@ -157,7 +158,7 @@ _ROWS: dict[str, Callable[[Folder], Iterable[dict[str, Any]]]] = {
     "images": _images,
     "text_sets": _text_sets,
     "texts": _texts,
-    "views": _views,
+    "views": lambda folder: views(),
     "units": _units,
     "errors": _errors,
     "runs": _runs,

@@ -10,11 +10,15 @@ from typing import Literal
 from ..compute.residents import Residents
 from ..compute.runner import Progress, Report, Runner, Settings
 from ..compute.steps import Step
-from ..store.errors import MissingUnits, UnitFailed
+from ..store.errors import DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.reader import Reader
+from ..store.records import folder_of
 from ..store.views import Unit, View
 from .plan import Plan, plan
+
+ROUNDS = 4
+"""How often what was found damaged is computed again before it is given up."""
 
 
 class Engine:
@@ -47,19 +51,35 @@ class Engine:
     def fill(
         self, units: Sequence[Unit], settings: Settings | None = None, progress: Progress | None = None
     ) -> Report:
-        """Compute what is missing of these units; `MissingUnits` where the store is open to read only."""
+        """Compute what is missing of these units; `MissingUnits` where the store is open to read only.
+
+        What turns out damaged on the way is computed again; `DamagedUnit` where that keeps happening.
+        """
         found = self.plan(units)
-        if not found.steps:
-            return Report(reused=found.reused)
+        total = Report(reused=found.reused)
+        for left in reversed(range(ROUNDS)):
+            if not found.steps:
+                break
+            self._refuse_if_read_only(found, units)
+            runner = Runner(
+                self.folder, self.reader, self.residents, settings or Settings(), progress or Progress()
+            )
+            total = _sum(total, runner.run(found.steps, found.ready))
+            if runner.broken is None:
+                break
+            if not left:
+                raise runner.broken
+            found = self.plan(units)
+        if self.folder.writable and total.complete:
+            for view in {id(unit.view): unit.view for unit in units}.values():
+                self.folder.records.describe(view)
+        return total
+
+    def _refuse_if_read_only(self, found: Plan, units: Sequence[Unit]) -> None:
         if not self.folder.writable:
-            title = units[0].view.title()
             hint = 'this store was opened with mode="r"; open it with mode="a" to fill it'
-            raise MissingUnits(title, found.wanted - found.reused, found.wanted, hint)
-        runner = Runner(
-            self.folder, self.reader, self.residents, settings or Settings(), progress or Progress()
-        )
-        report = runner.run(found.steps, found.ready)
-        return replace(report, reused=report.reused + found.reused)
+            lacking = found.wanted - found.reused
+            raise MissingUnits(units[0].view.title(), lacking or found.units, found.wanted, hint)
 
     def ensure(self, units: Sequence[Unit]) -> None:
         """Fill these units; `UnitFailed` with the reason where one cannot be made."""
@@ -73,17 +93,35 @@ class Engine:
 
     def _seconds(self, steps: Sequence[Step]) -> float | None:
         """Estimate from what finished units of the same recipes took, by image or by unit."""
+        rates: dict[str, float | None] = {}
         total = 0.0
         for step in steps:
             view = step.view
-            before = next(iter(sorted(self.done(view) & {unit.key for unit in view.units})), None)
-            if before is None:
+            if view.recipe_key not in rates:
+                rates[view.recipe_key] = self._rate(view, by_image=bool(step.images))
+            rate = rates[view.recipe_key]
+            if rate is None:
                 return None
-            unit = next(unit for unit in view.units if unit.key == before)
-            took = float(self.folder.records.get(unit).made["seconds"])
-            share = step.images / max(1, unit.stop - unit.start) if step.images else 1.0
-            total += took * share
+            total += rate * step.weight
         return total
+
+    def _rate(self, view: View, *, by_image: bool) -> float | None:
+        """Give the seconds that an image, or a unit, took in a finished unit; None where there is none."""
+        before = min(self.done(view), default=None)
+        if before is None:
+            return None
+        try:
+            record = self.folder.records.read(f"{folder_of(view)}{before}.json")
+        except (DamagedUnit, FileNotFoundError):
+            return None
+        covers = record.covers
+        return float(record.made["seconds"]) / (covers["stop"] - covers["start"] if by_image else 1)
+
+
+def _sum(before: Report, now: Report) -> Report:
+    """Add up the reports of two rounds; what failed in the first was tried again in the second."""
+    counts = {name: getattr(before, name) + getattr(now, name) for name in ("filled", "reused", "absent")}
+    return Report(**counts, failed=now.failed, skipped=now.skipped)
 
 
 def _companions(units: Iterable[Unit]) -> list[Unit]:

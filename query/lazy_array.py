@@ -10,6 +10,7 @@ import numpy as np
 from ..compute.runner import Progress, Report, Settings
 from ..store.errors import AbsentRows, DamagedUnit, MissingUnits
 from ..store.views import Array, ArrayView, Unit
+from .engine import ROUNDS
 from .lazy import Lazy
 from .selection import Index, Selection, parse
 
@@ -67,14 +68,15 @@ class LazyArray(Lazy[ArrayView]):
         units = self._touched(selection)
         if missing == "mask":
             return self._masked(selection, units)
-        for attempt in (1, 2):
+        for _ in range(ROUNDS):
             self._have(units, missing)
             try:
                 return self._whole(selection, units)
-            except DamagedUnit:
-                if missing == "raise" or attempt == 2 or not self._engine.folder.writable:
+            except DamagedUnit as error:
+                if missing == "raise" or not self._engine.folder.writable:
                     raise
-        raise AssertionError("unreachable: the second attempt returns or raises")
+                damage = error
+        raise damage
 
     def fill(
         self,
@@ -103,7 +105,8 @@ class LazyArray(Lazy[ArrayView]):
         found = self._engine.plan(units)
         if found.steps:
             hint = 'fill() computes them, or read(…, missing="fill")'
-            raise MissingUnits(self._view.title(), found.wanted - found.reused, found.wanted, hint)
+            lacking = found.wanted - found.reused or found.units
+            raise MissingUnits(self._view.title(), lacking, found.wanted, hint)
 
     def _whole(self, selection: Selection, units: Sequence[Unit]) -> Array:
         absent = self._absent(units)
@@ -111,6 +114,8 @@ class LazyArray(Lazy[ArrayView]):
             gone = {place: absent[place] for place in selection.first if place in absent}
             if gone:
                 raise AbsentRows(self._view.title(), self._view.axis, gone)
+        if not all(selection.lengths):
+            return selection.finish(np.empty(selection.lengths, self.dtype))
         return selection.finish(self._view.show(self._engine.reader, selection.axes))
 
     def _absent(self, units: Sequence[Unit]) -> dict[int, str]:
@@ -143,13 +148,9 @@ class LazyArray(Lazy[ArrayView]):
             there = np.array([p // block in starts and p not in absent for p in places.tolist()], dtype=bool)
         else:
             there = np.full(len(places), bool(ready))
-        lengths = [
-            len(range(axis.start, axis.stop, axis.step)) if isinstance(axis, slice) else len(axis)
-            for axis in selection.axes
-        ]
-        values = np.zeros(lengths, self.dtype)
-        if there.any():
+        values = np.zeros(selection.lengths, self.dtype)
+        if there.any() and values.size:
             values[there] = self._view.show(self._engine.reader, selection.narrowed(places[there]))
-        mask = np.broadcast_to(~there.reshape(-1, *[1] * (len(lengths) - 1)), values.shape)
+        mask = np.broadcast_to(~there.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
         masked: Array = np.ma.MaskedArray(selection.finish(values), selection.finish(mask.copy()))
         return masked

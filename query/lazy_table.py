@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
-from ..store.views import TableView, Unit, View
+from ..store.views import TableView, Unit
 from . import duck
-from .engine import Engine
+from .engine import ROUNDS, Engine
 from .lazy import Lazy
-from .scan import Scan, schema_of
+from .scan import Ready, Scan, Seen, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,7 @@ class LazyTable(Lazy[TableView]):
         known = self._condition
         both = _Condition(f"({known.text}) AND ({condition})", (*known.params, *params))
         narrowed = LazyTable(self._engine, self._view, both)
-        narrowed._scan()  # a mistake in the condition shows here, not when rows are fetched
+        narrowed._units()  # a mistake in the condition shows here, not when rows are fetched
         return narrowed
 
     def arrow(self, *, missing: Literal["fill", "raise"] = "fill") -> pa.Table:
@@ -55,18 +54,21 @@ class LazyTable(Lazy[TableView]):
 
         Raises `MissingUnits` with missing="raise", and `UnitFailed` where a unit cannot be made.
         """
-        for _ in range(3):  # a damaged unit is set aside when it is read, and filled on the next round
-            units = self._units()
-            if missing == "fill":
-                self._engine.ensure(units)
-            else:
-                self._refuse_missing(units)
+        damages = 0
+        while True:  # what is missing is filled, what is damaged set aside: each round gets further
             try:
-                return self._scan()[0]
+                rows, seen = self._scan(self._engine.done)
             except DamagedUnit:
-                if missing == "raise" or not self._engine.folder.writable:
+                damages += 1
+                if missing == "raise" or damages == ROUNDS or not self._engine.folder.writable:
                     raise
-        raise MissingUnits(self._view.title(), len(units), len(units), "they are damaged again and again")
+                continue
+            if not seen.missing:
+                return rows
+            if missing == "raise":
+                hint = "fill() computes them, or a fetch with missing='fill'"
+                raise MissingUnits(self._view.title(), len(seen.missing), len(seen.needed), hint)
+            self._engine.ensure(list(seen.missing.values()))
 
     def df(self, *, missing: Literal["fill", "raise"] = "fill") -> pd.DataFrame:
         """Fetch the rows as a pandas data frame; see `arrow`."""
@@ -86,14 +88,15 @@ class LazyTable(Lazy[TableView]):
         return list(zip(*columns, strict=True))
 
     def _units(self) -> tuple[Unit, ...]:
-        return tuple(self._scan()[1])
+        """List the units that could have rows for which the condition holds; nothing is read."""
+        return tuple(self._scan(lambda _: set())[1].needed.values())
 
     def _schema(self) -> pa.Schema:
         return schema_of(type(self._view), list(self._view.names))
 
-    def _scan(self) -> tuple[pa.Table, list[Unit]]:
-        """Read the rows that are there; give them, and every unit that could have some."""
-        scan = Scan(self._schema(), [self._view], lambda _: True, self._ready, self._engine.reader)
+    def _scan(self, ready: Ready) -> tuple[pa.Table, Seen]:
+        """Read the rows of the units that are ready; say which units could have some, and which lack."""
+        scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
         axes = [name for name in ("layer", "head", "rank") if name in self._view.columns]
         query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text} ORDER BY {', '.join(axes)}"
         try:
@@ -103,14 +106,4 @@ class LazyTable(Lazy[TableView]):
             if scan.seen.error is not None:
                 raise scan.seen.error from None
             raise
-        return rows, list(scan.seen.needed.values())
-
-    def _ready(self, view: View) -> set[str]:
-        return self._engine.done(view)
-
-    def _refuse_missing(self, units: Sequence[Unit]) -> None:
-        done = self._engine.done(self._view)
-        missing = sum(unit.key not in done for unit in units)
-        if missing:
-            hint = "fill() computes them, or a fetch with missing='fill'"
-            raise MissingUnits(self._view.title(), missing, len(units), hint)
+        return rows, scan.seen

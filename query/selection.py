@@ -25,6 +25,8 @@ class Selection:
     """Axes that an integer selected: they are missing from the answer."""
     flipped: tuple[int, ...]
     """Axes that were sliced backwards."""
+    leading: int | None
+    """The axis of the list, where numpy moves it to the front: an integer and a list with a slice between."""
 
     @property
     def first(self) -> range | list[int]:
@@ -32,15 +34,28 @@ class Selection:
         axis = self.axes[0]
         return range(axis.start, axis.stop, axis.step) if isinstance(axis, slice) else axis.tolist()
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """How many positions are selected along each axis."""
+        return tuple(
+            len(range(axis.start, axis.stop, axis.step)) if isinstance(axis, slice) else len(axis)
+            for axis in self.axes
+        )
+
     def narrowed(self, positions: Array) -> tuple[Axis, ...]:
         """Give the axes with only these positions on the first."""
         return (positions, *self.axes[1:])
 
     def finish(self, values: Array) -> Array:
-        """Flip and drop axes of what was read."""
+        """Flip, drop and move axes of what was read."""
         if self.flipped:
             values = np.flip(values, self.flipped)
-        return values.reshape([n for axis, n in enumerate(values.shape) if axis not in self.dropped])
+        if self.leading is not None:
+            values = np.moveaxis(values, self.leading, 0)
+            gone = [axis + (axis < self.leading) for axis in self.dropped]
+        else:
+            gone = list(self.dropped)
+        return values.reshape([n for axis, n in enumerate(values.shape) if axis not in gone])
 
 
 def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Selection:
@@ -51,7 +66,7 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
     """
     entries = _spread(index if isinstance(index, tuple) else (index,), dims)
     axes: list[Axis] = []
-    dropped, flipped, lists = [], [], 0
+    dropped, flipped, lists = [], [], []
     for axis, (entry, name, length) in enumerate(zip(entries, dims, shape, strict=True)):
         if isinstance(entry, slice):
             forward, backwards = _slice(entry, name, length)
@@ -63,10 +78,12 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
             dropped.append(axis)
         else:
             axes.append(_positions(entry, name, length))
-            lists += 1
-    if lists > 1:
+            lists.append(axis)
+    if len(lists) > 1:
         raise BadSelection("two lists in one index would be paired up; index with one, then with the other")
-    return Selection(tuple(axes), tuple(dropped), tuple(flipped))
+    pointed = sorted([*dropped, *lists])
+    apart = bool(lists) and pointed[-1] - pointed[0] >= len(pointed)
+    return Selection(tuple(axes), tuple(dropped), tuple(flipped), lists[0] if apart else None)
 
 
 def _is_integer(entry: Any) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from itertools import product
 from typing import cast
 
 from ..compute.views import all_views
 from ..store.errors import MissingUnits, QueryError, UnknownName
+from ..store.records import parameters
 from ..store.views import ArrayView, TableView, View
 from . import catalog, duck
 from .answer import Answer
@@ -18,9 +20,10 @@ from .scan import Scan, schema_of
 _COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
 
 
-def sql(engine: Engine, query: str, params: duck.Params, *, require_complete: bool) -> Answer:
-    """Answer a SELECT over table views and the catalog's tables; see `Store.sql`."""
-    named = duck.tables_of(query)
+def sql(
+    engine: Engine, query: str, named: Set[str], params: duck.Params, *, require_complete: bool
+) -> Answer:
+    """Answer a SELECT that names these table views and catalog's tables; see `Store.sql`."""
     scans = {name: _scan(engine, name) for name in named if name in all_views()}
     tables = {name: catalog.table(engine.folder, name) for name in named if name in catalog.COLUMNS}
     _refuse_unknown(named - {*scans, *tables})
@@ -52,8 +55,8 @@ def instances(engine: Engine, cls: type[View]) -> list[View]:
 
 def belongs(engine: Engine, view: View) -> bool:
     """Tell whether a combination of inputs was filled before, and so belongs to the table of its name."""
-    found = engine.folder.records.recipes(view)
-    return any(recipe["parameters"] == view.recipe["parameters"] for _, recipe in found)
+    mine = parameters(view.recipe)
+    return any(parameters(recipe) == mine for _, recipe in engine.folder.records.recipes(view))
 
 
 def _scan(engine: Engine, name: str) -> Scan:
@@ -70,7 +73,7 @@ def _scan(engine: Engine, name: str) -> Scan:
     )
 
 
-def _refuse_unknown(names: set[str]) -> None:
+def _refuse_unknown(names: Set[str]) -> None:
     for name in sorted(names):
         if not {".", "/"} & set(name):  # DuckDB reads files by their names
             raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], "belvedere views lists them")

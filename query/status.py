@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from ..store import digest
+from ..store.errors import DamagedUnit
 from ..store.folder import Folder
-from ..store.records import place
+from ..store.records import Record, parameters, place
 from ..store.sets import ImageSet, TextSet
 from ..store.views import Unit, View
 
@@ -51,47 +54,69 @@ class Status:
 
 def status(folder: Folder, view: View, units: Sequence[Unit]) -> Status:
     """Look up the state of some of a view's units."""
-    done = folder.records.done(view)
-    ready = [unit for unit in units if unit.key in done]
-    rest = [unit for unit in units if unit.key not in done]
+    records = _kept(folder, view, units)
+    rest = [unit for unit in units if unit.key not in records]
     reported = folder.failures.units(view) if rest else set()
     reasons = {unit.key: folder.failures.whole(unit) for unit in rest if unit.key in reported}
     failed = [unit for unit in rest if reasons.get(unit.key)]
-    left = [unit for unit in rest if unit not in failed]
+    left = [unit for unit in rest if not reasons.get(unit.key)]
     stale, causes = _stale(folder, view, left) if left else ([], [])
-    records = [folder.records.get(unit) for unit in ready]
     messages = dict.fromkeys(reason.message for reason in reasons.values() if reason)
     return Status(
         view=view.title(),
-        ready=len(ready),
+        ready=len(units) - len(rest),
         missing=len(left) - len(stale),
         stale=len(stale),
         failed=len(failed),
-        absent=sum(len(record.absent) for record in records),
-        bytes=sum(record.nbytes for record in records),
+        absent=sum(len(record.absent) for record in records.values()),
+        bytes=sum(record.nbytes for record in records.values()),
         causes=(*causes, *messages),
     )
+
+
+def _kept(folder: Folder, view: View, units: Sequence[Unit]) -> dict[str, Record]:
+    """Read the records of the units that are done; one that turns out damaged counts as missing."""
+    done = folder.records.done(view)
+    found = {}
+    for unit in units:
+        if unit.key in done:
+            with suppress(DamagedUnit):
+                found[unit.key] = folder.records.get(unit)
+    return found
 
 
 def _stale(folder: Folder, view: View, missing: Sequence[Unit]) -> tuple[list[Unit], list[str]]:
     """Find which missing units were made before of other contents or by another recipe, and what changed."""
     causes: dict[str, None] = {}
     stale: dict[str, Unit] = {}
+    spots = {unit.key: place(unit) for unit in missing}
     for recipe_key, recipe in folder.records.recipes(view):
-        if recipe["parameters"] != view.recipe["parameters"]:
+        if parameters(recipe) != parameters(view.recipe):
             continue
         places = folder.records.places(view, recipe_key)
-        for unit in missing:
-            covers = places.get(place(unit))
-            if covers is None:
-                continue
-            stale[unit.key] = unit
-            found = digest.differences(recipe, view.recipe) or _changed(view, covers)
-            causes.update(dict.fromkeys(found))
+        before = {key: places[spot] for key, spot in spots.items() if spot in places}
+        stale |= {unit.key: unit for unit in missing if unit.key in before}
+        changes = [_plainly(each) for each in digest.differences(recipe, view.recipe)]
+        found = changes if before else []
+        if not changes:
+            found = [change for covers in _distinct(before.values()) for change in _changed(view, covers)]
+        causes.update(dict.fromkeys(found))
     return list(stale.values()), list(causes)
 
 
-def _changed(view: View, covers: dict[str, object]) -> list[str]:
+def _plainly(change: str) -> str:
+    """Leave out where in the tree of views something changed: `model.weights changed: 1f… → 2b…`."""
+    name, changed, values = change.partition(" changed: ")
+    return f"{name.rpartition('inputs.')[2]}{changed}{values}"
+
+
+def _distinct(covers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep one of those that cover the same sets: digests of whole sets take time."""
+    sets = {digest.of_facts([each.get("image_set"), each.get("text_set")]): each for each in covers}
+    return list(sets.values())
+
+
+def _changed(view: View, covers: Mapping[str, Any]) -> list[str]:
     """Say how the images or texts differ from those that a unit was made from."""
     found = []
     for source in view.sources():

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ..compute.image_sources import ImageSource, Tick
-from ..compute.text_sources import TextSource
-from ..compute.views import all_views
-from ..store.failures import Failure
-from ..store.sets import Model
-from ..store.views import ArrayView, TableView
-from . import adding, duck
-from .adding import Added
-from .answer import Answer
-from .catalog import describe
-from .engine import Engine
-from .lazy_array import LazyArray
-from .lazy_table import LazyTable
-from .resolve import Inputs, resolve
-from .sql import belongs
-from .sql import sql as answer
-from .status import Status, status
-from .verify import Verified, verify
+from ..store import marker
+
+if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.image_sources import ImageSource, Tick
+    from ..compute.text_sources import TextSource
+    from ..store.failures import Failure
+    from ..store.sets import Model
+    from .adding import Added
+    from .answer import Answer
+    from .duck import Params
+    from .engine import Engine
+    from .status import Status
+    from .verify import Verified
 
 
 class Store:
@@ -36,12 +32,19 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> None:
         """Open a store; see `belvedere.open`."""
-        self._engine = Engine(Path(path).expanduser(), mode)
+        self._root, self._mode = Path(path).expanduser(), mode
+        marker.check(self._root, mode)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        from .engine import Engine
+
+        return Engine(self._root, self._mode)
 
     @property
     def path(self) -> Path:
         """The folder."""
-        return self._engine.folder.root
+        return self._root.resolve()
 
     def add_model(
         self,
@@ -71,6 +74,8 @@ class Store:
             BadSource: Its weights cannot be read or do not fit.
             NameTaken: The name stands for another model.
         """
+        from . import adding
+
         path = None if checkpoint is None else os.fspath(checkpoint)
         folder = self._engine.folder
         return adding.add_model(folder, name, source, checkpoint=path, precision=precision, replace=replace)
@@ -101,6 +106,8 @@ class Store:
             BadSource: There is nothing there, or no picture in it.
             NameTaken: The name stands for other images.
         """
+        from . import adding
+
         folder = self._engine.folder
         return adding.add_images(folder, name, source, labels=labels, replace=replace, tick=tick)
 
@@ -117,6 +124,8 @@ class Store:
             BadSource: There is no such file, or no text in it.
             NameTaken: The name stands for other texts.
         """
+        from . import adding
+
         return adding.add_texts(self._engine.folder, name, source, replace=replace)
 
     def view(
@@ -138,13 +147,18 @@ class Store:
         Raises:
             UnknownName: No view, input or parameter of that name; the message has the nearest.
         """
+        from ..store.views import ArrayView, TableView
+        from .lazy_array import LazyArray
+        from .lazy_table import LazyTable
+        from .resolve import Inputs, resolve
+
         found = resolve(self._engine.folder.names, name, Inputs(model, images, texts), parameters)
         if isinstance(found, ArrayView):
             return LazyArray(self._engine, found)
         assert isinstance(found, TableView)
         return LazyTable(self._engine, found)
 
-    def sql(self, query: str, params: duck.Params = None, *, require_complete: bool = False) -> Answer:
+    def sql(self, query: str, params: Params = None, *, require_complete: bool = False) -> Answer:
         """Answer a SELECT over table views and the catalog's tables, with DuckDB; nothing is computed.
 
         A view's name holds the combinations of inputs that were filled before, and the one that the
@@ -160,14 +174,27 @@ class Store:
             UnknownName: A table that there is not; the message has the nearest.
             QueryError: What DuckDB does not like about the statement.
         """
-        return answer(self._engine, query, params, require_complete=require_complete)
+        from . import duck
+        from .answer import Answer
+        from .completeness import Completeness
+
+        named = duck.tables_of(query)
+        if not named:
+            return Answer(duck.hold(query, params), Completeness({}))
+        from .sql import sql
+
+        return sql(self._engine, query, named, params, require_complete=require_complete)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view: its kind, what it holds, its inputs and its parameters."""
-        return [describe(view) for view in all_views().values()]
+        from .catalog import views
+
+        return views()
 
     def status(self) -> list[Status]:
         """Tell what is there of every view and combination of inputs that was ever filled."""
+        from .status import status
+
         return [status(self._engine.folder, view, view.units) for view in self._filled()]
 
     def errors(self) -> list[Failure]:
@@ -176,17 +203,21 @@ class Store:
 
     def verify(self) -> Verified:
         """Read every byte that is kept; what is damaged counts as missing from then on."""
+        from .verify import verify
+
         return verify(self._engine.folder)
 
     def _filled(self) -> Sequence[Any]:
-        from .sql import instances
+        from ..compute.views import all_views
+        from .sql import belongs, instances
 
         every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
         return [view for view in every if belongs(self._engine, view)]
 
     def close(self) -> None:
         """Let go of the models in memory."""
-        self._engine.residents.clear()
+        if "_engine" in vars(self):
+            self._engine.residents.clear()
 
     def __enter__(self) -> Self:
         return self

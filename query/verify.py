@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..store.errors import DamagedUnit
 from ..store.folder import Folder
-from ..store.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,12 @@ def verify(folder: Folder) -> Verified:
         view = info.path.split("/")[1]
         units += 1
         try:
-            record = Record.from_json(folder.objects.get(info.path))
-        except (ValueError, TypeError, KeyError):
-            key = info.path.rsplit("/", 1)[-1].removesuffix(".json")
-            bad = [Damage(view, key, info.path, "the record cannot be read")]
+            record = folder.records.read(info.path)
+        except DamagedUnit as error:
+            bad = list(error.objects)
         else:
             total += record.nbytes
-            damage = folder.records.damage(record)
-            bad = [Damage(view, record.unit, path, what) for path, what in damage]
-        if bad and folder.writable:
-            folder.records.set_aside(info.path)
-        found += bad
+            bad = folder.records.check(info.path, record)
+        key = info.path.rsplit("/", 1)[-1].removesuffix(".json")
+        found += [Damage(view, key, *each.split(": ", 1)) for each in bad]
     return Verified(units, total, tuple(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from zarr.abc.store import (
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.core.array import CompressorsLike
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import sync  # also where a notebook has a loop running
 from zarr.storage import MemoryStore
 
 from .objects import Objects
@@ -37,7 +37,7 @@ def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
     shape = (len(data), *member.shape[1:])
     array = zarr.create_array(memory, shape=shape, **_layout(member, block))
     array[...] = data.astype(member.dtype, copy=False)
-    found = asyncio.run(_contents(memory))
+    found = sync(_contents(memory))
     return {key: found[key] for key in sorted(found)}
 
 

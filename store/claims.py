@@ -74,21 +74,31 @@ class Claims:
             return True
         if not self._lapsed(path):
             return False
-        lapsed = f"claims/lapsed/{unit.key}.{secrets.token_hex(4)}"
-        if self._objects.rename(path, lapsed):
-            self._objects.delete(lapsed)
+        self._clear(path, unit)
         if self._objects.create(path, self._content()):
             self._held[path] = time.monotonic()
             return True
         return False
 
+    def _clear(self, path: str, unit: Unit) -> None:
+        """Take a lapsed claim away; one that another process made in this instant is put back."""
+        aside = f"claims/lapsed/{unit.key}.{secrets.token_hex(4)}"
+        if self._objects.rename(path, aside):
+            if not self._lapsed(aside):
+                self._objects.create(path, self._objects.get(aside))
+            self._objects.delete(aside)
+
     def renew(self) -> None:
-        """Extend every claim that is held and a quarter of whose lease is over."""
+        """Extend every claim that is held once a quarter of its lease is over; let go of those taken over."""
         now = time.monotonic()
-        for path, since in self._held.items():
-            if now - since > self._lease / 4:
+        for path, since in list(self._held.items()):
+            if now - since <= self._lease / 4:
+                continue
+            if self._owner(path) == self._me:
                 self._objects.put(path, self._content())
                 self._held[path] = now
+            else:
+                del self._held[path]
 
     def release(self, unit: Unit) -> None:
         """Give a claim back; nothing happens to one that another process took over."""

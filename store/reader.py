@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from . import arrays, parts
-from .errors import DamagedUnit, MissingUnits
+from .errors import DamagedUnit, MissingUnits, StoreError
 from .folder import Folder
 from .grid import Grid
 from .views import Array, ArrayView, Axis, Member, Parts, TableView, Unit
@@ -35,9 +35,9 @@ class Reader(Parts):
         array = arrays.stitch(self._folder.objects, found, view.shard, locate)
         try:
             return arrays.select(array, (*selection, *whole))
-        except MissingUnits:
+        except (MissingUnits, DamagedUnit):
             raise
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, StoreError) as error:
             self._blame(_touched(view, found, selection), error)
             raise
 
@@ -61,6 +61,8 @@ class Reader(Parts):
             if not parts.is_whole(data, kept.sha256):
                 raise ValueError(path)
             return parts.decode(data)
+        except DamagedUnit:
+            raise
         except (ValueError, OSError) as error:
             self._blame([unit], error)
             raise
@@ -74,14 +76,10 @@ class Reader(Parts):
             ) from None
 
     def _blame(self, units: Sequence[Unit], error: Exception) -> None:
-        """Find which units' bytes are not those that were written, and set their records aside."""
-        records = self._folder.records
-        for unit in units:
-            found = records.damage(records.get(unit))
-            if found:
-                if self._folder.writable:
-                    records.set_aside(records.path(unit))
-                raise DamagedUnit(str(unit), [f"{path}: {what}" for path, what in found]) from error
+        """Find which units' bytes are not those that were written: `DamagedUnit` names them."""
+        bad = {str(unit): found for unit in units if (found := self._folder.records.blame(unit))}
+        if bad:
+            raise DamagedUnit(", ".join(bad), [each for found in bad.values() for each in found]) from error
 
 
 def _touched(view: ArrayView, member: Member, selection: Sequence[Axis]) -> list[Unit]:

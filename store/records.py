@@ -6,10 +6,12 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import digest
+from .errors import DamagedUnit, StoreError
 from .objects import Objects
 from .sets import Model
 from .views import Unit, View
@@ -52,16 +54,24 @@ class Record:
         return sum(kept.size for kept in self.objects)
 
     def to_json(self) -> bytes:
-        """Write the record as JSON."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode()
+        """Write the record as JSON, with the digest of the rest of it."""
+        facts = json.loads(json.dumps(asdict(self)))
+        return digest.canonical({**facts, "sha256": digest.of_facts(facts)})
 
     @classmethod
     def from_json(cls, data: bytes) -> Record:
-        """Read a record that `to_json` wrote."""
-        facts = json.loads(data)
-        facts["objects"] = tuple(Kept(**kept) for kept in facts["objects"])
-        facts["absent"] = {int(row): reason for row, reason in facts["absent"].items()}
-        return cls(**facts)
+        """Read a record; `ValueError` for bytes that are not exactly those that `to_json` wrote."""
+        try:
+            facts = json.loads(data)
+            del facts["sha256"]
+            facts["objects"] = tuple(Kept(**kept) for kept in facts["objects"])
+            facts["absent"] = {int(row): reason for row, reason in facts["absent"].items()}
+            record = cls(**facts)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no record: {error!r}") from error
+        if record.to_json() != data:
+            raise ValueError("a record whose bytes changed")
+        return record
 
 
 def folder_of(view: View) -> str:
@@ -87,12 +97,22 @@ class Records:
         return self._objects.exists(self.path(unit))
 
     def get(self, unit: Unit) -> Record:
-        """Read a unit's record; `FileNotFoundError` where it is not done."""
+        """Read a unit's record once; `FileNotFoundError` where it is not done, `DamagedUnit` as in `read`."""
         path = self.path(unit)
         with self._lock:
             if path in self._seen:
                 return self._seen[path]
-        record = Record.from_json(self._objects.get(path))
+        return self.read(path)
+
+    def read(self, path: str) -> Record:
+        """Read a record afresh; a damaged one is set aside, and `DamagedUnit` says so."""
+        data = self._objects.get(path)
+        try:
+            record = Record.from_json(data)
+        except ValueError as error:
+            self._set_aside(path)
+            _, view, _, key = path.removesuffix(".json").split("/")
+            raise DamagedUnit(f"{view}/{key[:12]}", [f"{path}: its bytes changed"]) from error
         with self._lock:
             self._seen[path] = record
         return record
@@ -111,19 +131,51 @@ class Records:
         Tells whether this attempt is the one that is kept; the data of one that is not are removed.
         """
         attempt = f"data/{unit.view.name()}/{unit.key[:2]}/{unit.key}.{secrets.token_hex(4)}"
-        kept = []
-        for name, content in data.items():
-            self._objects.put(f"{attempt}/{name}", content)
-            kept.append(Kept(name, len(content), digest.of_bytes(content)))
-        record = Record(unit.key, attempt, tuple(kept), _covers(unit), absent, facts, made)
-        self._describe(unit.view)
-        if self._objects.create(self.path(unit), record.to_json()):
-            return True
-        for each in kept:
-            self._objects.delete(f"{attempt}/{each.path}")
-        return False
+        objects = tuple(Kept(name, len(each), digest.of_bytes(each)) for name, each in data.items())
+        record = Record(unit.key, attempt, objects, _covers(unit), absent, facts, made)
+        try:
+            for name, content in data.items():
+                self._objects.put(f"{attempt}/{name}", content)
+            self.describe(unit.view)
+            won = self._objects.create(self.path(unit), record.to_json())
+        except StoreError:
+            self._discard(record)
+            raise
+        if not won:
+            self._discard(record)
+        return won
 
-    def damage(self, record: Record) -> list[tuple[str, str]]:
+    def _discard(self, record: Record) -> None:
+        """Remove the data of an attempt that has no record."""
+        for kept in record.objects:
+            self._objects.delete(f"{record.attempt}/{kept.path}")
+
+    def blame(self, unit: Unit) -> list[str]:
+        """Say what is wrong with a unit that could not be read; its record is set aside if it is damaged.
+
+        The record is read afresh: another process may have replaced the unit since it was seen.
+        """
+        path = self.path(unit)
+        with self._lock:
+            seen = self._seen.pop(path, None)
+        try:
+            record = self.read(path)
+        except FileNotFoundError:
+            return [f"{path}: gone"]
+        except DamagedUnit as error:
+            return list(error.objects)
+        if seen is not None and seen.attempt != record.attempt:
+            return [f"{seen.attempt}: replaced by another process"]
+        return self.check(path, record)
+
+    def check(self, path: str, record: Record) -> list[str]:
+        """Read all data objects of a unit; say what is wrong, and set the record aside if anything is."""
+        found = [f"{place}: {what}" for place, what in self._damage(record)]
+        if found:
+            self._set_aside(path)
+        return found
+
+    def _damage(self, record: Record) -> list[tuple[str, str]]:
         """List the data objects that are gone, cut or changed, each with what is wrong; all are read."""
         found = []
         for kept in record.objects:
@@ -139,8 +191,10 @@ class Records:
                 found.append((path, "its bytes changed"))
         return found
 
-    def set_aside(self, path: str) -> None:
-        """Rename the record of a damaged unit away, so that the unit counts as missing."""
+    def _set_aside(self, path: str) -> None:
+        """Rename the record of a damaged unit away, so that it counts as missing, where that is allowed."""
+        if self._objects.read_only:
+            return
         name = path.removeprefix("units/").removesuffix(".json")
         self._objects.rename(path, f"damaged/{name}.{secrets.token_hex(4)}.json")
         with self._lock:
@@ -154,21 +208,30 @@ class Records:
     def places(self, view: View, recipe_key: str) -> dict[str, dict[str, Any]]:
         """Give what the units that are kept under a recipe cover, by the place that `place` names."""
         prefix = f"units/{view.name()}/{recipe_key}/"
-        covers = (
-            self._objects.get_json(f"{prefix}{key}.json")["covers"] for key in self._objects.names(prefix)
-        )
-        return {_place(each): each for each in covers}
+        found = {}
+        for key in self._objects.names(prefix):
+            with suppress(DamagedUnit):
+                covers = self.read(f"{prefix}{key}.json").covers
+                found[_place(covers)] = dict(covers)
+        return found
 
-    def _describe(self, view: View) -> None:
-        """Write down what a recipe's key stands for, once for each set of names."""
+    def describe(self, view: View) -> None:
+        """Write down what a recipe's key stands for under these names, which belong together from now on."""
         path = f"recipes/{_under(view)}/{view.recipe_key}.json"
         if path not in self._described:
-            self._objects.create(path, digest.canonical(view.recipe))
+            if not self._objects.exists(path):
+                self._objects.create(path, digest.canonical(view.recipe))
             self._described.add(path)
 
     def path(self, unit: Unit) -> str:
         """Give where a unit's record lies."""
         return f"{folder_of(unit.view)}{unit.key}.json"
+
+
+def parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all parameters of a recipe: its own, and by input those of the views beneath."""
+    beneath = {field: parameters(each) for field, each in recipe["inputs"].items() if "view" in each}
+    return {"own": recipe["parameters"], **beneath}
 
 
 def _under(view: View) -> str:

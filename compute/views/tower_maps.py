@@ -86,7 +86,7 @@ class TowerMaps(OfTower):
         embedding, mean, gain, bias, head_bias = parts.array(self, "tower", (slice(0, 1),))[0]
         return Constants(
             shape=self.model.shape,
-            head_map=parts.array(self, "head_map"),
+            head_map=_joint_innermost(parts.array(self, "head_map")),
             head_mean=parts.array(self, "head_mean"),
             attn_bias=parts.array(self, "attn_bias"),
             attn_bias_mean=parts.array(self, "attn_bias_mean"),
@@ -96,3 +96,8 @@ class TowerMaps(OfTower):
             bias=bias,
             head_bias=None if np.isnan(head_bias[0]) else head_bias,
         )
+
+
+def _joint_innermost(maps: Array) -> Array:
+    """Lay the maps out in memory as products with them want it: about twice as fast for few images."""
+    return np.ascontiguousarray(maps.swapaxes(-1, -2)).swapaxes(-1, -2)

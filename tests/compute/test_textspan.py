@@ -26,8 +26,9 @@ def directions(contributions: Doubles, joint_map: Doubles, span: Span, head_dim:
 
 def assert_equal(found: Picks, expected: Picks) -> None:
     assert found.text.tolist() == expected.text.tolist()
-    for field in fields(Picks)[1:]:
-        np.testing.assert_allclose(getattr(found, field.name), getattr(expected, field.name), atol=1e-9)
+    for name in ("variance", "cumulative_variance", "margin"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-9)
+    assert [sorted(rivals) for rivals in found.rivals] == [sorted(rivals) for rivals in expected.rivals]
 
 
 @pytest.mark.parametrize("convention", ["own", "clip_prs"])
@@ -120,11 +121,23 @@ def test_a_tie_goes_to_the_lowest_row() -> None:
 
 def test_opposite_texts_tie_too() -> None:
     images, texts = layer(), pool()
-    picks = textspan(images.moments()[0], images.joint_maps("own")[0], np.concatenate([texts, -texts]), m=8)
-    assert_equal(
-        replace(picks, margin=np.zeros(8)),
-        replace(textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=8), margin=np.zeros(8)),
-    )
+    once = textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=8)
+    twice = textspan(images.moments()[0], images.joint_maps("own")[0], np.concatenate([texts, -texts]), m=8)
+    assert twice.text.tolist() == once.text.tolist()
+    np.testing.assert_allclose(twice.margin, 0, atol=1e-9)
+
+
+def test_rivals_come_within_a_tenth_of_the_chosen_text() -> None:
+    images = layer()
+    joint_map, contributions = images.joint_maps("own")[0], images.contributions("own")[0]
+    texts = project(pool().astype(np.float64), leading_directions(joint_map.T))
+    picks = textspan(images.moments()[0], joint_map, pool(), m=4)
+    for best, rivals in zip(picks.text, picks.rivals, strict=True):
+        spread = (contributions @ texts.T).var(axis=0)
+        assert rivals.tolist() == np.flatnonzero(spread >= 0.9 * spread[best]).tolist()
+        direction = texts[best] / np.linalg.norm(texts[best])
+        texts = texts - np.outer(texts @ direction, direction)
+    assert max(len(rivals) for rivals in picks.rivals) > 1
 
 
 def test_the_order_of_images_does_not_matter() -> None:
@@ -146,7 +159,7 @@ def test_the_order_of_texts_does_not_matter() -> None:
     for head in range(2):
         picks = textspan(images.moments()[head], maps[head], texts[order], m=LIMIT)
         assert_equal(
-            replace(picks, text=order[picks.text]),
+            replace(picks, text=order[picks.text], rivals=tuple(order[rivals] for rivals in picks.rivals)),
             textspan(images.moments()[head], maps[head], texts, m=LIMIT),
         )
 
@@ -189,7 +202,7 @@ def test_fewer_images_than_directions_narrow_the_spans_of_the_data(span: Span, r
 def test_fewer_than_two_images_give_no_picks(span: Span, images: int) -> None:
     few = layer(images)
     for picks in layer_textspan(few.moments(), few.joint_maps("clip_prs"), pool(), m=5, span=span):
-        assert [len(getattr(picks, field.name)) for field in fields(Picks)] == [0, 0, 0, 0]
+        assert [len(getattr(picks, field.name)) for field in fields(Picks)] == [0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("span", ["weights", "svd", "full"])
@@ -236,7 +249,8 @@ def test_texts_without_an_embedding_are_never_picked() -> None:
     left = np.delete(np.arange(200), whole.text[[0, 3]])
     picks = textspan(images.moments()[0], images.joint_maps("own")[0], lost, m=LIMIT)
     of_the_rest = textspan(images.moments()[0], images.joint_maps("own")[0], texts[left], m=LIMIT)
-    assert_equal(picks, replace(of_the_rest, text=left[of_the_rest.text]))
+    rivals = tuple(left[rivals] for rivals in of_the_rest.rivals)
+    assert_equal(picks, replace(of_the_rest, text=left[of_the_rest.text], rivals=rivals))
 
 
 @pytest.mark.parametrize("texts", [pool(0), np.full((4, 24), np.nan, np.float32)])

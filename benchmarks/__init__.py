@@ -1,0 +1,1 @@
+"""Ratios against budgets: `python -m benchmarks` prints one table, and fails where a budget is missed."""

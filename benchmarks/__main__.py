@@ -1,0 +1,31 @@
+"""`make bench`: every benchmark, or those that are named, as one table of ratios."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from datetime import date
+
+import torch
+
+ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory")
+
+
+def main() -> None:
+    """Print a row as soon as it is measured; end with 1 where a budget is missed."""
+    names = sys.argv[1:] or ALL
+    print(
+        f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
+    print("| what | measured | budget | |\n|---|---|---|---|")
+    missed = 0
+    for name in names:
+        for row in importlib.import_module(f"benchmarks.{name}").rows():
+            print(row, flush=True)
+            missed += not row.kept
+    sys.exit(f"{missed} budgets missed" if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""`belvedere add`: let a name stand for a model, images or texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from .options import examples, open_store, store_option
+
+replace_option = click.option(
+    "--replace", is_flag=True, help="Let the name stand for something else than before."
+)
+
+
+@click.group(
+    epilog=examples(
+        "belvedere add model clip demo:clip --store mystore",
+        "belvedere add images scenes demo:scenes --store mystore",
+        "belvedere add texts pool demo:scenes --store mystore",
+    )
+)
+def command() -> None:
+    """Let a name stand for a model, a set of images or a set of texts.
+
+    The store is made where --store names a new or an empty folder.
+    """
+
+
+@command.command(
+    epilog=examples(
+        "belvedere add model b16 open_clip:ViT-B-16/laion2b_s34b_b88k",
+        "belvedere add model mine open_clip:ViT-B-32 --checkpoint weights.pt",
+    )
+)
+@click.argument("name")
+@click.argument("source")
+@click.option("--checkpoint", metavar="FILE", help="A file with the model's weights.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The data type to compute in.",
+)
+@replace_option
+@store_option
+def model(
+    name: str,
+    source: str,
+    checkpoint: str | None,
+    precision: Literal["float32", "float16", "bfloat16"],
+    replace: bool,
+    folder: Path | None,
+) -> None:
+    """Let NAME stand for the model SOURCE.
+
+    SOURCE is open_clip:ARCHITECTURE/TAG, open_clip:ARCHITECTURE with a --checkpoint,
+    open_clip:local-dir:FOLDER, or demo:clip.
+    """
+    store = open_store(folder, create=True)
+    added = store.add_model(name, source, checkpoint=checkpoint, precision=precision, replace=replace)
+    shape = added.shape
+    sizes = f"{shape.layers} layers of {shape.heads} heads, {shape.tokens} tokens, {shape.joint} dimensions"
+    click.echo(f"model {name}: {sizes}, {added.precision}")
+
+
+@command.command(
+    epilog=examples(
+        "belvedere add images photos ~/photos --labels folder",
+        "belvedere add images few a.jpg b.jpg",
+    )
+)
+@click.argument("name")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--labels", type=click.Choice(["folder"]), help="Take each image's class from the folder that it lies in."
+)
+@replace_option
+@store_option
+def images(
+    name: str, sources: tuple[str, ...], labels: Literal["folder"] | None, replace: bool, folder: Path | None
+) -> None:
+    """Let NAME stand for an ordered set of images.
+
+    SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
+    path[,label][,grp], or demo:scenes. Their bytes are read once. Adding the same source again appends
+    what it has gained.
+    """
+    store = open_store(folder, create=True)
+    source = sources[0] if len(sources) == 1 else list(sources)
+    with _Reading() as tick:
+        added = store.add_images(name, source, labels=labels, replace=replace, tick=tick)
+    unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
+    click.echo(f"images {name}: {added.count:,}, {added.new:,} of them new{unreadable}")
+
+
+@command.command(
+    epilog=examples(
+        "belvedere add texts general builtin:general",
+        "belvedere add texts mine words.csv",
+    )
+)
+@click.argument("name")
+@click.argument("source")
+@replace_option
+@store_option
+def texts(name: str, source: str, replace: bool, folder: Path | None) -> None:
+    """Let NAME stand for an ordered set of texts.
+
+    SOURCE is a file with one text a line, a .csv or .parquet table with text[,category],
+    builtin:general or demo:scenes.
+    """
+    added = open_store(folder, create=True).add_texts(name, source, replace=replace)
+    click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")
+
+
+class _Reading:
+    """Shows on stderr how many images have been read."""
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        from ..query.progress import Bar
+
+        self._bar, self._begun = Bar(), False
+        return self._tick
+
+    def _tick(self, done: int, total: int) -> None:
+        if not self._begun:
+            self._begun = True
+            self._bar.begin(total, "reading images")
+        self._bar.advance(1)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._begun:
+            self._bar.end()

@@ -1,0 +1,117 @@
+"""The options that commands share: the store, the inputs and parameters of a view, the output format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .formats import FORMATS
+
+if TYPE_CHECKING:
+    from ..query.store import Store
+
+Command = Callable[..., Any]
+
+
+def examples(*lines: str) -> str:
+    """Write the end of a command's help: lines that can be typed as they stand."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def store_option(command: Command) -> Command:
+    """Add --store, given to the command as `folder`."""
+    return click.option(
+        "--store",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="BELVEDERE_STORE",
+        metavar="DIR",
+        help="The store. [default: $BELVEDERE_STORE, or the one in or above the working directory]",
+    )(command)
+
+
+def open_store(folder: Path | None, *, create: bool = False) -> Store:
+    """Open the store that a command is about; with `create`, one is made where --store names a new folder.
+
+    Raises `NotAStore` where there is none, and says how to make one.
+    """
+    from ..query.location import locate
+    from ..query.store import Store
+
+    return Store(folder if create and folder is not None else locate(folder))
+
+
+def inputs(command: Command) -> Command:
+    """Add --model, --images and --texts, given to the command under these names."""
+    texts = {"model": "model", "images": "set of images", "texts": "set of texts"}
+    options = [
+        click.option(
+            f"--{name}", metavar="NAME", help=f"The {what}'s name; not needed where the store has one."
+        )
+        for name, what in texts.items()
+    ]
+    return _stacked(options, command)
+
+
+def values(what: str) -> Callable[[Command], Command]:
+    """Add -p NAME VALUE, given to the command as the mapping `values`."""
+    return click.option(
+        "-p",
+        "--parameter",
+        "values",
+        nargs=2,
+        multiple=True,
+        metavar="NAME VALUE",
+        callback=lambda ctx, option, pairs: {name: _read(text) for name, text in pairs},
+        help=f"{what} A value is read as JSON where it is some, else as text. May be given several times.",
+    )
+
+
+def computing(command: Command) -> Command:
+    """Add --device, --batch-size, --workers and --retry-failed, given to the command under these names."""
+    options = [
+        click.option(
+            "--device", metavar="NAME", help="Where to compute: cpu, cuda:0, … [default: a GPU, if any]"
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            default=32,
+            show_default=True,
+            metavar="N",
+            help="Images or texts in one forward pass.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Threads that decode images. [default: one for each core]",
+        ),
+        click.option("--retry-failed", is_flag=True, help="Try units again that failed before."),
+    ]
+    return _stacked(options, command)
+
+
+def output(command: Command) -> Command:
+    """Add --table, --json, --csv and --nl, given to the command as `form`."""
+    options = [
+        click.option(f"--{name}", "form", flag_value=name, default=name == "table", help=what)
+        for name, what in FORMATS.items()
+    ]
+    return _stacked(options, command)
+
+
+def _stacked(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    return reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

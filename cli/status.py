@@ -1,0 +1,57 @@
+"""`belvedere status`: what is there of the views, what is not, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .formats import Rows, show
+from .options import examples, inputs, open_store, output, store_option, values
+
+if TYPE_CHECKING:
+    from ..query.status import Status
+
+COLUMNS = ("view", "units", "ready", "missing", "stale", "failed", "absent", "bytes", "causes")
+
+
+@click.command(
+    epilog=examples(
+        "belvedere status",
+        "belvedere status head_descriptions --texts general --json",
+    )
+)
+@click.argument("view", required=False)
+@inputs
+@values("A parameter of the view.")
+@output
+@store_option
+def command(
+    view: str | None,
+    model: str | None,
+    images: str | None,
+    texts: str | None,
+    values: dict[str, Any],
+    form: str,
+    folder: Path | None,
+) -> None:
+    """Say what is there of VIEW, or of every view that was ever filled.
+
+    Its units are ready, missing, stale or failed, and the causes say why some are not ready. Stale units were made from something that has changed since; absent are the images and texts in ready
+    units that could not be read.
+    """
+    store = open_store(folder)
+    if view is None:
+        if any((model, images, texts, values)):
+            raise click.UsageError("name a VIEW to ask about one combination of inputs or parameters")
+        found = store.status()
+    else:
+        found = [store.view(view, model=model, images=images, texts=texts, **values).status()]
+    rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
+    show(rows, form, people=Rows(COLUMNS, [_readable(each) for each in found]))
+
+
+def _readable(status: Status) -> list[Any]:
+    facts = {name: getattr(status, name) for name in COLUMNS}
+    return list((facts | {"bytes": f"{status.bytes / 1e6:,.1f} MB"}).values())

@@ -1,0 +1,31 @@
+"""`belvedere views`: what can be asked of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .formats import Rows, show
+from .options import examples, output, store_option
+
+COLUMNS = ("view", "kind", "inputs", "parameters", "holds", "summary")
+
+
+@click.command(
+    epilog=examples(
+        "belvedere views",
+        "belvedere views --json",
+    )
+)
+@output
+@store_option
+def command(form: str, folder: Path | None) -> None:
+    """List every view: arrays are read in Python, tables in SQL as well.
+
+    The table leaves out the columns that each table view holds and its parameters; --json has them.
+    """
+    from ..query.catalog import views
+
+    found = Rows.of(COLUMNS, views())
+    show(found, form, people=found.narrowed(("view", "kind", "inputs", "summary")))

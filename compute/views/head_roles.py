@@ -1,0 +1,85 @@
+"""The view of what each head is about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ...store import digest
+from ...store.grid import Grid
+from ...store.views import Input, Param, Parts, TableView, Unit
+from ..kinds import Derived, Made
+from ..roles import Role, head_role
+from .head_descriptions import HeadDescriptions
+
+
+@dataclass(frozen=True)
+class HeadRoles(Derived, TableView):
+    """The category of texts that each head's descriptions come from, where chance does not explain it.
+
+    `p_value` is an exact hypergeometric tail, corrected for all heads and categories; `role` is "none"
+    where it is not below `alpha`. `score` is the share of the head's variance along the category's
+    descriptions (`compute/roles.py`). A text set without categories gives no roles.
+    """
+
+    descriptions: Input[HeadDescriptions]
+    share: Param[float] = 0.8
+    alpha: Param[float] = 0.05
+    axis: ClassVar[str] = "layer"
+    columns: ClassVar[Mapping[str, str]] = {
+        "layer": "int32",
+        "head": "int32",
+        "role": "string",
+        "score": "float64",
+        "p_value": "float64",
+        "runner_up": "string",
+    }
+
+    @property
+    def grid(self) -> Grid:
+        """One layer a unit."""
+        return self.descriptions.grid
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the layer's descriptions."""
+        return (self.descriptions.units[index],)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the layer's descriptions and the pool's categories."""
+        categories = self.descriptions.texts.texts.categories
+        pool = digest.of_sequence(category or "" for category in categories)
+        return digest.of_sequence([self.descriptions.units[start].key, pool])
+
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Judge every head of one layer."""
+        pool = self.descriptions.texts.texts.categories
+        counts = Counter(category for category in pool if category)
+        shape = self.descriptions.moments.contributions.model.shape
+        tests = shape.layers * shape.heads * max(1, len(counts))
+        rows = parts.rows(self.descriptions, self.descriptions.units[unit.index]).to_pylist()
+        roles = [
+            self._judge([row for row in rows if row["head"] == head], counts, tests)
+            for head in range(shape.heads)
+        ]
+        return Made(rows=_columns(unit.start, roles))
+
+    def _judge(self, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int], tests: int) -> Role:
+        pool = self.descriptions.texts.texts.categories
+        categories = [pool[row["text_id"]] for row in rows]
+        variance = [row["variance"] for row in rows]
+        return head_role(
+            categories, variance, counts, len(pool), tests=tests, share=self.share, alpha=self.alpha
+        )
+
+
+def _columns(layer: int, roles: Sequence[Role]) -> dict[str, Any]:
+    return {
+        "layer": [layer] * len(roles),
+        "head": list(range(len(roles))),
+        **{
+            name: [getattr(role, name) for role in roles]
+            for name in ("role", "score", "p_value", "runner_up")
+        },
+    }
