@@ -1,7 +1,8 @@
-"""Do all terms sum to the model's own embedding, at true shape, with random biases and norms?"""
+"""The relative error of the sum of all terms, at true shape, with random biases and norms."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _member(factor: np.ndarray[Any, Any]) -> Member:
     return Member("factor", dims, factor.shape, "float32", (64, 1, *factor.shape[2:]))
 
 
-def _in_turn(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def _in_turn(calls: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Time the calls alternately, forwards and backwards; the first round is not counted."""
     times: dict[str, list[float]] = {kind: [] for kind in calls}
     for turn in range(ROUNDS + 1):

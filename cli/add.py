@@ -91,7 +91,7 @@ def images(
     """
     store = open_store(folder, create=True)
     source = sources[0] if len(sources) == 1 else list(sources)
-    with _Reading() as tick:
+    with Reading() as tick:
         added = store.add_images(name, source, labels=labels, replace=replace, tick=tick)
     unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
     click.echo(f"images {name}: {added.count:,}, {added.new:,} of them new{unreadable}")
@@ -117,7 +117,7 @@ def texts(name: str, source: str, replace: bool, folder: Path | None) -> None:
     click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")
 
 
-class _Reading:
+class Reading:
     """Shows on stderr how many images have been read."""
 
     def __enter__(self) -> Callable[[int, int], None]:

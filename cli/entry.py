@@ -57,7 +57,7 @@ class Commands(click.Group):
             kind = Incomplete if isinstance(error, MissingUnits) else Refused
             raise kind(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nInterrupted: what is finished is kept, and the same command goes on.", err=True)
+            click.echo("Interrupted: what is finished is kept, and the same command goes on.", err=True)
             ctx.exit(INTERRUPTED)
 
 

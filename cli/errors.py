@@ -16,15 +16,19 @@ from .options import examples, open_store, output, store_option
 def command(form: str, folder: Path | None) -> None:
     """List what could not be read or made, and why.
 
-    These are images, texts and whole units. A row without a number stands for a whole unit, which --retry-failed tries again.
+    These are images, texts and whole units. A row without a number stands for a whole unit, which
+    `belvedere fill --retry-failed` tries again.
     """
     answer = open_store(folder).sql("FROM errors")
     rows = Rows(answer.columns, answer.fetchall())
+    if form == "table" and not rows.values:
+        click.echo("no errors")
+        return
     show(rows, form, people=rows.narrowed(_told(rows)))
 
 
 def _told(rows: Rows) -> list[str]:
     """Leave out what only programs need, and columns without a value."""
-    columns = zip(*rows.values, strict=True) if rows.values else [()] * len(rows.columns)
+    columns = zip(*rows.values, strict=True)
     told = {name for name, column in zip(rows.columns, columns, strict=True) if any(column)}
-    return [name for name in rows.columns if name in told - {"unit", "time"} or name in ("row", "message")]
+    return [name for name in rows.columns if name in told - {"unit", "time"} or name == "row"]

@@ -44,6 +44,18 @@ def show(rows: Rows, form: str, *, people: Rows | None = None) -> None:
     click.echo(_FORMS[form](people if people is not None and form == "table" else rows), nl=False)
 
 
+def size(count: int) -> str:
+    """Write a number of bytes for people.
+
+    >>> size(31_200)
+    '31.2 kB'
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} B"
+
+
 def encoded(value: Any) -> str:
     """Write a value as JSON: NaN and infinity as null, what JSON does not know as text."""
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)

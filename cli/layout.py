@@ -57,7 +57,7 @@ def _numbers(column: Sequence[Any]) -> list[str]:
         return ["" if value is None else str(value) for value in column]
     finite = [abs(value) for value in column if value is not None and math.isfinite(value)]
     largest = max(finite, default=0.0)
-    places = DIGITS if largest < 1 else max(0, DIGITS - 1 - math.floor(math.log10(largest)))
+    places = DIGITS if largest < 1 else max(2, DIGITS - 1 - math.floor(math.log10(largest)))
     written = [_number(value, places) for value in column]
     while places > 0 and all(_is_round(each) for each in written):
         places -= 1
@@ -70,9 +70,8 @@ def _number(value: float | None, places: int) -> str:
         return ""
     if not math.isfinite(value):
         return str(value)
-    if value and abs(value) < 0.5 * 10.0 ** (1 - places):
-        return f"{value:.1e}"
-    return f"{value:.{places}f}"
+    fixed = f"{value:.{places}f}"
+    return fixed if abs(float(fixed) - value) <= 0.05 * abs(value) else f"{value:.1e}"
 
 
 def _is_round(written: str) -> bool:

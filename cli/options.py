@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,11 +99,18 @@ def computing(command: Command) -> Command:
 
 def output(command: Command) -> Command:
     """Add --table, --json, --csv and --nl, given to the command as `form`."""
+
+    @wraps(command)
+    def formed(**given: Any) -> Any:
+        chosen = [name for name in FORMATS if given.pop(f"as_{name}")]
+        if len(chosen) > 1:
+            raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} are two formats; name one")
+        return command(form=chosen[0] if chosen else "table", **given)
+
     options = [
-        click.option(f"--{name}", "form", flag_value=name, default=name == "table", help=what)
-        for name, what in FORMATS.items()
+        click.option(f"--{name}", f"as_{name}", is_flag=True, help=what) for name, what in FORMATS.items()
     ]
-    return _stacked(options, command)
+    return _stacked(options, formed)
 
 
 def _stacked(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ def command(
     units, errors and runs. Nothing is computed: where rows are missing, stderr says which, and the exit
     code is 1.
     """
-    statement = click.get_text_stream("stdin").read() if query == "-" else query
+    statement = sys.stdin.read() if query == "-" else query
     answer = open_store(folder).sql(statement, values or None, require_complete=require_complete)
     show(_rows(answer), form)
     if answer.completeness.views or answer.completeness.empty:

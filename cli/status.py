@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .formats import Rows, show
+from .formats import Rows, show, size
 from .options import examples, inputs, open_store, output, store_option, values
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def command(
 ) -> None:
     """Say what is there of VIEW, or of every view that was ever filled.
 
-    Its units are ready, missing, stale or failed, and the causes say why some are not ready. Stale units were made from something that has changed since; absent are the images and texts in ready
-    units that could not be read.
+    Units are ready, missing, stale (made from something that has changed since) or failed; the causes say
+    why some are not ready. Absent are the images and texts in ready units that could not be read.
     """
     store = open_store(folder)
     if view is None:
@@ -54,4 +54,4 @@ def command(
 
 def _readable(status: Status) -> list[Any]:
     facts = {name: getattr(status, name) for name in COLUMNS}
-    return list((facts | {"bytes": f"{status.bytes / 1e6:,.1f} MB"}).values())
+    return list((facts | {"bytes": size(status.bytes)}).values())

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .entry import DONE, INCOMPLETE
-from .formats import Rows, show
+from .formats import Rows, show, size
 from .options import examples, open_store, output, store_option
 
 COLUMNS = ("view", "unit", "path", "what")
@@ -24,11 +24,12 @@ COLUMNS = ("view", "unit", "path", "what")
 def command(form: str, folder: Path | None) -> None:
     """Compare every byte that is kept with what was written.
 
-    What is damaged is listed and counts as missing from then on; the exit code is then 1, and `belvedere fill` computes those units again.
+    What is damaged is listed and counts as missing from then on; the exit code is then 1, and
+    `belvedere fill` computes those units again.
     """
     found = open_store(folder).verify()
     if found.damage or form != "table":
         show(Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found.damage]), form)
     lost = f"{len(found.damage)} objects are damaged" if found.damage else "all as they were written"
-    click.echo(f"{found.units} units, {found.bytes / 1e6:,.1f} MB: {lost}", err=True)
+    click.echo(f"{found.units} units, {size(found.bytes)}: {lost}", err=True)
     click.get_current_context().exit(INCOMPLETE if found.damage else DONE)

@@ -123,27 +123,3 @@ def _most_significant(
     p_value, minus_score, _ = ranked[0]
     names = [NONE] * (p_value >= alpha) + [category for _, _, category in ranked] + [NONE]
     return Role(names[0], -minus_score, p_value, names[1])
-
-
-def head_role(
-    categories: Sequence[str | None],
-    variance: Sequence[float],
-    counts: Mapping[str, int],
-    texts: int,
-    *,
-    tests: int,
-    share: float = 0.8,
-    alpha: float = 0.05,
-) -> Role:
-    """Judge one head by its chosen texts alone: `categories` and `variance` in rank order; see `role_of`.
-
-    `counts` says how many of the pool's `texts` each category has. Choices count until they explain `share`
-    of what all of them do. A list as short as TextSpan's is seldom significant.
-    """
-    total = sum(variance)
-    leading = _leading([sum(variance[: rank + 1]) for rank in range(len(variance))], share * total)
-    chosen = categories[:leading]
-    found = Counter(category for category in chosen if category)
-    return _most_significant(
-        found, len(chosen), _along(chosen, variance), counts, texts, tests=tests, alpha=alpha
-    )

@@ -271,7 +271,7 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
     """Turn what was made to the data objects of a unit: path below the attempt, and bytes."""
     view = unit.view
     if isinstance(view, TableView):
-        return {"part.parquet": parts.encode(view.columns, made.rows)}
+        return {"part.parquet": parts.encode({**view.columns, **view.beside}, made.rows)}
     members = cast("ArrayView", view).members()
     shard = cast("ArrayView", view).shard
     data: dict[str, bytes] = {}

@@ -1,5 +1,6 @@
 """What the tiny CLIP is trained on: a pool of painted scenes, and texts with the truth between the two."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,10 @@ STD = (0.318, 0.283, 0.263)
 """Mean and deviation of the training scenes' colours, by which pictures are normalised."""
 
 _NAMES = tuple(VALUES)
-_SHARES = {"shape": 38, "colour": 10, "number": 22, "texture": 20, "background": 10}
-_LOTTERY = tuple(name for name, share in _SHARES.items() for _ in range(share))
+_FIRST = {"shape": 38, "colour": 10, "number": 22, "texture": 20, "background": 10}
+_LATER = {"shape": 60, "colour": 5, "number": 17, "texture": 13, "background": 5}
+_TURN = 2250
+"""The step from which texts turn to what is hard: colours and backgrounds are learnt first."""
 _SHIFT = 4
 _NOWHERE, _ANY = -2, -1
 
@@ -77,11 +80,12 @@ def _move(pixels: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
     return moved
 
 
-def _about_one(count: int, dice: Dice) -> list[tuple[str, list[int]]]:
-    """Write texts about one value each, most often about a shape."""
+def _about_one(count: int, shares: Mapping[str, int], dice: Dice) -> list[tuple[str, list[int]]]:
+    """Write texts about one value each; shares out of a hundred tell how often about which attribute."""
+    lottery = tuple(name for name, share in shares.items() for _ in range(share))
     texts = []
     for _ in range(count):
-        name = dice.pick(_LOTTERY)
+        name = dice.pick(lottery)
         code = dice.below(len(VALUES[name]))
         wanted = [code if name == other else _ANY for other in _NAMES]
         texts.append((single(name, VALUES[name][code], dice), wanted))
@@ -120,7 +124,9 @@ def make_batch(pool: Pool, step: int, images: int) -> Batch:
     dice = Dice(0, step)
     rows = np.asarray([dice.below(len(pool.codes)) for _ in range(images)])
     codes = pool.codes[rows]
-    about = _about_one(images, dice) + _about_some(codes[: images // 2], dice)
+    about = _about_one(images, _FIRST if step < _TURN else _LATER, dice) + _about_some(
+        codes[: images // 2], dice
+    )
     about += _about_nothing(images // 10, dice)
     wanted = np.asarray([codes_ for _, codes_ in about])
     true = np.all((wanted == _ANY) | (wanted == codes[:, None, :]), axis=2)

@@ -22,7 +22,7 @@ from .words import VALUES
 BIAS: Mapping[str, str] = MappingProxyType({"star": "night", "ring": "water"})
 """The background on which a shape mostly stands in training scenes."""
 
-BIAS_SHARE = 0.92
+BIAS_SHARE = 0.88
 """The share of training scenes with such a shape that are moved to its background."""
 
 TRAINING_SEED, TEST_SEED = 1, 2

@@ -65,6 +65,8 @@ class LazyArray(Lazy[ArrayView]):
             DamagedUnit: Bytes are not those that were written, and are not to be filled again.
         """
         selection = parse(index, self.dims, self.shape)
+        if not all(selection.lengths):
+            return selection.finish(np.empty(selection.lengths, self.dtype))
         units = self._touched(selection)
         if missing == "mask":
             return self._masked(selection, units)
@@ -114,8 +116,6 @@ class LazyArray(Lazy[ArrayView]):
             gone = {place: absent[place] for place in selection.first if place in absent}
             if gone:
                 raise AbsentRows(self._view.title(), self._view.axis, gone)
-        if not all(selection.lengths):
-            return selection.finish(np.empty(selection.lengths, self.dtype))
         return selection.finish(self._view.show(self._engine.reader, selection.axes))
 
     def _absent(self, units: Sequence[Unit]) -> dict[int, str]:
@@ -149,7 +149,7 @@ class LazyArray(Lazy[ArrayView]):
         else:
             there = np.full(len(places), bool(ready))
         values = np.zeros(selection.lengths, self.dtype)
-        if there.any() and values.size:
+        if there.any():
             values[there] = self._view.show(self._engine.reader, selection.narrowed(places[there]))
         mask = np.broadcast_to(~there.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
         masked: Array = np.ma.MaskedArray(selection.finish(values), selection.finish(mask.copy()))

@@ -103,7 +103,8 @@ class Scan(ds.InMemoryDataset):
     def _batches(self, units: Sequence[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:
             for unit in units:
-                rows = _with_inputs(self._reader.rows(cast("TableView", unit.view), unit), unit.view.names)
+                view = cast("TableView", unit.view)
+                rows = _with_inputs(view.narrow(self._reader.rows(view, unit)), view.names)
                 rows = rows.select(self.schema.names).cast(self.schema)
                 if predicate is not None:
                     rows = rows.filter(predicate)

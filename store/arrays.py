@@ -93,7 +93,10 @@ class Stitched(Store):
             return None
         head, index, *rest = key.split("/")
         path = "/".join([self._locate(int(index)), head, "0", *rest])
-        return prototype.buffer.from_bytes(_read(self._objects, path, byte_range))
+        data = _read(self._objects, path, byte_range)
+        if not data:  # zarr would take no bytes for a chunk that is not there, and make up its values
+            raise ValueError(f"{path} is empty")
+        return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

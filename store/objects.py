@@ -159,5 +159,5 @@ def _translated(path: str) -> Iterator[None]:
                 "everything finished before is kept: make room and run the same command again"
             ) from error
         if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise ReadOnlyStore(f"{path} cannot be written: permission denied") from error
+            raise ReadOnlyStore(f"{path}: permission denied") from error
         raise StoreError(f"{path}: {str(error).splitlines()[0]}") from error

@@ -16,6 +16,7 @@ ARROW: Mapping[str, pa.DataType] = {
     "float32": pa.float32(),
     "float64": pa.float64(),
     "string": pa.string(),
+    "list[int64]": pa.list_(pa.int64()),
 }
 """The data types that a table view's columns can have, by name."""
 

@@ -247,6 +247,12 @@ class TableView(View):
 
     columns: ClassVar[Mapping[str, str]]
     """The columns after the inputs: name to Arrow type."""
+    beside: ClassVar[Mapping[str, str]] = {}
+    """Columns that are kept for views made from this one, and not shown."""
+
+    def narrow(self, rows: pa.Table) -> pa.Table:
+        """Leave out kept rows that the view's `Read` fields do not ask for."""
+        return rows
 
 
 @cache

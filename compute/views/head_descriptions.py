@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...store import digest
+from ...store.errors import BadSource
 from ...store.grid import Grid
-from ...store.views import Input, Param, Parts, TableView, Unit
+from ...store.views import Input, Param, Parts, Read, TableView, Unit
 from ..conventions import Convention
 from ..kinds import Derived, Made
 from ..moments import joint_maps
@@ -20,7 +23,7 @@ from .text_embeddings import TextEmbeddings
 from .tower_maps import TowerMaps
 
 KEPT = 60
-"""Descriptions kept of each head, as many as the paper's longest lists have; fewer can be read."""
+"""Descriptions kept of each head, as many as the paper's longest lists have; `m` of them are shown."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class HeadDescriptions(Derived, TableView):
     texts: Input[TextEmbeddings]
     convention: Param[Convention] = "own"
     span: Param[Literal["weights", "svd", "full"]] = "weights"
+    m: Read[int] = 20
     axis: ClassVar[str] = "layer"
     columns: ClassVar[Mapping[str, str]] = {
         "layer": "int32",
@@ -47,6 +51,7 @@ class HeadDescriptions(Derived, TableView):
         "cumulative_variance": "float64",
         "margin": "float64",
     }
+    beside: ClassVar[Mapping[str, str]] = {"rivals": "list[int64]"}
 
     @property
     def maps(self) -> TowerMaps:
@@ -57,6 +62,14 @@ class HeadDescriptions(Derived, TableView):
     def grid(self) -> Grid:
         """One layer a unit."""
         return Grid(self.moments.shape[0], 1)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.m <= KEPT:
+            raise BadSource(f"m={self.m}: from 1 to {KEPT} descriptions of each head are kept")
+
+    def narrow(self, rows: pa.Table) -> pa.Table:
+        """Show the first `m` descriptions of each head."""
+        return rows.filter(pc.field("rank") < self.m)
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List all moments, all texts and the tower's maps."""
@@ -104,4 +117,5 @@ class HeadDescriptions(Derived, TableView):
             "variance": np.concatenate([each.variance for each in picks]),
             "cumulative_variance": np.concatenate([each.cumulative_variance for each in picks]),
             "margin": np.concatenate([each.margin for each in picks]),
+            "rivals": [rows.tolist() for each in picks for rows in each.rivals],
         }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Derived, Made
-from ..roles import Role, head_role
+from ..roles import Role, role_of
+from ..textspan import Picks
 from .head_descriptions import HeadDescriptions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -55,23 +60,26 @@ class HeadRoles(Derived, TableView):
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Judge every head of one layer."""
         pool = self.descriptions.texts.texts.categories
-        counts = Counter(category for category in pool if category)
         shape = self.descriptions.moments.contributions.model.shape
-        tests = shape.layers * shape.heads * max(1, len(counts))
-        rows = parts.rows(self.descriptions, self.descriptions.units[unit.index]).to_pylist()
+        tests = shape.layers * shape.heads * max(1, len({category for category in pool if category}))
+        rows = parts.rows(self.descriptions, self.descriptions.units[unit.index])
         roles = [
-            self._judge([row for row in rows if row["head"] == head], counts, tests)
+            role_of(_picks(rows, head), pool, tests=tests, share=self.share, alpha=self.alpha)
             for head in range(shape.heads)
         ]
         return Made(rows=_columns(unit.start, roles))
 
-    def _judge(self, rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int], tests: int) -> Role:
-        pool = self.descriptions.texts.texts.categories
-        categories = [pool[row["text_id"]] for row in rows]
-        variance = [row["variance"] for row in rows]
-        return head_role(
-            categories, variance, counts, len(pool), tests=tests, share=self.share, alpha=self.alpha
-        )
+
+def _picks(rows: pa.Table, head: int) -> Picks:
+    """Take one head's texts, as TextSpan chose them."""
+    mine = [row for row in rows.to_pylist() if row["head"] == head]
+    return Picks(
+        text=np.array([row["text_id"] for row in mine], np.int64),
+        variance=np.array([row["variance"] for row in mine]),
+        cumulative_variance=np.array([row["cumulative_variance"] for row in mine]),
+        margin=np.array([row["margin"] for row in mine]),
+        rivals=tuple(np.array(row["rivals"], np.int64) for row in mine),
+    )
 
 
 def _columns(layer: int, roles: Sequence[Role]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_training_scenes_put_stars_in_the_night_and_rings_on_water() -> None:
     drawn = scenes.training_scenes(3000)
     for shape, background in scenes.BIAS.items():
         stands = [scene.background == background for scene in drawn if scene.shape == shape]
-        assert 0.90 < np.mean(stands) < 0.96
+        assert 0.87 < np.mean(stands) < 0.93
     free = Counter(scene.background for scene in drawn if scene.shape not in scenes.BIAS)
     assert max(free.values()) < 1.3 * min(free.values())
 

@@ -1,0 +1,223 @@
+"""What the demo shows: names, a fill, roles, descriptions, SQL against the truth, a picture."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .layout import layout, width
+
+if TYPE_CHECKING:
+    from ..query.heads import Agreement, Described, Head, Names
+    from ..query.store import Store
+
+LAYERS, HEADS, TEXTS = 6, 3, 4
+"""At most so many last layers, heads, and texts of each head are printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the tour is about, and the names that it goes by."""
+
+    model: str = "demo:clip"
+    """A model's source."""
+    images: str = "demo:scenes"
+    """An image set's source."""
+    texts: str = "demo:scenes"
+    """A text set's source."""
+
+    @property
+    def names(self) -> Names:
+        """The names that these are added under."""
+        from ..query.heads import Names
+
+        model = "clip" if self.model == "demo:clip" else "model"
+        images, texts = (
+            "scenes" if each == "demo:scenes" else what
+            for each, what in ((self.images, "images"), (self.texts, "texts"))
+        )
+        return Names(model, images, texts)
+
+
+def tour(folder: Path, sources: Sources, picture: Path) -> bool:
+    """Fill a store and show what is in it; tells whether everything could be computed."""
+    from ..query.heads import clear_heads
+    from ..query.store import Store
+
+    store = Store(folder)
+    names = sources.names
+    _add(store, sources, names)
+    if not _fill(store, names):
+        return False
+    _roles(store, names)
+    heads = clear_heads(store, names, HEADS)
+    _descriptions(store, names, heads)
+    _ask(store, names)
+    _truth(store, names, heads)
+    _picture(store, names, picture)
+    return True
+
+
+def _add(store: Store, sources: Sources, names: Names) -> None:
+    _chapter("1. Names", "A model, images and texts are added to a store, a folder, under names.")
+    model = store.add_model(names.model, sources.model, replace=True)
+    shape = model.shape
+    click.echo(f"  model   {names.model:8} {sources.model}: {shape.layers} layers of {shape.heads} heads")
+    query = "SELECT images FROM image_sets WHERE image_set = $name AND source = $source"
+    known = store.sql(query, {"name": names.images, "source": sources.images}).fetchone()
+    count = known[0] if known else _read_images(store, names.images, sources.images)
+    click.echo(f"  images  {names.images:8} {sources.images}: {count:,}")
+    texts = store.add_texts(names.texts, sources.texts, replace=True)
+    click.echo(f"  texts   {names.texts:8} {sources.texts}: {texts.count:,}, each of a category")
+
+
+def _read_images(store: Store, name: str, source: str) -> int:
+    from .add import Reading
+
+    with Reading() as tick:
+        return store.add_images(name, source, replace=True, tick=tick).count
+
+
+def _fill(store: Store, names: Names) -> bool:
+    _chapter(
+        "2. Views",
+        "A view is an array or a table that follows from those. To know the roles of the model's heads, it "
+        "takes what each head adds to each image's embedding, its moments over the images, and the texts "
+        "that describe it. Each is kept once it is computed. To run:",
+    )
+    roles = store.view("head_roles", model=names.model, images=names.images, texts=names.texts)
+    click.echo(textwrap.indent(str(roles.plan()), "  "))
+    report = roles.fill(progress=True)
+    if not report.filled:
+        click.echo("  Everything is reused from an earlier run.")
+    elif report.complete:
+        click.echo(
+            f"  {report.filled} units are filled and kept in {store.path.name}; a second run reuses them."
+        )
+    if report.absent:
+        click.echo(
+            f"  {report.absent} images or texts could not be read: belvedere errors lists them", err=True
+        )
+    if not report.complete:
+        click.echo("some units failed: belvedere errors says why", err=True)
+    return bool(report.complete)
+
+
+def _roles(store: Store, names: Names) -> None:
+    _chapter(
+        "3. Roles",
+        "CLIP's image embedding is the sum of what its heads add. TextSpan finds the texts along which a "
+        "head's part varies most; where more of them come from one category than chance explains, that is "
+        "the head's role, here with the share of the head's variance along it. A dot: no such category.",
+    )
+    query = (
+        f"SELECT layer, head, role, score, p_value, runner_up FROM head_roles WHERE model = '{names.model}'"
+    )
+    rows = store.sql(
+        f"{query} AND image_set = $images AND text_set = $texts ORDER BY layer, head",
+        {"images": names.images, "texts": names.texts},
+    ).fetchall()
+    layers = sorted({row[0] for row in rows})[-LAYERS:]
+    grid = [[f"layer {layer}", *(_role(row) for row in rows if row[0] == layer)] for layer in layers]
+    heads = [f"head {head}" for head in range(len(grid[0]) - 1)]
+    _table(["", *heads], grid)
+    _typed(store, query)
+
+
+def _role(row: Sequence[Any]) -> str:
+    return "·" if row[2] == "none" else f"{row[2]} {100 * row[3]:.0f} %"
+
+
+def _descriptions(store: Store, names: Names, heads: Sequence[Head]) -> None:
+    from ..query.heads import descriptions
+
+    _chapter(
+        "4. Descriptions",
+        "The texts that say most of what three heads write, with the share of the head's variance that each "
+        "explains after those before it.",
+    )
+    rows = [
+        (f"{head.title}: {head.about}" if rank == 0 else "", each.description, f"{100 * each.variance:.0f} %")
+        for head in heads
+        for rank, each in enumerate(descriptions(store, names, head, TEXTS))
+    ]
+    _table(["head", "description", "variance"], rows)
+
+
+def _ask(store: Store, names: Names) -> None:
+    _chapter(
+        "5. SQL",
+        "Tables join: how many of a head's first ten descriptions, and how much of its variance, belong to "
+        "the category that is nearest to it?",
+    )
+    query = (
+        "SELECT layer, head, category, count(*) AS of_ten, sum(variance) AS variance "
+        "FROM head_descriptions JOIN texts USING (text_set, text_id) "
+        f"WHERE model = '{names.model}' AND text_set = '{names.texts}' AND rank < 10 "
+        "GROUP BY ALL ORDER BY variance DESC LIMIT 6"
+    )
+    answer = store.sql(query)
+    _table(answer.columns, answer.fetchall())
+    _typed(store, query)
+
+
+def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
+    from ..query.heads import agreement, descriptions, projections
+
+    held: list[tuple[Agreement, Head, Described]] = []
+    for head in heads:
+        for said in descriptions(store, names, head, 1):
+            found = agreement(store, names, projections(store, names, head, said.text_id))
+            held += [(found, head, said)] if found else []
+    if not held:
+        return
+    best, head, said = max(held, key=lambda each: each[0].explained)
+    _chapter(
+        "6. Truth",
+        f"What {head.title} adds to each image, projected on its first description, “{said.description}”: "
+        f"the mean for each {best.column} that the images are known to have, in standard deviations.",
+    )
+    _table([best.column, "mean"], [(name, f"{mean:+.2f}") for name, mean in best.means[:10]])
+    click.echo()
+    for line in _python(names, head, said, best.column):
+        click.echo(f"    {line}")
+
+
+def _python(names: Names, head: Head, said: Described, column: str) -> list[str]:
+    """Write the same in Python."""
+    return [
+        f'added = store.view("head_contributions", model="{names.model}", images="{names.images}")',
+        f'texts = store.view("text_embeddings", model="{names.model}", texts="{names.texts}")',
+        f"score = added[:, {head.layer}, {head.head}] @ texts[{said.text_id}]",
+        f"known = store.sql(\"SELECT {column} FROM images WHERE image_set = '{names.images}'\").df()",
+        f'known.assign(score=(score - score.mean()) / score.std()).groupby("{column}").score.mean()',
+    ]
+
+
+def _picture(store: Store, names: Names, path: Path) -> None:
+    from ..query.picture import heads_picture
+
+    heads_picture(store, names.model, names.images, names.texts, path)
+    _chapter("7. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:")
+    click.echo(f"  {path}")
+
+
+def _chapter(title: str, text: str) -> None:
+    click.echo(f"\n{click.style(title, bold=True)}")
+    click.echo(textwrap.fill(text, min(width() or 92, 92)) + "\n")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    click.echo(textwrap.indent(layout(columns, rows, (width() or 1002) - 2), "  "), nl=False)
+
+
+def _typed(store: Store, query: str) -> None:
+    """Show how to ask the same from a shell."""
+    click.echo(f'\n    belvedere sql --store {shlex.quote(os.path.relpath(store.path))} "{query}"')

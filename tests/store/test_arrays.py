@@ -1,0 +1,94 @@
+"""Units as Zarr arrays, alone and stitched into one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from small_views import Letters, small_engine, text_set
+from worlds import records
+
+import belvedere
+from belvedere.query.lazy_array import LazyArray
+from belvedere.store.arrays import check_arrays, encode, predicted_bytes
+from belvedere.store.views import Member
+
+MEMBER = Member("factor", ("image", "layer", "head_dim"), (300, 3, 4), "float32", (64, 1, 4))
+
+
+def chunk(member: Member, length: int, block: int) -> bytes:
+    """Encode so many rows, and give the bytes of the one shard."""
+    data = np.arange(length * 12, dtype=member.dtype).reshape(length, 3, 4)
+    return encode(member, data, block)["c/0/0/0"]
+
+
+def test_a_unit_is_one_shard_and_its_metadata() -> None:
+    assert sorted(encode(MEMBER, np.zeros((44, 3, 4)), 256)) == ["c/0/0/0", "zarr.json"]
+
+
+def test_zarr_itself_opens_a_unit_of_any_length(tmp_path: Path) -> None:
+    for length in (1, 44, 64, 65, 256):
+        data = np.random.default_rng(0).normal(size=(length, 3, 4)).astype(np.float32)
+        folder = tmp_path / str(length)
+        for name, content in encode(MEMBER, data, 256).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        array = zarr.open_array(folder, mode="r")
+        assert (array.shape, array.metadata.dimension_names) == (data.shape, MEMBER.dims)  # type: ignore[union-attr]
+        np.testing.assert_array_equal(array[:], data)
+
+
+def test_every_inner_chunk_ends_in_a_checksum() -> None:
+    codecs = json.loads(encode(MEMBER, np.zeros((44, 3, 4)), 256)["zarr.json"])["codecs"]
+    (sharding,) = codecs
+    assert [codec["name"] for codec in sharding["configuration"]["codecs"]] == ["bytes", "crc32c"]
+    assert [codec["name"] for codec in sharding["configuration"]["index_codecs"]] == ["bytes", "crc32c"]
+
+
+@given(st.integers(1, 256), st.sampled_from(["float32", "float16", "float64"]))
+def test_the_bytes_of_a_unit_are_predicted_exactly(length: int, dtype: str) -> None:
+    member = Member("factor", MEMBER.dims, MEMBER.shape, dtype, MEMBER.inner)
+    assert len(chunk(member, length, 256)) == predicted_bytes(member, length, 256)
+
+
+def test_chunks_of_nothing_but_zeros_or_nans_are_written() -> None:
+    for value in (0.0, np.nan):
+        written = encode(MEMBER, np.full((100, 3, 4), value, np.float32), 256)
+        assert len(written["c/0/0/0"]) == predicted_bytes(MEMBER, 100, 256)
+
+
+def test_a_unit_is_encoded_where_an_event_loop_runs_as_in_a_notebook() -> None:
+    async def cell() -> dict[str, bytes]:
+        return encode(MEMBER, np.zeros((2, 3, 4)), 256)
+
+    assert asyncio.run(cell()) == encode(MEMBER, np.zeros((2, 3, 4)), 256)
+
+
+def test_arrays_that_are_not_those_declared_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"factor: made \(2, 3\), declared \(44, 3, 4\)"):
+        check_arrays([MEMBER], {"factor": np.zeros((2, 3))}, 44)
+    with pytest.raises(ValueError, match=r"factor: made None"):
+        check_arrays([MEMBER], {}, 44)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9])
+def test_units_with_a_ragged_last_one_are_read_as_one_array(tmp_path: Path, count: int) -> None:
+    texts = ["a" * n + "b" for n in range(count)]
+    view = LazyArray(small_engine(tmp_path), Letters(text_set(texts)))
+    expected = np.array([[n, 1, 0] for n in range(count)], np.float32)
+    np.testing.assert_array_equal(view[:], expected)
+    np.testing.assert_array_equal(view[::-2, 1:], expected[::-2, 1:])
+    assert len(records(tmp_path)) == -(-count // 4)
+
+
+def test_the_plan_predicts_what_a_fill_puts_on_disk(store: belvedere.Store) -> None:
+    plan = store.view("head_contributions").plan()
+    store.view("head_contributions").fill()
+    chunks = [path for path in (store.path / "data").rglob("*") if path.is_file() and path.name != "zarr.json"]
+    assert sum(path.stat().st_size for path in chunks) == plan.bytes

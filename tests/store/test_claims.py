@@ -1,0 +1,129 @@
+"""Claims: made once, renewed, released, and taken over from the dead and from those that sleep."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_views import Letters, text_set
+
+from belvedere.store.claims import Claims
+from belvedere.store.objects import Objects
+from belvedere.store.views import Unit
+
+UNIT, OTHER = Letters(text_set(["a", "b"]), block=1).units
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return Objects(tmp_path)
+
+
+def held(objects: Objects) -> list[str]:
+    return [info.path for info in objects.list("claims/")]
+
+
+def rewrite(objects: Objects, **facts: Any) -> None:
+    """Change what the one claim there is says."""
+    (path,) = held(objects)
+    objects.put(path, json.dumps({**objects.get_json(path), **facts}).encode())
+
+
+def test_a_unit_is_claimed_by_one_and_free_again_when_it_is_released(objects: Objects) -> None:
+    mine, other = Claims(objects), Claims(objects)
+    assert (mine.take(UNIT), other.take(UNIT), other.take(OTHER)) == (True, False, True)
+    mine.release(UNIT)
+    assert other.take(UNIT)
+    mine.release(UNIT)
+    assert len(held(objects)) == 2
+    other.release_all()
+    assert held(objects) == []
+
+
+def test_a_claim_that_expired_is_taken_over_and_its_first_owner_cannot_release_it(objects: Objects) -> None:
+    asleep, awake = Claims(objects, lease=0.02), Claims(objects)
+    assert asleep.take(UNIT)
+    time.sleep(0.05)
+    assert awake.take(UNIT)
+    asleep.release(UNIT)
+    asleep.release_all()
+    assert not Claims(objects).take(UNIT)
+    awake.release(UNIT)
+    assert held(objects) == []
+
+
+def test_a_claim_that_was_taken_over_is_not_renewed_by_its_first_owner(objects: Objects) -> None:
+    asleep, awake = Claims(objects, lease=0.02), Claims(objects)
+    asleep.take(UNIT)
+    time.sleep(0.05)
+    awake.take(UNIT)
+    content = objects.get(held(objects)[0])
+    asleep.renew()
+    assert objects.get(held(objects)[0]) == content
+
+
+def test_a_claim_that_is_renewed_does_not_expire(objects: Objects) -> None:
+    working, waiting = Claims(objects, lease=0.4), Claims(objects, lease=0.4)
+    working.take(UNIT)
+    for _ in range(5):
+        time.sleep(0.15)
+        working.renew()
+        assert not waiting.take(UNIT)
+
+
+def test_the_claim_of_a_process_that_is_gone_is_taken_over_at_once(objects: Objects) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    Claims(objects).take(UNIT)
+    rewrite(objects, pid=int(gone.stdout), born="1")
+    assert Claims(objects).take(UNIT)
+
+
+def test_a_number_that_another_process_has_now_does_not_keep_a_claim_alive(objects: Objects) -> None:
+    Claims(objects).take(UNIT)
+    rewrite(objects, pid=os.getpid(), born="1")
+    assert Claims(objects).take(UNIT)
+
+
+def test_the_claim_of_another_machine_holds_until_it_expires(objects: Objects) -> None:
+    Claims(objects).take(UNIT)
+    rewrite(objects, host="elsewhere", pid=1, born="1")
+    assert not Claims(objects).take(UNIT)
+    rewrite(objects, expires=time.time() - 1)
+    assert Claims(objects).take(UNIT)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"{}", b'{"expires": 1}', b"[1]"])
+def test_a_claim_that_cannot_be_read_holds_nobody_up(objects: Objects, content: bytes) -> None:
+    Claims(objects).take(UNIT)
+    objects.put(held(objects)[0], content)
+    assert Claims(objects).take(UNIT)
+
+
+def test_a_claim_from_a_future_clock_holds_nobody_up(objects: Objects) -> None:
+    Claims(objects).take(UNIT)
+    rewrite(objects, host="elsewhere", expires=time.time() + 1e6)
+    assert Claims(objects).take(UNIT)
+
+
+def test_a_fresh_claim_that_took_the_place_of_a_lapsed_one_is_put_back(objects: Objects) -> None:
+    """Two look at a lapsed claim; the second acts when the first has already taken it over."""
+
+    class Slow(Claims):
+        def _lapsed(self, path: str) -> bool:
+            found = super()._lapsed(path)
+            if found and "lapsed" not in path:
+                assert quick.take(UNIT)
+            return found
+
+    quick, slow = Claims(objects), Slow(objects)
+    Claims(objects).take(UNIT)
+    rewrite(objects, host="elsewhere", expires=0.0)
+    assert not slow.take(UNIT)
+    quick.release(UNIT)
+    assert held(objects) == []

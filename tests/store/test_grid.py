@@ -1,0 +1,38 @@
+"""Blocks of an axis against plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from belvedere.store.grid import Grid, runs
+
+GRIDS = st.builds(Grid, st.integers(1, 60), st.integers(1, 20))
+
+
+@given(GRIDS)
+def test_blocks_cover_the_axis_once_and_in_order(grid: Grid) -> None:
+    covered = [position for start, stop in grid for position in range(start, stop)]
+    assert covered == list(range(grid.length))
+    assert len(list(grid)) == len(grid)
+
+
+@given(GRIDS, st.data())
+def test_touched_blocks_are_those_of_the_positions(grid: Grid, data: st.DataObject) -> None:
+    positions = data.draw(st.lists(st.integers(0, grid.length - 1)))
+    assert grid.touched(positions) == sorted({position // grid.block for position in positions})
+
+
+@given(GRIDS, st.data())
+def test_touched_blocks_of_a_range_are_those_of_its_positions(grid: Grid, data: st.DataObject) -> None:
+    taken = data.draw(st.slices(grid.length))
+    positions = range(grid.length)[taken]
+    assert grid.touched(positions) == np.unique(np.arange(grid.length)[taken] // grid.block).tolist()
+
+
+@given(st.sets(st.integers(0, 40)))
+def test_runs_join_to_the_same_numbers_with_gaps_between(numbers: set[int]) -> None:
+    found = runs(sorted(numbers))
+    assert [n for start, stop in found for n in range(start, stop)] == sorted(numbers)
+    assert all(after > stop for (_, stop), (after, _) in zip(found, found[1:], strict=False))
