@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LAYERS, HEADS, TEXTS = 6, 3, 4
 """At most so many last layers, heads, and texts of each head are printed."""
+JUDGED = 5
+"""So many heads are held against what is known of the images; the one that it fits best is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def tour(folder: Path, sources: Sources, picture: Path) -> bool:
     if not _fill(store, names):
         return False
     _roles(store, names)
-    heads = clear_heads(store, names, HEADS)
-    _descriptions(store, names, heads)
+    heads = clear_heads(store, names, JUDGED)
+    _descriptions(store, names, heads[:HEADS])
     _ask(store, names)
     _truth(store, names, heads)
     _picture(store, names, picture)
@@ -118,12 +120,10 @@ def _roles(store: Store, names: Names) -> None:
         "the head's role, here with the share of the head's variance along it. A dot: no such category.",
     )
     query = (
-        f"SELECT layer, head, role, score, p_value, runner_up FROM head_roles WHERE model = '{names.model}'"
+        "SELECT layer, head, role, score, p_value, runner_up FROM head_roles\n"
+        f"WHERE model = '{names.model}' AND image_set = '{names.images}' AND text_set = '{names.texts}'"
     )
-    rows = store.sql(
-        f"{query} AND image_set = $images AND text_set = $texts ORDER BY layer, head",
-        {"images": names.images, "texts": names.texts},
-    ).fetchall()
+    rows = store.sql(f"{query} ORDER BY layer, head").fetchall()
     layers = sorted({row[0] for row in rows})[-LAYERS:]
     grid = [[f"layer {layer}", *(_role(row) for row in rows if row[0] == layer)] for layer in layers]
     heads = [f"head {head}" for head in range(len(grid[0]) - 1)]
@@ -154,13 +154,13 @@ def _descriptions(store: Store, names: Names, heads: Sequence[Head]) -> None:
 def _ask(store: Store, names: Names) -> None:
     _chapter(
         "5. SQL",
-        "Tables join: how many of a head's first ten descriptions, and how much of its variance, belong to "
-        "the category that is nearest to it?",
+        "Tables join. Of each head's first ten descriptions: how many are of one category, and what share of "
+        "the head's variance do those explain?",
     )
     query = (
-        "SELECT layer, head, category, count(*) AS of_ten, sum(variance) AS variance "
-        "FROM head_descriptions JOIN texts USING (text_set, text_id) "
-        f"WHERE model = '{names.model}' AND text_set = '{names.texts}' AND rank < 10 "
+        "SELECT layer, head, category, count(*) AS of_ten, sum(variance) AS variance\n"
+        "FROM head_descriptions JOIN texts USING (text_set, text_id)\n"
+        f"WHERE model = '{names.model}' AND text_set = '{names.texts}' AND rank < 10\n"
         "GROUP BY ALL ORDER BY variance DESC LIMIT 6"
     )
     answer = store.sql(query)
@@ -182,7 +182,7 @@ def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
     _chapter(
         "6. Truth",
         f"What {head.title} adds to each image, projected on its first description, “{said.description}”: "
-        f"the mean for each {best.column} that the images are known to have, in standard deviations.",
+        f"its mean for each {best.column} that the images are known to have, in standard deviations.",
     )
     _table([best.column, "mean"], [(name, f"{mean:+.2f}") for name, mean in best.means[:10]])
     click.echo()
@@ -220,4 +220,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def _typed(store: Store, query: str) -> None:
     """Show how to ask the same from a shell."""
-    click.echo(f'\n    belvedere sql --store {shlex.quote(os.path.relpath(store.path))} "{query}"')
+    shown = textwrap.indent(query, "      ").strip()
+    click.echo(f'\n    belvedere sql --store {shlex.quote(os.path.relpath(store.path))} "{shown}"')

@@ -63,8 +63,8 @@ class Held:
         return self._con.table(_HELD).fetchall()
 
     def __len__(self) -> int:
-        found = self._con.execute(f"SELECT count(*) FROM {_HELD}").fetchone()
-        return int(found[0]) if found else 0
+        ((count,),) = self._con.execute(f"SELECT count(*) FROM {_HELD}").fetchall()
+        return int(count)
 
 
 def hold(query: str, params: Params = None) -> Held:

@@ -17,8 +17,8 @@ SELECT layer, head, role, score, p_value, runner_up
 FROM head_roles
 WHERE model = $model AND image_set = $images AND text_set = $texts
 ORDER BY role = 'none',
-         row_number() OVER (PARTITION BY role ORDER BY p_value, score DESC, layer DESC, head),
-         p_value, score DESC, layer DESC, head
+         row_number() OVER (PARTITION BY role ORDER BY score DESC, p_value, layer DESC, head),
+         score DESC, p_value, layer DESC, head
 LIMIT $count
 """
 """The clearest head of each role, then the second of each, and so on; heads without a role come last."""

@@ -42,7 +42,7 @@ class Bar(Silent):
 
     def begin(self, total: int, what: str) -> None:
         """Show the bar."""
-        shown = what if len(what) <= 48 else f"{what[:47]}…"
+        shown = what if len(what) <= 36 else f"{what[:35]}…"
         self._bar.update(self._task, total=total, description=shown)
         self._bar.start()
 

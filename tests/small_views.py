@@ -154,7 +154,7 @@ class Numbers(Derived, TableView):
 
 
 def numbers(layer: int, rows: int) -> dict[str, Any]:
-    """Draw the rows of one layer: ties, negative values, nulls, and words with quotes."""
+    """Draw the rows of one layer: ties, negative values, nulls, NaN, and words with quotes."""
     dice = np.random.default_rng(layer)
 
     def some(values: Sequence[Any]) -> list[Any]:
@@ -164,7 +164,7 @@ def numbers(layer: int, rows: int) -> dict[str, Any]:
         "layer": [layer] * rows,
         "head": [int(n) for n in dice.integers(0, 4, rows)],
         "rank": some([int(n) for n in dice.integers(-3, 9, rows)]),
-        "score": some([float(n) for n in np.round(dice.normal(size=rows), 1)]),
+        "score": some([float("nan") if n > 1.3 else float(n) for n in np.round(dice.normal(size=rows), 1)]),
         "part": some([float(np.float32(n)) for n in dice.integers(-2, 3, rows) / 4]),
         "word": some([str(dice.choice(["", "a", "dog's", "Dog", "ß%_", "b"])) for _ in range(rows)]),
     }

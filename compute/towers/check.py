@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from .trace import Constants, Trace
 
@@ -17,7 +18,8 @@ def check(trace: Trace, constants: Constants) -> float:
     """Give the largest relative error, over images and conventions, of the sum of all terms to the embedding.
 
     Not a number where the tower gave none, so keep a batch only if `check(...) <= TOLERANCE[precision]`. One
-    matrix product per layer, heads summed inside it: no contribution is ever written out.
+    matrix product per layer, heads summed inside it: no contribution is ever written out. Torch multiplies,
+    as numpy's threads would contend with those that torch has just used.
     """
     with np.errstate(all="ignore"):
         scale = np.reciprocal(trace.sigma.astype(np.float64) * trace.norm)[:, None]
@@ -36,7 +38,8 @@ def _linear_sum(trace: Trace, constants: Constants) -> Exact:
     total += constants.embedding + constants.attn_bias.sum(axis=0, dtype=np.float64)
     for layer, maps in enumerate(constants.head_map):
         factor = trace.factor[:, layer].reshape(len(trace.factor), -1)
-        total += factor @ maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)
+        joined = maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)
+        total += (torch.from_numpy(factor) @ torch.from_numpy(joined)).numpy()
     return total
 
 

@@ -197,7 +197,7 @@ def test_weights_that_changed_on_disk_under_a_name_are_refused(world: World, tmp
     clip = Path(shutil.copytree(world.clip, tmp_path / "clip"))
     store = World(clip, world.photos).store(tmp_path / "store")
     edit_weights(clip, "visual.proj", 1.0)
-    with pytest.raises(WeightsChanged, match=r"model 'm' is no longer what .* image\.weights changed: .*replace=True"):
+    with pytest.raises(WeightsChanged, match=r"model 'm' is no longer what .*image\.weights changed: .*replace=True"):
         store.view("head_contributions")[0]
     assert records(store) == {}
     assert store.errors() == []

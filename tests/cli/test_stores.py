@@ -1,0 +1,70 @@
+"""Which store a command is about."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+ASK = ("sql", "SELECT count(*) AS n FROM models", "--csv")
+
+
+def test_a_store_is_named_by_an_option(run: Run, filled: Path) -> None:
+    assert run(*ASK, "--store", filled).stdout == "n\n1\n"
+
+
+def test_a_store_is_named_by_the_environment(run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BELVEDERE_STORE", str(filled))
+    assert run(*ASK).stdout == "n\n1\n"
+
+
+def test_the_option_wins_over_the_environment(
+    run: Run, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELVEDERE_STORE", str(tmp_path / "nowhere"))
+    assert run(*ASK, "--store", filled).stdout == "n\n1\n"
+
+
+def test_a_store_is_found_above_the_working_directory(
+    run: Run, full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (full / "below" / "it").mkdir(parents=True)
+    monkeypatch.chdir(full / "below" / "it")
+    assert run(*ASK).stdout == "n\n1\n"
+
+
+@pytest.mark.parametrize(
+    "words", [ASK, ("add", "model", "clip", "demo:clip"), ("fill", "head_roles"), ("status",), ("verify",)]
+)
+def test_without_a_store_an_error_says_how_to_make_one(
+    words: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    found = run(*words)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr == (
+        f"Error: no Belvedere store in {tmp_path} or above it; name one with --store DIR, "
+        "or belvedere add images NAME SOURCE --store DIR makes one\n"
+    )
+
+
+def test_reading_makes_no_store(run: Run, tmp_path: Path) -> None:
+    found = run(*ASK, "--store", tmp_path / "new")
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert f"Error: {tmp_path}/new holds no Belvedere store" in found.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_adding_makes_the_store_that_is_named(run: Run, tmp_path: Path) -> None:
+    assert run("add", "texts", "pool", "demo:scenes", "--store", tmp_path / "new").exit_code == 0
+    assert (tmp_path / "new" / "belvedere.json").is_file()
+
+
+def test_adding_makes_no_store_of_a_folder_with_other_things(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    found = run("add", "texts", "pool", "demo:scenes", "--store", tmp_path)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "a folder with other things in it" in found.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_views_are_listed_without_a_store(run: Run) -> None:
+    assert run("views").exit_code == 0
