@@ -5,20 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from running import Process, Run
 
 import belvedere
 from belvedere.cli import main
 from belvedere.demo.scenes import test_scenes
 
 SCENES = 40
-
-Run = Callable[..., Result]
-Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)

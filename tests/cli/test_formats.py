@@ -86,7 +86,7 @@ def test_a_column_of_numbers_has_the_places_that_it_needs() -> None:
 
 def test_a_small_number_is_not_rounded_to_nothing() -> None:
     assert layout(["p"], [[0.5], [3.2e-9], [0.0], [float("nan")]]) == (
-        "      p\n───────\n 0.5000\n3.2e-09\n 0.0000\n    nan\n"
+        "      p\n───────\n    0.5\n3.2e-09\n    0.0\n    nan\n"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import Process, Run
+from running import Process, Run
 
 from belvedere.cli import main
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from running import Run
 
 ASK = ("sql", "SELECT count(*) AS n FROM models", "--csv")
 

@@ -1,0 +1,130 @@
+"""Real processes that fill a store, started in no time: forked from a server that has all libraries loaded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import belvedere
+from belvedere.compute.runner import Progress, Report
+from belvedere.store.claims import Claims
+from belvedere.store.errors import StoreFull
+from belvedere.store.folder import Folder
+
+LIBRARIES = ["belvedere.compute.models", "belvedere.compute.image_pass", "belvedere.query.store", "crew"]
+
+
+class Worker:
+    """One process that fills the head descriptions of a store, and what it says."""
+
+    def __init__(self, path: Path, task: Callable[..., Any], *options: Any) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(LIBRARIES)
+        self._hears, says = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(path, task, options, says))
+        self.process.start()
+        says.close()
+
+    def hear(self, seconds: float = 120) -> Any:
+        """Wait for the next thing that it says; `EOFError` where it ended without a word."""
+        assert self._hears.poll(seconds), "the process says nothing"
+        return self._hears.recv()
+
+    def say(self, what: Any = None) -> None:
+        """Say something to it."""
+        self._hears.send(what)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def end(self) -> int | None:
+        """Wait until it has ended; give its exit code."""
+        self.process.join(120)
+        return self.process.exitcode
+
+
+def _work(path: Path, task: Callable[..., Any], options: tuple[Any, ...], says: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        task(belvedere.open(path), says, *options)
+    except KeyboardInterrupt:
+        says.send("interrupted")
+
+
+class Told(Progress):
+    """Says when each batch is done, and waits for an answer where it is to pause."""
+
+    def __init__(self, says: Connection, *, pause: bool) -> None:
+        self._says, self._pause = says, pause
+
+    def advance(self, count: int) -> None:
+        """Say so."""
+        self._says.send("batch")
+        if self._pause:
+            self._says.recv()
+
+
+def fill(store: belvedere.Store, says: Connection, pause: bool = False) -> None:
+    """Fill all, and say what came of it."""
+    says.send("started")
+    says.send(descriptions(store, Told(says, pause=True) if pause else False))
+
+
+def fill_together(store: belvedere.Store, says: Connection) -> None:
+    """Fill all once told to, and say what came of it."""
+    says.send("started")
+    says.recv()
+    says.send(descriptions(store, False))
+
+
+def fill_and_sleep(store: belvedere.Store, says: Connection, lease: float) -> None:
+    """Fill all with claims that expire soon, saying so after each batch and waiting for a word."""
+
+    def claims(folder: Folder) -> Claims:
+        return Claims(folder.objects, lease=lease)
+
+    Folder.claims = claims  # type: ignore[method-assign]
+    says.send(descriptions(store, Told(says, pause=True)))
+
+
+def fill_what_fits(store: belvedere.Store, says: Connection, largest: int) -> None:
+    """Fill all with files that can be so many bytes long; say what the refusal says."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        descriptions(store, False)
+    except StoreFull as error:
+        says.send(str(error))
+
+
+def fill_and_weigh(store: belvedere.Store, says: Connection) -> None:
+    """Fill all, and say how many bytes of memory that took at its peak."""
+    descriptions(store, False)
+    says.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def descriptions(store: belvedere.Store, progress: bool | Progress) -> Report:
+    """Fill the head descriptions in batches of 64."""
+    report: Report = store.view("head_descriptions").fill(batch_size=64, workers=1, progress=progress)
+    return report
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it never came to be"
+        time.sleep(0.01)

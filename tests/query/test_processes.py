@@ -1,0 +1,199 @@
+"""Many processes on one store: killed, stopped, interrupted, all at once, or out of room."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
+from worlds import World, add_pictures, contents, orphans, records
+
+import belvedere
+from belvedere.compute.runner import Report
+
+UNITS = 12
+"""Units of the store below: 6 blocks of images, maps, moments, texts, 2 layers; and one more block."""
+
+
+@pytest.fixture(scope="module")
+def blank(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 1,600 pictures of which nothing is computed."""
+    folder = tmp_path_factory.mktemp("many")
+    return World(world.clip, add_pictures(folder / "photos", range(1600))).store(folder / "store").path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That store, filled by one process that nobody disturbed."""
+    path = Path(shutil.copytree(blank, tmp_path_factory.mktemp("undisturbed") / "store"))
+    worker = Worker(path, fill)
+    assert (worker.hear(), worker.hear(), worker.end()) == ("started", Report(filled=UNITS), 0)
+    return path
+
+
+@pytest.fixture
+def path(blank: Path, tmp_path: Path) -> Path:
+    """A copy of the store of which nothing is computed."""
+    return Path(shutil.copytree(blank, tmp_path / "store"))
+
+
+@pytest.fixture
+def crew() -> Iterator[list[Worker]]:
+    """Processes to be ended after the test, however it went."""
+    found: list[Worker] = []
+    yield found
+    for worker in found:
+        if worker.process.is_alive():
+            worker.process.kill()
+        worker.end()
+
+
+def claims(path: Path) -> list[Path]:
+    """List the claims that are held."""
+    return [each for each in (path / "claims").rglob("*") if each.is_file()]
+
+
+def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
+    path: Path, undisturbed: Path, crew: list[Worker]
+) -> None:
+    whole, dice = contents(undisturbed), random.Random(3)
+    kept: dict[str, str] = {}
+    stages = []
+    for _ in range(12):
+        worker = Worker(path, fill)
+        crew.append(worker)
+        worker.hear()
+        time.sleep(dice.uniform(0, 0.4))
+        worker.signal(signal.SIGKILL)
+        worker.end()
+        now = {place: record.attempt for place, record in records(path).items()}
+        assert kept.items() <= now.items()  # what was finished stays, and is not made again
+        assert contents(path).items() <= whole.items()  # what is there is whole
+        kept = now
+        stages.append(len(now))
+        if len(now) > UNITS - 3:  # near the end: start again from what was there half-way
+            last = sorted(now)[:3]
+            for place in last:
+                (path / place).unlink()
+                del kept[place]
+    worker = Worker(path, fill)
+    assert worker.hear() == "started"
+    report = worker.hear()
+    assert (report.filled, report.failed, report.skipped) == (UNITS - len(kept), 0, 0)
+    assert contents(path) == whole
+    assert kept.items() <= {place: record.attempt for place, record in records(path).items()}.items()
+    assert claims(path) == []
+    assert belvedere.open(path, mode="r").verify().damage == ()
+    assert len(set(stages)) > 2  # the kills did fall in the middle
+
+
+def test_three_that_fill_at_once_compute_each_unit_once(
+    path: Path, undisturbed: Path, crew: list[Worker]
+) -> None:
+    crew += [Worker(path, fill_together) for _ in range(3)]
+    for worker in crew:
+        worker.hear()
+    for worker in crew:
+        worker.say()
+    reports = [worker.hear() for worker in crew]
+    assert sum(report.filled for report in reports) == UNITS
+    assert all(report.complete for report in reports)
+    assert contents(path) == contents(undisturbed)
+    assert (orphans(path), claims(path)) == ([], [])
+
+
+def test_the_claims_of_a_killed_process_are_taken_over_at_once(path: Path, crew: list[Worker]) -> None:
+    crew.append(Worker(path, fill, True))
+    assert (crew[0].hear(), crew[0].hear()) == ("started", "batch")
+    assert claims(path) != []
+    crew[0].signal(signal.SIGKILL)
+    crew[0].end()
+    done = len(records(path))
+    started = time.monotonic()
+    crew.append(Worker(path, fill))
+    crew[1].hear()
+    assert crew[1].hear().filled == UNITS - done
+    assert time.monotonic() - started < 100  # a claim holds for 300 s where its process lives
+    assert claims(path) == []
+
+
+def test_a_process_that_sleeps_past_its_claim_wakes_to_a_record_that_is_not_its_own(
+    path: Path, undisturbed: Path, crew: list[Worker]
+) -> None:
+    crew.append(Worker(path, fill_and_sleep, 0.5))
+    while not any("head_contributions" in str(claim) for claim in claims(path)):
+        assert crew[0].hear() == "batch"
+        crew[0].say()
+    assert crew[0].hear() == "batch"
+    crew[0].signal(signal.SIGSTOP)
+    done = len(records(path))
+    time.sleep(0.6)
+    crew.append(Worker(path, fill))
+    crew[1].hear()
+    assert crew[1].hear() == Report(filled=UNITS - done)
+    attempts = {place: record.attempt for place, record in records(path).items()}
+    crew[0].signal(signal.SIGCONT)
+    report = "batch"
+    while report == "batch":
+        crew[0].say()
+        report = crew[0].hear()
+    assert report == Report(filled=done, reused=UNITS - done)
+    assert {place: record.attempt for place, record in records(path).items()} == attempts
+    assert contents(path) == contents(undisturbed)
+    assert (orphans(path), claims(path)) == ([], [])
+
+
+def test_an_interrupted_fill_gives_its_claims_back_and_keeps_what_is_finished(
+    path: Path, undisturbed: Path, crew: list[Worker]
+) -> None:
+    crew.append(Worker(path, fill, True))
+    crew[0].hear()
+    for _ in range(10):  # batches of 64: two blocks and a half, or one less if the texts came first
+        assert crew[0].hear() == "batch"
+        crew[0].say()
+    wait_for(lambda: bool(claims(path)))
+    crew[0].signal(signal.SIGINT)
+    crew[0].say()
+    said = crew[0].hear()
+    while said == "batch":
+        said = crew[0].hear()
+    assert (said, crew[0].end()) == ("interrupted", 0)
+    done = records(path)
+    assert 2 <= len(done) < UNITS
+    assert contents(path).items() <= contents(undisturbed).items()
+    assert (orphans(path), claims(path)) == ([], [])
+    assert belvedere.open(path).sql("SELECT sum(filled) FROM runs").fetchall() == [(len(done),)]
+    assert belvedere.open(path).view("head_descriptions").fill(batch_size=64).filled == UNITS - len(done)
+
+
+def test_without_room_a_fill_says_so_keeps_what_is_finished_and_goes_on_afterwards(
+    path: Path, undisturbed: Path, crew: list[Worker]
+) -> None:
+    crew.append(Worker(path, fill_what_fits, 16_000))  # a block of factors takes 33 kB
+    message = crew[0].hear()
+    assert message.startswith("no room left to write data/head_contributions/")
+    assert "(EFBIG); everything finished before is kept: make room and run the same command again" in message
+    assert crew[0].end() == 0
+    done = records(path)
+    assert {place.split("/")[1] for place in done} <= {"tower_maps", "text_embeddings"}
+    assert (orphans(path), claims(path)) == ([], [])
+    crew.append(Worker(path, fill))
+    crew[1].hear()
+    assert crew[1].hear().filled == UNITS - len(done)
+    assert contents(path) == contents(undisturbed)
+
+
+def test_the_memory_of_a_fill_does_not_grow_with_the_images(
+    world: World, tmp_path: Path, crew: list[Worker]
+) -> None:
+    photos = add_pictures(tmp_path / "photos", range(600))
+    few = World(world.clip, photos).store(tmp_path / "few")
+    many = World(world.clip, add_pictures(photos, range(600, 2400))).store(tmp_path / "many")
+    crew += [Worker(few.path, fill_and_weigh), Worker(many.path, fill_and_weigh)]
+    small, large = (worker.hear() for worker in crew)
+    assert large < 1.1 * small
