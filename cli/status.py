@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,19 @@ def command(
     else:
         found = [store.view(view, model=model, images=images, texts=texts, **values).status()]
     rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
-    show(rows, form, people=Rows(COLUMNS, [_readable(each) for each in found]))
+    show(rows, form, people=_readable(found))
 
 
-def _readable(status: Status) -> list[Any]:
-    facts = {name: getattr(status, name) for name in COLUMNS}
-    return list((facts | {"bytes": size(status.bytes)}).values())
+def _readable(found: Sequence[Status]) -> Rows:
+    """Leave out what is nowhere the case."""
+    told = [name for name in COLUMNS[3:] if name != "bytes" and any(getattr(each, name) for each in found)]
+    values = [
+        [
+            each.view,
+            f"{each.ready} of {each.units}",
+            size(each.bytes),
+            *(getattr(each, name) for name in told),
+        ]
+        for each in found
+    ]
+    return Rows(["view", "ready", "bytes", *told], values)

@@ -1,4 +1,4 @@
-"""Real processes that fill a store, started in no time: forked from a server that has all libraries loaded."""
+"""Real processes that fill a store, forked from a server that has loaded all libraries once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import belvedere
 from belvedere.compute.runner import Progress, Report
@@ -19,7 +19,17 @@ from belvedere.store.claims import Claims
 from belvedere.store.errors import StoreFull
 from belvedere.store.folder import Folder
 
-LIBRARIES = ["belvedere.compute.models", "belvedere.compute.image_pass", "belvedere.query.store", "crew"]
+LIBRARIES = [
+    "belvedere.compute.image_pass",
+    "belvedere.compute.models",
+    "belvedere.compute.text_pass",
+    "belvedere.compute.views.head_descriptions",
+    "belvedere.query.lazy_table",
+    "belvedere.query.sql",
+]
+"""What a fill imports; the server imports it once."""
+Manner = Literal["quiet", "telling", "pausing"]
+"""Whether a fill says when each batch is done, and whether it then waits for an answer."""
 
 
 class Worker:
@@ -77,10 +87,10 @@ class Told(Progress):
             self._says.recv()
 
 
-def fill(store: belvedere.Store, says: Connection, pause: bool = False) -> None:
+def fill(store: belvedere.Store, says: Connection, manner: Manner = "quiet") -> None:
     """Fill all, and say what came of it."""
     says.send("started")
-    says.send(descriptions(store, Told(says, pause=True) if pause else False))
+    says.send(descriptions(store, manner != "quiet" and Told(says, pause=manner == "pausing")))
 
 
 def fill_together(store: belvedere.Store, says: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Honest views that need no model: letters counted, sums of them, and rows of numbers; they count their calls."""
+"""Honest views that need no model and count their calls: letters, sums of them, rows of numbers."""
 
 from __future__ import annotations
 

@@ -84,9 +84,8 @@ class HeadDescriptions(Derived, TableView):
         layer = slice(unit.start, unit.stop)
         whole = slice(None)
         found = self.moments.show(parts, (layer, whole, whole, whole))[0]
-        texts = parts.once(
-            f"{self.texts.title()}/{self.texts.units[0].key}", lambda: parts.array(self.texts, "embedding")
-        )
+        every = digest.of_sequence(unit.key for unit in self.texts.units)
+        texts = parts.once(every, lambda: parts.array(self.texts, "embedding"))
         maps = self._joint_maps(unit.start, parts)
         picks = layer_textspan(found, maps, texts, m=KEPT, span=self.span)
         return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})

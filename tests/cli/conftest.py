@@ -31,7 +31,7 @@ def run() -> Run:
     """Run the command in this process; errors that are no answers of the command's go through."""
 
     def run(*words: object, stdin: str | None = None) -> Result:
-        result = CliRunner().invoke(main, [str(word) for word in words], input=stdin)
+        result = CliRunner().invoke(main, [str(word) for word in words], input=stdin, prog_name="belvedere")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

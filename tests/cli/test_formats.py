@@ -75,7 +75,7 @@ def test_numbers_stand_to_the_right_and_texts_to_the_left() -> None:
 
 
 def test_a_column_of_numbers_has_the_places_that_it_needs() -> None:
-    rows = [[0.66620, 1.5, 1.0, 38578.02457], [0.5, 2.25, 2.0, None]]
+    rows: list[list[float | None]] = [[0.6662, 1.5, 1.0, 38578.02457], [0.5, 2.25, 2.0, None]]
     assert layout(["a", "b", "c", "d"], rows) == (
         "     a     b  c         d\n"
         "──────  ────  ─  ────────\n"

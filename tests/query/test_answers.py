@@ -190,7 +190,9 @@ def test_variables_of_python_are_no_tables(kept: Store) -> None:
 
 
 def test_a_with_may_take_the_name_of_a_table_that_it_reads(kept: Store) -> None:
-    query = "WITH head_descriptions AS (FROM head_descriptions WHERE layer = 1) SELECT * FROM head_descriptions"
+    query = (
+        "WITH head_descriptions AS (FROM head_descriptions WHERE layer = 1) SELECT * FROM head_descriptions"
+    )
     assert touched(kept, query) == (1, 1)
     query = "SELECT (WITH texts AS (SELECT 7 AS n) SELECT n FROM texts) AS n, count(*) FROM texts"
     assert kept.sql(query).fetchall() == [(7, 12)]
@@ -223,9 +225,13 @@ def test_the_catalog_lists_what_is_there(kept: Store, world: World) -> None:
     assert rows["text_sets"] == [("words", "a list of 12", 12)]
     found = kept.sql("SELECT image_id, path, width, height, label FROM images WHERE image_id = 7").fetchall()
     assert found == [(7, str(world.photos / "00007.png"), 16, 16, None)]
-    units = kept.sql("SELECT axis, start, stop, absent FROM units WHERE view = 'head_contributions' ORDER BY 2")
+    units = kept.sql(
+        "SELECT axis, start, stop, absent FROM units WHERE view = 'head_contributions' ORDER BY 2"
+    )
     assert units.fetchall() == [("image", 0, 256, 0), ("image", 256, 300, 0)]
-    assert kept.sql("SELECT kind FROM views WHERE view = 'head_roles' OR view = 'head_descriptions'").fetchall()
+    assert kept.sql(
+        "SELECT kind FROM views WHERE view = 'head_roles' OR view = 'head_descriptions'"
+    ).fetchall()
     assert kept.sql("FROM errors").fetchall() == []
 
 

@@ -27,15 +27,16 @@ layer < 0|layer = 2.0|layer + 1 = 3|layer % 2 = 0|layer = head|layer IS NULL|lay
 head = 1|head IN (0, 3)|head <= 1 OR layer = 5|rank > 2|rank IS NULL|rank <> 3|rank IN (1, NULL)|rank < -1
 score > 0|score IS NOT NULL|score = 0.1|score <= -0.5|abs(score) < 0.4|part >= 0.25|part = 0.5|part < score
 word = 'a'|word <> 'b'|word IS NULL|word = ''|word LIKE '%og%'|word ILIKE 'dog'|word IN ('a', 'dog''s', 'ß%_')
-word >= 'a'|starts_with(word, 'd')|coalesce(word, 'b') = 'b'|text_set = 'one'|text_set <> 'one'|text_set IN ('two')
-text_set LIKE '%o%'|true|layer IN (SELECT head FROM numbers WHERE text_set = 'two')|score IS DISTINCT FROM 0.1
-layer = (SELECT max(head) FROM numbers)|EXISTS (FROM numbers AS o WHERE o.rank = n.rank AND o.layer = 1)
+word >= 'a'|starts_with(word, 'd')|coalesce(word, 'b') = 'b'|text_set = 'one'|text_set <> 'one'
+text_set IN ('two')|text_set LIKE '%o%'|true|layer IN (SELECT head FROM numbers WHERE text_set = 'two')
+score IS DISTINCT FROM 0.1|layer = (SELECT max(head) FROM numbers)|layer > 3
+EXISTS (FROM numbers AS o WHERE o.rank = n.rank AND o.layer = 1)
 layer = 3 AND text_set = 'two'|part > (SELECT avg(part) FROM numbers WHERE layer = n.layer)"""
 FROMS = [
     "SELECT {n}.* FROM numbers AS n WHERE {c}",
     "SELECT count(*), min(score), max(word), count(rank) FROM numbers AS n WHERE {c}",
-    "SELECT layer, text_set, sum(rank), count(DISTINCT word) FROM numbers AS n WHERE {c} GROUP BY layer, text_set",
-    "SELECT n.layer, o.rank, o.word FROM numbers AS n JOIN numbers AS o USING (layer, head, text_set) WHERE {c}",
+    "SELECT layer, text_set, sum(rank), count(DISTINCT word) FROM numbers AS n WHERE {c} GROUP BY 1, 2",
+    "SELECT n.layer, o.rank, o.word FROM numbers AS n JOIN numbers AS o USING (layer, head) WHERE {c}",
     "SELECT n.word, o.score FROM numbers AS n LEFT JOIN (FROM numbers WHERE layer > 3) AS o "
     "ON n.layer = o.layer AND n.rank = o.rank WHERE {c}",
     "WITH n AS (FROM numbers AS n WHERE {c}) SELECT word, score FROM n UNION ALL SELECT word, part FROM n",
@@ -90,7 +91,9 @@ def scan(engine: Engine) -> Scan:
 
 def rows_of(found: pa.Table) -> Counter[tuple[Any, ...]]:
     """Count rows, in whatever order they come."""
-    columns = [["nan" if value != value else value for value in column.to_pylist()] for column in found.columns]
+    columns = [
+        ["nan" if value != value else value for value in column.to_pylist()] for column in found.columns
+    ]
     return Counter(zip(*columns, strict=True))
 
 

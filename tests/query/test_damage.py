@@ -51,8 +51,14 @@ def objects_of(store: Store, view: str) -> tuple[str, Record]:
 
 
 READS: dict[str, tuple[str, Callable[[Store], Any]]] = {
-    "head_contributions/factor/c/0/0/0/0": ("head_contributions", lambda store: store.view("head_contributions")[:]),
-    "head_contributions/scalars/c/0/0": ("head_contributions", lambda store: store.view("head_contributions")[:, 0]),
+    "head_contributions/factor/c/0/0/0/0": (
+        "head_contributions",
+        lambda store: store.view("head_contributions")[:],
+    ),
+    "head_contributions/scalars/c/0/0": (
+        "head_contributions",
+        lambda store: store.view("head_contributions")[:, 0],
+    ),
     "tower_maps/head_map/c/0/0/0/0": ("tower_maps", lambda store: store.view("head_contributions")[3]),
     "text_embeddings/embedding/c/0/0": ("text_embeddings", lambda store: store.view("text_embeddings")[:]),
     "head_moments/moments/c/0/0/0/0": ("head_moments", lambda store: store.view("head_moments")[:]),

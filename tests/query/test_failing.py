@@ -65,7 +65,9 @@ def test_a_read_of_a_failed_unit_gives_the_reason_and_others_are_read(engine: En
         LazyArray(engine, SUMS)[:]
 
 
-def test_a_model_that_gives_no_numbers_is_found_out_before_anything_is_kept(world: World, tmp_path: Path) -> None:
+def test_a_model_that_gives_no_numbers_is_found_out_before_anything_is_kept(
+    world: World, tmp_path: Path
+) -> None:
     clip = Path(shutil.copytree(world.clip, tmp_path / "clip"))
     edit_weights(clip, "visual.ln_post.bias", float("nan"))
     store = World(clip, world.photos).store(tmp_path / "store")
@@ -78,7 +80,9 @@ def test_a_model_that_gives_no_numbers_is_found_out_before_anything_is_kept(worl
     assert (status.failed, status.ready, len(status.causes)) == (2, 0, 1)
 
 
-def test_a_picture_that_changed_since_it_was_added_fails_its_block_alone(world: World, tmp_path: Path) -> None:
+def test_a_picture_that_changed_since_it_was_added_fails_its_block_alone(
+    world: World, tmp_path: Path
+) -> None:
     photos = Path(shutil.copytree(world.photos, tmp_path / "photos"))
     store = World(world.clip, photos).store(tmp_path / "store")
     (photos / "00299.png").write_bytes(picture(1))

@@ -85,6 +85,20 @@ def test_appended_texts_recompute_texts_and_descriptions_alone(own: tuple[Store,
     ]
 
 
+def test_texts_that_differ_in_their_second_block_alone_are_told_apart(store: Store, kept: Store) -> None:
+    many = [f"word {number}" for number in range(1024)]
+    spread = [text for (text,) in kept.sql("SELECT text FROM texts").fetchall()]
+    store.add_texts("words", [*many, "nothing"], replace=True)
+    store.view("head_descriptions").fill()
+    store.add_texts("words", [*many, *spread], replace=True)
+    found = store.view("head_descriptions").fetchall()
+    again = belvedere.open(store.path)
+    for path in list(records(store)):
+        if "/head_descriptions/" in path:
+            (store.path / path).unlink()
+    assert again.view("head_descriptions").fetchall() == found
+
+
 def test_a_changed_image_makes_its_block_stale_and_no_other(own: tuple[Store, Path]) -> None:
     store, photos = own
     (photos / "00003.png").write_bytes(picture(9000))
@@ -118,7 +132,7 @@ def test_an_image_that_is_gone_keeps_its_place_and_what_is_known_of_it(own: tupl
 def test_a_name_is_not_given_other_contents_unless_told_to(own: tuple[Store, Path], tmp_path: Path) -> None:
     store, _ = own
     other = add_pictures(tmp_path / "other", range(5))
-    with pytest.raises(NameTaken, match="image set 'photos' stands for 300 images from .*; take another name, or"):
+    with pytest.raises(NameTaken, match=r"image set 'photos' stands for 300 images .*; take another name"):
         store.add_images("photos", other)
     with pytest.raises(NameTaken, match="text set 'words' stands for 12 texts"):
         store.add_texts("words", ["a cat"])
@@ -197,7 +211,9 @@ def test_weights_that_changed_on_disk_under_a_name_are_refused(world: World, tmp
     clip = Path(shutil.copytree(world.clip, tmp_path / "clip"))
     store = World(clip, world.photos).store(tmp_path / "store")
     edit_weights(clip, "visual.proj", 1.0)
-    with pytest.raises(WeightsChanged, match=r"model 'm' is no longer what .*image\.weights changed: .*replace=True"):
+    with pytest.raises(
+        WeightsChanged, match=r"model 'm' is no longer what .*image\.weights changed: .*replace=True"
+    ):
         store.view("head_contributions")[0]
     assert records(store) == {}
     assert store.errors() == []

@@ -28,7 +28,9 @@ def indices(draw: st.DrawFn, shape: tuple[int, ...] = SHAPE) -> Any:
     """Draw what numpy takes: entries for some axes, at most one of them a list or mask, and an Ellipsis."""
     count = draw(st.integers(0, len(shape)))
     dots = draw(st.none() | st.integers(0, count))
-    axes = list(range(count)) if dots is None else [*range(dots), *range(len(shape) - count + dots, len(shape))]
+    axes = (
+        list(range(count)) if dots is None else [*range(dots), *range(len(shape) - count + dots, len(shape))]
+    )
     found = [draw(entry(shape[axis])) for axis in axes]
     if found and draw(st.booleans()):
         place = draw(st.integers(0, count - 1))
@@ -91,7 +93,10 @@ WHOLES: list[NDArray[Any]] = []
         ([0, 7], "image 7 is outside"),
         ((0, 0, 0, 0), "4 indices for the 3 axes image, layer, joint"),
         ((..., 0, ...), "1 indices for the 3 axes"),
-        (None, "image is indexed with an integer, a slice, a list of integers or a mask of 7 booleans, not None"),
+        (
+            None,
+            "image is indexed with an integer, a slice, a list of integers or a mask of 7 booleans, not None",
+        ),
         ((0, np.newaxis), "layer is indexed with"),
         (1.5, "image is indexed with"),
         ("image", "image is indexed with"),

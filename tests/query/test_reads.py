@@ -81,7 +81,9 @@ def test_asked_to_raise_a_read_says_what_is_missing_and_computes_nothing(store: 
     view = store.view("head_contributions")
     view[:10]
     with belvedere.trace() as seen:
-        with pytest.raises(MissingUnits, match=r"1 of 2 units of head_contributions\[m × photos\] are missing"):
+        with pytest.raises(
+            MissingUnits, match=r"1 of 2 units of head_contributions\[m × photos\] are missing"
+        ):
             view.read(missing="raise")
         assert view.read(slice(10), missing="raise").shape == (10, 2, 2, 12)
     assert seen.of("compute") == []
@@ -155,7 +157,9 @@ def test_images_that_cannot_be_read_raise_by_name_and_are_listed(torn: Store) ->
     view = torn.view("head_contributions")
     report = view.fill()
     assert (report.filled, report.failed, report.absent) == (2, 0, 2)
-    with pytest.raises(AbsentRows, match=r"no row for image 3 \(not a picture in a known format\) and 1 more; leave"):
+    with pytest.raises(
+        AbsentRows, match=r"no row for image 3 \(not a picture in a known format\) and 1 more; leave"
+    ):
         view[:]
     with pytest.raises(AbsentRows, match=r"no row for image 6 .*missing=\"mask\"") as error:
         view[[0, 6]]
@@ -193,7 +197,7 @@ def test_moments_and_descriptions_skip_what_cannot_be_read_and_say_of_how_many_t
 
 def test_texts_too_long_for_the_model_raise_by_name(torn: Store) -> None:
     view = torn.view("text_embeddings")
-    with pytest.raises(AbsentRows, match="no row for text 3 .needs more than the 12 tokens"):
+    with pytest.raises(AbsentRows, match=r"no row for text 3 .needs more than the 12 tokens"):
         view[:]
     np.testing.assert_allclose(np.linalg.norm(view[:3], axis=1), 1, rtol=1e-6)
 

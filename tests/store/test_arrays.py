@@ -90,5 +90,7 @@ def test_units_with_a_ragged_last_one_are_read_as_one_array(tmp_path: Path, coun
 def test_the_plan_predicts_what_a_fill_puts_on_disk(store: belvedere.Store) -> None:
     plan = store.view("head_contributions").plan()
     store.view("head_contributions").fill()
-    chunks = [path for path in (store.path / "data").rglob("*") if path.is_file() and path.name != "zarr.json"]
+    chunks = [
+        path for path in (store.path / "data").rglob("*") if path.is_file() and path.name != "zarr.json"
+    ]
     assert sum(path.stat().st_size for path in chunks) == plan.bytes

@@ -15,7 +15,6 @@ from small_views import Letters, text_set
 
 from belvedere.store.claims import Claims
 from belvedere.store.objects import Objects
-from belvedere.store.views import Unit
 
 UNIT, OTHER = Letters(text_set(["a", "b"]), block=1).units
 
@@ -78,7 +77,9 @@ def test_a_claim_that_is_renewed_does_not_expire(objects: Objects) -> None:
 
 
 def test_the_claim_of_a_process_that_is_gone_is_taken_over_at_once(objects: Objects) -> None:
-    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
     Claims(objects).take(UNIT)
     rewrite(objects, pid=int(gone.stdout), born="1")
     assert Claims(objects).take(UNIT)

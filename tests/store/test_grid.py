@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,4 +37,4 @@ def test_touched_blocks_of_a_range_are_those_of_its_positions(grid: Grid, data: 
 def test_runs_join_to_the_same_numbers_with_gaps_between(numbers: set[int]) -> None:
     found = runs(sorted(numbers))
     assert [n for start, stop in found for n in range(start, stop)] == sorted(numbers)
-    assert all(after > stop for (_, stop), (after, _) in zip(found, found[1:], strict=False))
+    assert all(after > stop for (_, stop), (after, _) in pairwise(found))

@@ -67,7 +67,12 @@ def test_names_are_those_of_the_json_objects_right_below(objects: Objects) -> No
         objects.put(path, b"{}")
     assert objects.names("u/") == {"a", "b"}
     assert objects.names("nothing/") == set()
-    assert {info.path for info in objects.list("u/")} == {"u/a.json", "u/b.json", "u/deep/c.json", "u/d.parquet"}
+    assert {info.path for info in objects.list("u/")} == {
+        "u/a.json",
+        "u/b.json",
+        "u/deep/c.json",
+        "u/d.parquet",
+    }
 
 
 def test_what_a_killed_writer_left_behind_is_not_listed(objects: Objects) -> None:
@@ -88,7 +93,7 @@ def test_a_read_only_store_refuses_each_way_of_writing(tmp_path: Path) -> None:
         lambda: objects.rename("a", "b"),
         lambda: objects.delete("a"),
     ):
-        with pytest.raises(ReadOnlyStore, match='opened with mode="r".*open it with mode="a"'):
+        with pytest.raises(ReadOnlyStore, match=r'opened with mode="r".*open it with mode="a"'):
             write()
     assert objects.get("a") == b"x"
 

@@ -24,7 +24,9 @@ from belvedere.store.records import Kept, Record, Records
 
 TEXTS = ["abc", "aa", "", "cab", "b", "ccc", "x", "ab", "bb", "a c"]
 COUNTS = np.array([[text.count(letter) for letter in "abc"] for text in TEXTS], np.float32)
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
 
 
 @pytest.fixture
@@ -53,7 +55,9 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 
 
 def test_a_record_with_any_one_bit_flipped_is_none() -> None:
-    record = Record("k", "data/k", (Kept("part", 3, "ab"),), {"start": 0}, {3: "gone"}, {"error": 1.5e-07}, {})
+    record = Record(
+        "k", "data/k", (Kept("part", 3, "ab"),), {"start": 0}, {3: "gone"}, {"error": 1.5e-07}, {}
+    )
     data = record.to_json()
     for bit in range(8 * len(data)):
         flipped = bytearray(data)

@@ -75,7 +75,9 @@ def test_a_store_that_is_open_to_read_refuses_names_and_fills_and_stays_as_it_is
     ):
         with pytest.raises(ReadOnlyStore, match='open it with mode="a"'):
             add()
-    with pytest.raises(MissingUnits, match=r'2 of 2 units of head_contributions.*open it with mode="a" to fill'):
+    with pytest.raises(
+        MissingUnits, match=r'2 of 2 units of head_contributions.*open it with mode="a" to fill'
+    ):
         reader.view("head_contributions").fill()
     with pytest.raises(MissingUnits, match="1 of 1 units"):
         reader.view("head_contributions")[3]

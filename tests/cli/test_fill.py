@@ -1,0 +1,201 @@
+"""Filling from a shell: counts, reuse, failures, and an interruption that loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from running import Run
+
+from belvedere.compute.views.head_moments import HeadMoments
+
+SLOW = """
+import pathlib, sys, time
+from belvedere.cli import main
+from belvedere.compute import pictures
+
+def fetch(path, digest, fast=pictures.fetch):
+    pathlib.Path(sys.argv[-1], "reading").touch()
+    time.sleep(0.5)
+    return fast(path, digest)
+
+pictures.fetch = fetch
+main(["fill", "head_moments", "--json", "--workers", "1", "--store", sys.argv[-1]])
+"""
+
+
+def counts(stdout: str) -> dict[str, int]:
+    found: dict[str, int] = json.loads(stdout)["counts"]
+    return found
+
+
+def test_a_fill_prints_one_json_object_and_progress_elsewhere(run: Run, named: Path) -> None:
+    found = run("fill", "head_moments", "--store", named, "--json")
+    facts = json.loads(found.stdout)
+    assert facts | {"seconds": 0} == {
+        "view": "head_moments",
+        "counts": {"filled": 2, "reused": 0, "failed": 0, "skipped": 0},
+        "seconds": 0,
+    }
+    assert (found.exit_code, "head_contributions" in found.stderr) == (0, True)
+
+
+def test_a_second_fill_reuses_what_the_first_kept(run: Run, full: Path) -> None:
+    found = run("fill", "head_roles", "--store", full)
+    assert (found.exit_code, found.stdout, found.stderr) == (
+        0,
+        "head_roles: 0 filled, 4 reused, 0 failed, 0 skipped units\n",
+        "",
+    )
+
+
+def test_a_condition_fills_only_units_with_such_rows(run: Run, named: Path) -> None:
+    run("fill", "head_roles", "--where", "layer >= 2", "--store", named)
+    state = json.loads(run("status", "head_roles", "--store", named, "--json").stdout)
+    assert [(row["ready"], row["missing"], row["units"]) for row in state] == [(2, 2, 4)]
+
+
+def test_a_parameter_makes_another_view(run: Run, full: Path) -> None:
+    found = run("fill", "head_roles", "-p", "alpha", "0.5", "--store", full, "--json")
+    assert counts(found.stdout) == {"filled": 4, "reused": 0, "failed": 0, "skipped": 0}
+
+
+def test_a_plan_says_what_a_fill_would_do_and_does_nothing(run: Run, named: Path) -> None:
+    before = sorted(named.rglob("*"))
+    found = json.loads(run("plan", "head_roles", "--store", named, "--json").stdout)
+    assert [{**row, "bytes": 0} for row in found] == [
+        {
+            "view": "head_roles",
+            "wanted": 4,
+            "reused": 0,
+            "units": 12,
+            "passes": 1,
+            "images": 40,
+            "bytes": 0,
+            "seconds": None,
+            "by_view": {
+                "head_contributions": 1,
+                "head_moments": 1,
+                "text_embeddings": 1,
+                "tower_maps": 1,
+                "head_descriptions": 4,
+                "head_roles": 4,
+            },
+        }
+    ]
+    assert sorted(named.rglob("*")) == before
+
+
+def test_a_plan_for_people_says_that_nothing_is_left(run: Run, filled: Path) -> None:
+    assert (
+        run("plan", "head_roles", "--store", filled).stdout == "nothing to compute: all 4 units are ready\n"
+    )
+
+
+def test_status_lists_what_was_ever_filled(run: Run, filled: Path) -> None:
+    rows = json.loads(run("status", "--store", filled, "--json").stdout)
+    assert [(row["view"], row["ready"], row["units"], row["causes"]) for row in rows] == [
+        ("head_contributions[clip × scenes]", 1, 1, []),
+        ("head_descriptions[clip × scenes × pool]", 4, 4, []),
+        ("head_moments[clip × scenes]", 1, 1, []),
+        ("head_roles[clip × scenes × pool]", 4, 4, []),
+        ("text_embeddings[clip × pool]", 1, 1, []),
+        ("tower_maps[clip]", 1, 1, []),
+    ]
+    table = run("status", "--store", filled).stdout
+    assert len(table.splitlines()) == 2 + len(rows)
+    assert " kB" in table
+
+
+@pytest.fixture
+def photos(run: Run, named: Path, scenes: Path, tmp_path: Path) -> Path:
+    """Three files in the store as "photos", of which the second is no picture."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes((scenes.parent / f"00{number}.png").read_bytes())
+    (folder / "1.png").write_bytes(b"no picture")
+    assert run("add", "images", "photos", folder, "--store", named).exit_code == 0
+    return folder
+
+
+def test_an_image_that_cannot_be_read_is_told_and_the_rest_is_there(
+    run: Run, named: Path, photos: Path
+) -> None:
+    found = run("fill", "head_contributions", "--images", "photos", "--store", named, "--json")
+    assert (found.exit_code, counts(found.stdout)["failed"]) == (0, 0)
+    assert "1 images or texts could not be read; the rest is there" in found.stderr
+    rows = json.loads(run("errors", "--store", named, "--json").stdout)
+    assert [(row["view"], row["image_set"], row["row"], row["path"]) for row in rows] == [
+        ("head_contributions", "photos", 1, str(photos / "1.png"))
+    ]
+    assert run("errors", "--store", named).stdout.splitlines()[0].split() == [
+        *("view", "model", "image_set", "row", "path", "error", "message")
+    ]
+
+
+def test_an_image_that_went_away_fails_its_unit(run: Run, named: Path, photos: Path) -> None:
+    (photos / "2.png").unlink()
+    found = run("fill", "head_contributions", "--images", "photos", "--store", named, "--json")
+    assert (found.exit_code, counts(found.stdout)["failed"]) == (3, 1)
+    assert f"{photos / '2.png'} cannot be read any more" in run("errors", "--store", named).stdout
+
+
+def test_a_unit_that_fails_is_recorded_and_tried_again_when_told(
+    run: Run, named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("fill", "head_roles", "--store", named, "--json")
+    with monkeypatch.context() as broken:
+        broken.setattr(HeadMoments, "derive", lambda *_: 1 / 0)
+        first = run(*words)
+    assert first.exit_code == 3
+    assert counts(first.stdout) == {"filled": 3, "reused": 0, "failed": 1, "skipped": 8}
+    assert "some units failed: belvedere errors says why" in first.stderr
+    (told,) = json.loads(run("errors", "--store", named, "--json").stdout)
+    assert (told["view"], told["row"], told["error"]) == ("head_moments", None, "ZeroDivisionError")
+    again = run(*words)
+    assert (again.exit_code, counts(again.stdout)["failed"]) == (3, 1)
+    last = run(*words, "--retry-failed")
+    assert (last.exit_code, counts(last.stdout)["filled"]) == (0, 9)
+    assert run("errors", "--store", named).stdout == "no errors\n"
+
+
+def test_damage_is_found_listed_and_filled_again(run: Run, full: Path) -> None:
+    sound = run("verify", "--store", full, "--json")
+    assert (sound.exit_code, sound.stdout) == (0, "[]\n")
+    assert "all as they were written" in sound.stderr
+    part = next((full / "data" / "head_roles").rglob("part.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    found = run("verify", "--store", full, "--json")
+    assert found.exit_code == 1
+    assert [row["view"] for row in json.loads(found.stdout)] == ["head_roles"]
+    assert "1 objects are damaged" in found.stderr
+    assert run("sql", "SELECT count(*) FROM head_roles", "--store", full).exit_code == 1
+    assert run("fill", "head_roles", "--store", full).stdout.startswith("head_roles: 1 filled, 3 reused")
+    assert run("verify", "--store", full).exit_code == 0
+
+
+def test_an_interrupted_fill_keeps_what_it_finished_and_holds_no_claim(run: Run, named: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(named)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not (named / "reading").exists():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-1] == "Interrupted: what is finished is kept, and the same command goes on."
+    assert "Traceback" not in stderr
+    assert [each for each in (named / "claims").rglob("*") if each.is_file()] == []
+    assert run("fill", "head_moments", "--store", named).stdout.startswith("head_moments: 2 filled, 0 reused")
