@@ -13,9 +13,9 @@ class Damage:
     """One object that is not what its record says."""
 
     view: str
-    """The view whose unit it belongs to."""
+    """The view whose unit it belongs to; `sets` for a list of images or texts."""
     unit: str
-    """The unit's key."""
+    """The unit's key, or the digest that the list was kept under."""
     path: str
     """The object."""
     what: str
@@ -31,11 +31,11 @@ class Verified:
     bytes: int
     """Bytes that were read."""
     damage: tuple[Damage, ...]
-    """Everything that is not as it was written; its units count as missing now."""
+    """Everything that is not as it was written; units among it count as missing now."""
 
 
 def verify(folder: Folder) -> Verified:
-    """Read every object of every finished unit; set aside the records of units that are damaged."""
+    """Read every object of every finished unit, and all sets; set aside records of units that are damaged."""
     units, total = 0, 0
     found: list[Damage] = []
     for info in sorted(folder.objects.list("units/"), key=lambda info: info.path):
@@ -50,4 +50,7 @@ def verify(folder: Folder) -> Verified:
             bad = folder.records.check(info.path, record)
         key = info.path.rsplit("/", 1)[-1].removesuffix(".json")
         found += [Damage(view, key, *each.split(": ", 1)) for each in bad]
+    for path in folder.names.damaged_sets():
+        key = path.removeprefix("sets/").removesuffix(".parquet")
+        found.append(Damage("sets", key, path, "its bytes changed"))
     return Verified(units, total, tuple(found))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import digest
-from .errors import BadName, UnknownName
+from .errors import BadName, StoreError, UnknownName
 from .objects import Objects
 from .parts import schema
 from .sets import ImageSet, Model, TextSet, TowerShape
@@ -114,11 +114,21 @@ class Registry:
         pq.write_table(entries, sink, compression="zstd")
         data = sink.getvalue().to_pybytes()
         key = digest.of_bytes(data)
-        self._objects.create(f"sets/{key}.parquet", data)
+        self._objects.put(f"sets/{key}.parquet", data)
         return key
 
     def _table(self, key: str) -> pa.Table:
-        return pq.read_table(pa.BufferReader(self._objects.get(f"sets/{key}.parquet")))
+        data = self._objects.get(f"sets/{key}.parquet")
+        if digest.of_bytes(data) != key:
+            raise StoreError(
+                f"sets/{key}.parquet is damaged; add the images or texts again with replace=True (--replace)"
+            )
+        return pq.read_table(pa.BufferReader(data))
+
+    def damaged_sets(self) -> list[str]:
+        """Read all sets that were ever added; list the objects that are not as they were written."""
+        paths = sorted(info.path for info in self._objects.list("sets/"))
+        return [path for path in paths if f"sets/{digest.of_bytes(self._objects.get(path))}.parquet" != path]
 
 
 def check_name(kind: str, name: str) -> None:

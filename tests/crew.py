@@ -103,8 +103,8 @@ def fill_together(store: belvedere.Store, says: Connection) -> None:
 def fill_and_sleep(store: belvedere.Store, says: Connection, lease: float) -> None:
     """Fill all with claims that expire soon, saying so after each batch and waiting for a word."""
 
-    def claims(folder: Folder) -> Claims:
-        return Claims(folder.objects, lease=lease)
+    def claims(self: Folder) -> Claims:
+        return Claims(self.objects, lease=lease)
 
     Folder.claims = claims  # type: ignore[method-assign]
     says.send(descriptions(store, Told(says, pause=True)))

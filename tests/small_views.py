@@ -120,7 +120,8 @@ class LetterSums(Derived, ArrayView):
         return Made(arrays={"sums": found.sum(axis=0, keepdims=True)})
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        return parts.array(self, "sums").sum(axis=0)[selection]
+        found: Array = parts.array(self, "sums").sum(axis=0)[selection]
+        return found
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Param, Parts, Read, View
+from ...store.views import Array, Axis, Input, Member, Param, Parts, Read
 from .. import conventions, scalars
 from ..conventions import Convention
-from ..kinds import ImagePass
-from .tower_maps import TowerMaps
+from ..mapped import MappedPass
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
-class HeadContributions(ImagePass):
+class HeadContributions(MappedPass):
     """What each head adds to each image's embedding: c[i,l,h] summed over tokens.
 
     Kept as factors, head_dim numbers per image, layer and head, and multiplied on read with the tower's
@@ -41,15 +40,6 @@ class HeadContributions(ImagePass):
         """The lengths of these axes."""
         size = self.model.shape
         return (len(self.images), size.layers, size.heads, size.joint)
-
-    @property
-    def maps(self) -> TowerMaps:
-        """The matrices by which the factors are multiplied."""
-        return TowerMaps(self.model)
-
-    def companions(self) -> tuple[View, ...]:
-        """List the matrices by which the factors are multiplied."""
-        return (self.maps,)
 
     def members(self) -> tuple[Member, ...]:
         """The factors, and the scalars of each image."""

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Parts, Read, View
+from ...store.views import Array, Axis, Input, Member, Parts, Read
 from .. import conventions, scalars
 from ..conventions import Convention
-from ..kinds import ImagePass
-from .tower_maps import TowerMaps
+from ..mapped import MappedPass
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
-class MlpContributions(ImagePass):
+class MlpContributions(MappedPass):
     """What each MLP adds to each image's embedding, at the class token.
 
     Kept projected to the joint space, with the mean of each MLP's output, so that both conventions are
@@ -38,15 +37,6 @@ class MlpContributions(ImagePass):
     def shape(self) -> tuple[int, ...]:
         """The lengths of these axes."""
         return (len(self.images), self.model.shape.layers, self.model.shape.joint)
-
-    @property
-    def maps(self) -> TowerMaps:
-        """The tower's constants."""
-        return TowerMaps(self.model)
-
-    def companions(self) -> tuple[View, ...]:
-        """List the tower's constants."""
-        return (self.maps,)
 
     def members(self) -> tuple[Member, ...]:
         """The projected outputs, their means, and the scalars of each image."""

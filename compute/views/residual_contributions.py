@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Parts, Read, View
+from ...store.views import Array, Axis, Input, Member, Parts, Read
 from .. import conventions, scalars
 from ..conventions import Convention
-from ..kinds import ImagePass
-from .tower_maps import TowerMaps
+from ..mapped import MappedPass
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
-class ResidualContributions(ImagePass):
+class ResidualContributions(MappedPass):
     """All other terms by name: heads, MLPs and these sum to the unit-norm embedding.
 
     Under `own`: embedding, attn_bias[l] of each layer, ln_post_bias. Under `clip_prs`: the embedding
@@ -43,15 +42,6 @@ class ResidualContributions(ImagePass):
     def shape(self) -> tuple[int, ...]:
         """The lengths of these axes."""
         return (len(self.images), len(self.terms), self.model.shape.joint)
-
-    @property
-    def maps(self) -> TowerMaps:
-        """The tower's constants."""
-        return TowerMaps(self.model)
-
-    def companions(self) -> tuple[View, ...]:
-        """List the tower's constants."""
-        return (self.maps,)
 
     def members(self) -> tuple[Member, ...]:
         """The scalars of each image."""

@@ -106,9 +106,20 @@ def test_status_lists_what_was_ever_filled(run: Run, filled: Path) -> None:
         ("text_embeddings[clip × pool]", 1, 1, []),
         ("tower_maps[clip]", 1, 1, []),
     ]
-    table = run("status", "--store", filled).stdout
-    assert len(table.splitlines()) == 2 + len(rows)
-    assert " kB" in table
+
+
+def test_status_for_people_leaves_out_what_is_nowhere_the_case(run: Run, full: Path) -> None:
+    table = run("status", "--store", full).stdout.splitlines()
+    assert (table[0].split(), len(table)) == (["view", "ready", "bytes"], 2 + 6)
+    assert table[3].startswith("head_descriptions[clip × scenes × pool]  4 of 4  ")
+    run("add", "texts", "more", "demo:scenes", "--store", full)
+    found = run("status", "head_roles", "--texts", "more", "--store", full).stdout.splitlines()
+    assert found[0].split() == ["view", "ready", "bytes"]
+    run("fill", "head_roles", "--where", "layer = 0", "-p", "alpha", "0.5", "--store", full)
+    found = run(
+        "status", "head_roles", "-p", "alpha", "0.5", "--texts", "pool", "--store", full
+    ).stdout.splitlines()
+    assert found[0].split() == ["view", "ready", "bytes", "missing"]
 
 
 @pytest.fixture

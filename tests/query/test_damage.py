@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import contents, records
+from worlds import World, contents, records
 
 import belvedere
 from belvedere.query.store import Store
-from belvedere.store.errors import DamagedUnit
+from belvedere.store.errors import DamagedUnit, StoreError
 from belvedere.store.records import Record
 
 
@@ -121,21 +121,22 @@ def test_no_flip_of_a_bit_in_what_is_read_gets_past_a_read(filled_once: Path, tm
 def test_verify_names_sixty_flips_in_files_of_every_kind(filled_once: Path, tmp_path: Path) -> None:
     store = belvedere.open(shutil.copytree(filled_once, tmp_path / "store"))
     kinds: dict[str, list[str]] = {}
-    for path, record in records(store).items():
-        kinds.setdefault("record", []).append(path)
+    for name, record in records(store).items():
+        kinds.setdefault("record", []).append(name)
         for kept in record.objects:
             kinds.setdefault(kept.path, []).append(f"{record.attempt}/{kept.path}")
+    kinds["list"] = [f"sets/{path.name}" for path in (store.path / "sets").iterdir()]
     assert len(kinds) > 20
     dice, missed = random.Random(7), []
     for turn in range(60):
-        place = dice.choice(kinds[dice.choice(sorted(kinds))] if turn % 4 else kinds["record"])
-        path = store.path / place
+        name = dice.choice(kinds[dice.choice(sorted(kinds))] if turn % 4 else kinds["record"])
+        path = store.path / name
         whole = path.read_bytes()
         bit = dice.randrange(8 * len(whole))
         flip(path, bit)
         found = belvedere.open(store.path, mode="r").verify().damage
-        if [(each.path, each.what) for each in found] != [(place, "its bytes changed")]:
-            missed.append((place, bit, found))
+        if [(each.path, each.what) for each in found] != [(name, "its bytes changed")]:
+            missed.append((name, bit, found))
         path.write_bytes(whole)
     assert missed == []
     assert store.verify().damage == ()
@@ -211,3 +212,18 @@ def test_a_process_that_read_a_unit_before_reads_the_one_that_replaced_it(filled
     with belvedere.trace() as seen:
         np.testing.assert_array_equal(view[:], expected)
     assert seen.of("compute") == []
+
+
+def test_a_damaged_list_of_images_is_found_and_mended_by_adding_it_again(filled: Store, world: World) -> None:
+    before = filled.view("head_contributions")[:20]
+    path = max((filled.path / "sets").iterdir(), key=lambda path: path.stat().st_size)
+    damage(path)
+    fresh = belvedere.open(filled.path)
+    found = [(each.view, filled.path / each.path, each.what) for each in fresh.verify().damage]
+    assert found == [("sets", path, "its bytes changed")]
+    with pytest.raises(StoreError, match=r"sets/.*parquet is damaged; add the images or texts again"):
+        fresh.view("head_contributions")
+    fresh.add_images("photos", world.photos, replace=True)
+    with belvedere.trace() as seen:
+        np.testing.assert_array_equal(fresh.view("head_contributions")[:20], before)
+    assert (seen.of("compute"), fresh.verify().damage) == ([], ())

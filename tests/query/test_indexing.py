@@ -35,8 +35,8 @@ def indices(draw: st.DrawFn, shape: tuple[int, ...] = SHAPE) -> Any:
     if found and draw(st.booleans()):
         place = draw(st.integers(0, count - 1))
         length = shape[axes[place]]
-        numbers = st.lists(st.integers(-length, length - 1), max_size=6)
-        masks = st.lists(st.booleans(), min_size=length, max_size=length)
+        numbers: st.SearchStrategy[list[Any]] = st.lists(st.integers(-length, length - 1), max_size=6)
+        masks: st.SearchStrategy[list[Any]] = st.lists(st.booleans(), min_size=length, max_size=length)
         chosen = draw(numbers | masks)
         found[place] = draw(st.sampled_from([chosen, np.array(chosen, dtype=None if chosen else int)]))
     if dots is not None:

@@ -148,6 +148,13 @@ def test_a_plan_tells_what_it_would_take(filled: Store) -> None:
     )
 
 
+def test_a_part_can_be_filled_without_reading_it(store: Store) -> None:
+    view = store.view("head_contributions")
+    assert view.fill(slice(256, None)).filled == 2  # a block, and the tower's maps
+    assert repr(view) == "<View head_contributions[m × photos] 1 of 2 units ready>"
+    assert view.fill([0, 299]).filled == 1
+
+
 def test_only_the_layers_that_a_condition_leaves_are_computed(store: Store) -> None:
     last = store.view("head_descriptions").where("layer = 1 AND rank < 2")
     assert last.plan().by_view()["head_descriptions"] == 1

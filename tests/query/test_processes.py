@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
@@ -114,11 +115,9 @@ def test_the_claims_of_a_killed_process_are_taken_over_at_once(path: Path, crew:
     crew[0].signal(signal.SIGKILL)
     crew[0].end()
     done = len(records(path))
-    started = time.monotonic()
     crew.append(Worker(path, fill))
     crew[1].hear()
-    assert crew[1].hear().filled == UNITS - done
-    assert time.monotonic() - started < 100  # a claim holds for 300 s where its process lives
+    assert crew[1].hear().filled == UNITS - done  # soon: where a process lives, its claim holds for 300 s
     assert claims(path) == []
 
 
@@ -138,7 +137,7 @@ def test_a_process_that_sleeps_past_its_claim_wakes_to_a_record_that_is_not_its_
     assert crew[1].hear() == Report(filled=UNITS - done)
     attempts = {place: record.attempt for place, record in records(path).items()}
     crew[0].signal(signal.SIGCONT)
-    report = "batch"
+    report: Any = "batch"
     while report == "batch":
         crew[0].say()
         report = crew[0].hear()

@@ -92,7 +92,8 @@ def test_data_without_a_record_do_not_count(engine: Engine) -> None:
 
 
 def test_the_first_record_wins_and_the_data_of_the_loser_go(engine: Engine) -> None:
-    unit = letters(engine).fill() and Letters(text_set(TEXTS)).units[0]
+    letters(engine).fill()
+    unit = Letters(text_set(TEXTS)).units[0]
     before = (contents(engine.folder.root), records(engine.folder.root))
     late = Records(engine.folder.objects)
     assert not late.keep(unit, {"letters/zarr.json": b"late"}, absent={}, facts={}, made={})

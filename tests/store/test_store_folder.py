@@ -30,9 +30,10 @@ def test_an_empty_folder_becomes_a_store(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_in_it_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    for mode in ("a", "r"):
-        with pytest.raises(NotAStore, match="holds no Belvedere store"):
-            belvedere.open(tmp_path, mode=mode)  # type: ignore[arg-type]
+    with pytest.raises(NotAStore, match="holds no Belvedere store but is a folder with other things in it"):
+        belvedere.open(tmp_path)
+    with pytest.raises(NotAStore, match="holds no Belvedere store"):
+        belvedere.open(tmp_path, mode="r")
     assert list(files(tmp_path)) == ["thesis.tex"]
 
 
