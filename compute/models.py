@@ -97,6 +97,7 @@ def register(name: str, source: str, *, checkpoint: str | None, precision: str) 
 def load(model: Model, device: str) -> Loaded:
     """Load a registered model to run it; `WeightsChanged` where it is no longer what was registered."""
     emit("load", model.name)
+    place = _place(device)
     found = find(model.source, model.checkpoint)
     net = _build(found, "float32")
     if (_image_facts(found, net), _text_facts(found, net)) != (dict(model.image), dict(model.text)):
@@ -104,17 +105,28 @@ def load(model: Model, device: str) -> Loaded:
         changes = digest.differences({"image": model.image, "text": model.text}, now)
         raise WeightsChanged(
             f"model {model.name!r} is no longer what {model.source} was when it was added "
-            f"({'; '.join(changes)}); add it again with replace=True, or under another name"
+            f"({'; '.join(changes)}); add it again with replace=True (--replace), or under another name"
         )
     if model.precision != "float32":
         net = _build(found, model.precision)
-    place = torch.device(device)
     return Loaded(
         net.to(place).eval(),
         image_transform_v2(PreprocessCfg(**net.visual.preprocess_cfg), is_train=False),
         open_clip.get_tokenizer(found.arch),
         place,
     )
+
+
+def _place(device: str) -> torch.device:
+    """Find a device; `BadSource` says which there are."""
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise BadSource(f"no device {device!r} to compute on; there are {', '.join(there)}") from error
+    return place
 
 
 def _build(found: OpenClip, precision: str) -> Any:

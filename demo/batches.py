@@ -20,10 +20,12 @@ STD = (0.318, 0.283, 0.263)
 """Mean and deviation of the training scenes' colours, by which pictures are normalised."""
 
 _NAMES = tuple(VALUES)
-_FIRST = {"shape": 38, "colour": 10, "number": 22, "texture": 20, "background": 10}
-_LATER = {"shape": 60, "colour": 5, "number": 17, "texture": 13, "background": 5}
-_TURN = 2250
-"""The step from which texts turn to what is hard: colours and backgrounds are learnt first."""
+_LESSONS = (
+    (0, {"shape": 38, "colour": 10, "number": 22, "texture": 20, "background": 10}),
+    (2250, {"shape": 60, "colour": 5, "number": 17, "texture": 13, "background": 5}),
+    (5250, {"shape": 32, "colour": 3, "number": 36, "texture": 26, "background": 3}),
+)
+"""From which step texts name which attribute how often, in percent: what is hard comes more often, later."""
 _SHIFT = 4
 _NOWHERE, _ANY = -2, -1
 
@@ -80,6 +82,10 @@ def _move(pixels: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
     return moved
 
 
+def _shares(step: int) -> Mapping[str, int]:
+    return [shares for start, shares in _LESSONS if step >= start][-1]
+
+
 def _about_one(count: int, shares: Mapping[str, int], dice: Dice) -> list[tuple[str, list[int]]]:
     """Write texts about one value each; shares out of a hundred tell how often about which attribute."""
     lottery = tuple(name for name, share in shares.items() for _ in range(share))
@@ -124,9 +130,7 @@ def make_batch(pool: Pool, step: int, images: int) -> Batch:
     dice = Dice(0, step)
     rows = np.asarray([dice.below(len(pool.codes)) for _ in range(images)])
     codes = pool.codes[rows]
-    about = _about_one(images, _FIRST if step < _TURN else _LATER, dice) + _about_some(
-        codes[: images // 2], dice
-    )
+    about = _about_one(images, _shares(step), dice) + _about_some(codes[: images // 2], dice)
     about += _about_nothing(images // 10, dice)
     wanted = np.asarray([codes_ for _, codes_ in about])
     true = np.all((wanted == _ANY) | (wanted == codes[:, None, :]), axis=2)

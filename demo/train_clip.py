@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m belvedere.demo.train_clip", description=__doc__)
     parser.add_argument("--out", type=Path, default=clip_dir(), help="folder of the checkpoint")
     parser.add_argument("--work", type=Path, default=Path("work/train-clip"), help="folder of pool and state")
-    parser.add_argument("--steps", type=int, default=5250, help="steps in all")
+    parser.add_argument("--steps", type=int, default=6100, help="steps in all")
     parser.add_argument("--images", type=int, default=64, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")
     parser.add_argument("--held-out", type=int, default=1000, help="scenes to examine it on")

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
-from opened import Opened
-from worlds import World, add_pictures, make_clip
 
 import belvedere
 from belvedere.demo import clip_dir, scenes
+from tests.opened import Opened
+from tests.worlds import World, add_pictures, make_clip
+
+pytest_plugins = ["tests.shell"]
+settings.register_profile("calm", deadline=None)  # a machine may be busy with other things
+settings.load_profile("calm")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Runs the blocks of README.md one after the other; `python -m tests.readme` writes their real output into it."""
+"""Runs the blocks of README.md one after the other.
+
+`python -m tests.readme` writes their real output into it.
+"""
 
 from __future__ import annotations
 

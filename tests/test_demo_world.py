@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from literal_textspan import literal_textspan, project
 from numpy.typing import NDArray
 from PIL import Image
 
 import belvedere
 from belvedere.demo.scenes import Scene
+from tests.compute.literal_textspan import literal_textspan, project
 
 Doubles = NDArray[np.float64]
 

@@ -6,6 +6,9 @@ import doctest
 import re
 from pathlib import Path
 
+from click import Context
+
+from belvedere.cli import main
 from tests.readme import NOT_RUN, README, Shell, blocks, examples, run
 
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -30,8 +33,6 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    from belvedere.cli import main
-
     text = README.read_text()
-    missing = [name for name in main.commands if f"belvedere {name}" not in text]
+    missing = [name for name in main.list_commands(Context(main)) if f"belvedere {name}" not in text]
     assert missing == []

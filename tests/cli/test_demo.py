@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from running import Run
 
 import belvedere
 from belvedere.cli import main
 from belvedere.query.heads import Names, agreement, clear_heads, descriptions, projections, strongest
 from belvedere.query.picture import heads_picture
+from tests.shell import Run
 
 NAMES = Names("clip", "scenes", "pool")
 
@@ -28,15 +28,15 @@ class Shown:
 
 
 @pytest.fixture
-def opened(filled: Path) -> belvedere.Store:
-    return belvedere.open(filled, mode="r")
+def opened(whole: Path) -> belvedere.Store:
+    return belvedere.open(whole, mode="r")
 
 
 @pytest.fixture(scope="module")
-def shown(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def shown(forty: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """What the demo printed in a folder of its own."""
     folder = tmp_path_factory.mktemp("demo")
-    words = ["demo", "--model", "demo:clip", "--images", str(scenes), "--texts", "demo:scenes"]
+    words = ["demo", "--model", "demo:clip", "--images", str(forty), "--texts", "demo:scenes"]
     with pytest.MonkeyPatch.context() as there:
         there.chdir(folder)
         found = CliRunner().invoke(main, words)
@@ -96,13 +96,13 @@ def test_projections_are_products_of_contributions_with_a_text(opened: belvedere
     np.testing.assert_allclose(projections(opened, NAMES, head, said.text_id), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_an_image_that_cannot_be_read_has_no_projection(named: Path, scenes: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_has_no_projection(bare: Path, forty: Path, tmp_path: Path) -> None:
     files = [tmp_path / "a.png", tmp_path / "bad.png", tmp_path / "c.png"]
     for file in files:
-        file.write_bytes((scenes.parent / "000.png").read_bytes())
+        file.write_bytes((forty.parent / "000.png").read_bytes())
     files[1].write_bytes(b"no picture")
     names = Names("clip", "three", "pool")
-    with belvedere.open(named) as store:
+    with belvedere.open(bare) as store:
         store.add_images("three", files)
         head = clear_heads(store, names, 1)[0]
         scores = projections(store, names, head, 0)
@@ -125,8 +125,8 @@ def test_agreement_finds_the_truth_that_explains_most(opened: belvedere.Store) -
     assert dict(found.means) == pytest.approx(dict(means))
 
 
-def test_the_picture_of_texts_without_categories_is_drawn_too(named: Path, tmp_path: Path) -> None:
-    with belvedere.open(named) as store:
+def test_the_picture_of_texts_without_categories_is_drawn_too(bare: Path, tmp_path: Path) -> None:
+    with belvedere.open(bare) as store:
         store.add_texts("plain", ["a star", "a ring", "sand", "water", "a red thing"])
         heads_picture(store, "clip", "scenes", "plain", tmp_path / "plain.png")
     with Image.open(tmp_path / "plain.png") as picture:

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
-from running import Run
+
+from tests.shell import Run
 
 
-def test_each_kind_is_added_and_said_to_be(run: Run, scenes: Path, tmp_path: Path) -> None:
+def test_each_kind_is_added_and_said_to_be(run: Run, forty: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     said = [
         run("add", *words, "--store", store)
         for words in (
             ("model", "clip", "demo:clip"),
-            ("images", "scenes", scenes),
+            ("images", "scenes", forty),
             ("texts", "pool", "demo:scenes"),
         )
     ]
@@ -24,35 +25,35 @@ def test_each_kind_is_added_and_said_to_be(run: Run, scenes: Path, tmp_path: Pat
     assert said[2].stdout.startswith("texts pool: ")
 
 
-def test_the_same_images_again_are_not_new(run: Run, named: Path, scenes: Path) -> None:
-    found = run("add", "images", "scenes", scenes, "--store", named)
+def test_the_same_images_again_are_not_new(run: Run, bare: Path, forty: Path) -> None:
+    found = run("add", "images", "scenes", forty, "--store", bare)
     assert found.stdout == "images scenes: 40, 0 of them new\n"
 
 
-def test_several_files_are_one_set(run: Run, named: Path, scenes: Path) -> None:
-    files = [scenes.parent / f"{number:03}.png" for number in (3, 1)]
-    assert run("add", "images", "two", *files, "--store", named).stdout == "images two: 2, 2 of them new\n"
+def test_several_files_are_one_set(run: Run, bare: Path, forty: Path) -> None:
+    files = [forty.parent / f"{number:03}.png" for number in (3, 1)]
+    assert run("add", "images", "two", *files, "--store", bare).stdout == "images two: 2, 2 of them new\n"
     query = "SELECT path FROM images WHERE image_set = 'two' ORDER BY image_id"
-    assert run("sql", query, "--store", named, "--csv").stdout == f"path\n{files[0]}\n{files[1]}\n"
+    assert run("sql", query, "--store", bare, "--csv").stdout == f"path\n{files[0]}\n{files[1]}\n"
 
 
-def test_labels_are_taken_from_folders(run: Run, named: Path, scenes: Path, tmp_path: Path) -> None:
+def test_labels_are_taken_from_folders(run: Run, bare: Path, forty: Path, tmp_path: Path) -> None:
     (tmp_path / "photos" / "cats").mkdir(parents=True)
-    (tmp_path / "photos" / "cats" / "a.png").write_bytes((scenes.parent / "000.png").read_bytes())
-    run("add", "images", "cats", tmp_path / "photos", "--labels", "folder", "--store", named)
+    (tmp_path / "photos" / "cats" / "a.png").write_bytes((forty.parent / "000.png").read_bytes())
+    run("add", "images", "cats", tmp_path / "photos", "--labels", "folder", "--store", bare)
     query = "SELECT label FROM images WHERE image_set = 'cats'"
-    assert run("sql", query, "--store", named, "--csv").stdout == "label\ncats\n"
+    assert run("sql", query, "--store", bare, "--csv").stdout == "label\ncats\n"
 
 
-def test_files_that_are_no_pictures_are_counted(run: Run, named: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_pictures_are_counted(run: Run, bare: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    found = run("add", "images", "bad", tmp_path / "bad.png", "--store", named)
+    found = run("add", "images", "bad", tmp_path / "bad.png", "--store", bare)
     assert (found.exit_code, found.stdout) == (0, "images bad: 1, 1 of them new, 1 unreadable\n")
 
 
-def test_a_name_that_is_taken_is_refused_until_told(run: Run, named: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_taken_is_refused_until_told(run: Run, bare: Path, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("a dog\na cat\n")
-    words = ("add", "texts", "pool", tmp_path / "words.txt", "--store", named)
+    words = ("add", "texts", "pool", tmp_path / "words.txt", "--store", bare)
     assert run(*words).exit_code == 2
     assert "(--replace)" in run(*words).stderr
     assert run(*words, "--replace").stdout == "texts pool: 2, 2 of them new\n"
@@ -81,9 +82,9 @@ def test_a_name_that_is_taken_is_refused_until_told(run: Run, named: Path, tmp_p
     ],
 )
 def test_what_is_not_known_is_refused_with_what_is_there(
-    words: tuple[str, ...], message: str, run: Run, named: Path
+    words: tuple[str, ...], message: str, run: Run, bare: Path
 ) -> None:
-    found = run(*words, "--store", named)
+    found = run(*words, "--store", bare)
     assert (found.exit_code, found.stdout) == (2, "")
     assert message in found.stderr
     assert "\nError: " in f"\n{found.stderr}"

@@ -4,29 +4,29 @@ import json
 from pathlib import Path
 
 import pytest
-from running import Process, Run
 
 import belvedere
+from tests.shell import Process, Run
 
 HEADS = "SELECT layer, head, role FROM head_roles ORDER BY layer, head"
 
 
-def test_a_complete_answer_says_so_and_exits_with_0(run: Run, filled: Path) -> None:
-    found = run("sql", HEADS, "--store", filled, "--json")
+def test_a_complete_answer_says_so_and_exits_with_0(run: Run, whole: Path) -> None:
+    found = run("sql", HEADS, "--store", whole, "--json")
     assert (found.exit_code, found.stderr) == (0, "complete: head_roles 4 of 4 units\n")
     assert [(row["layer"], row["head"]) for row in json.loads(found.stdout)] == [
         (layer, head) for layer in range(4) for head in range(4)
     ]
 
 
-def test_only_units_that_the_statement_can_touch_are_counted(run: Run, filled: Path) -> None:
-    found = run("sql", "SELECT head FROM head_roles WHERE layer = 2", "--store", filled, "--nl")
+def test_only_units_that_the_statement_can_touch_are_counted(run: Run, whole: Path) -> None:
+    found = run("sql", "SELECT head FROM head_roles WHERE layer = 2", "--store", whole, "--nl")
     assert found.stderr == "complete: head_roles 1 of 1 units\n"
 
 
-def test_an_incomplete_answer_says_what_is_missing_and_exits_with_1(run: Run, named: Path) -> None:
-    assert run("fill", "head_roles", "--where", "layer = 1", "--store", named).exit_code == 0
-    found = run("sql", "SELECT DISTINCT layer FROM head_roles", "--store", named, "--csv")
+def test_an_incomplete_answer_says_what_is_missing_and_exits_with_1(run: Run, bare: Path) -> None:
+    assert run("fill", "head_roles", "--where", "layer = 1", "--store", bare).exit_code == 0
+    found = run("sql", "SELECT DISTINCT layer FROM head_roles", "--store", bare, "--csv")
     assert (found.exit_code, found.stdout) == (1, "layer\n1\n")
     assert found.stderr == (
         "incomplete: head_roles lacks 3 of 4 units (clip × scenes × pool) "
@@ -34,38 +34,38 @@ def test_an_incomplete_answer_says_what_is_missing_and_exits_with_1(run: Run, na
     )
 
 
-def test_a_view_of_which_nothing_is_filled_is_incomplete(run: Run, named: Path) -> None:
-    found = run("sql", "SELECT count(*) AS n FROM head_roles", "--store", named, "--csv")
+def test_a_view_of_which_nothing_is_filled_is_incomplete(run: Run, bare: Path) -> None:
+    found = run("sql", "SELECT count(*) AS n FROM head_roles", "--store", bare, "--csv")
     assert (found.exit_code, found.stdout) == (1, "n\n0\n")
     assert found.stderr.startswith("incomplete: head_roles ")
 
 
-def test_require_complete_gives_no_rows_rather_than_not_all(run: Run, named: Path) -> None:
+def test_require_complete_gives_no_rows_rather_than_not_all(run: Run, bare: Path) -> None:
     found = run(
-        "sql", "FROM head_roles WHERE model = 'clip'", "--store", named, "--require-complete", "--json"
+        "sql", "FROM head_roles WHERE model = 'clip'", "--store", bare, "--require-complete", "--json"
     )
     assert (found.exit_code, found.stdout) == (1, "")
     assert found.stderr.startswith("Error: 4 of 4 units of head_roles are missing; ")
 
 
-def test_the_catalog_is_always_complete(run: Run, filled: Path) -> None:
-    found = run("sql", "SELECT model, layers, heads FROM models", "--store", filled, "--nl")
+def test_the_catalog_is_always_complete(run: Run, whole: Path) -> None:
+    found = run("sql", "SELECT model, layers, heads FROM models", "--store", whole, "--nl")
     assert (found.exit_code, found.stderr) == (0, "")
     assert found.stdout == '{"model": "clip", "layers": 4, "heads": 4}\n'
 
 
-def test_a_table_is_shown_whole_where_there_is_no_terminal(run: Run, filled: Path) -> None:
-    shown = run("sql", "SELECT path FROM images WHERE image_id = 7", "--store", filled).stdout.splitlines()
+def test_a_table_is_shown_whole_where_there_is_no_terminal(run: Run, whole: Path) -> None:
+    shown = run("sql", "SELECT path FROM images WHERE image_id = 7", "--store", whole).stdout.splitlines()
     assert shown[0] == "path"
     assert shown[2].endswith("007.png")
     assert len(shown) == 3
 
 
 def test_a_table_keeps_to_the_width_that_is_asked(
-    run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    shown = run("sql", "FROM images WHERE image_id < 3", "--store", filled).stdout
+    shown = run("sql", "FROM images WHERE image_id < 3", "--store", whole).stdout
     assert len(shown.splitlines()) > 5
 
 
@@ -73,20 +73,18 @@ def test_a_table_keeps_to_the_width_that_is_asked(
     ("value", "same"),
     [("star", "'star'"), ('"star"', "'star'"), ("7", "7"), ("true", "true"), ("null", "NULL")],
 )
-def test_values_are_bound_by_name(value: str, same: str, run: Run, filled: Path) -> None:
+def test_values_are_bound_by_name(value: str, same: str, run: Run, whole: Path) -> None:
     query = f"SELECT $x IS NOT DISTINCT FROM {same} AS same"
-    assert run("sql", query, "-p", "x", value, "--store", filled, "--nl").stdout == '{"same": true}\n'
+    assert run("sql", query, "-p", "x", value, "--store", whole, "--nl").stdout == '{"same": true}\n'
 
 
-def test_a_value_that_is_sql_stays_a_value(run: Run, filled: Path) -> None:
+def test_a_value_that_is_sql_stays_a_value(run: Run, whole: Path) -> None:
     value = "'; DROP TABLE models; --"
-    assert (
-        run("sql", "SELECT $x AS x", "-p", "x", value, "--store", filled, "--csv").stdout == f"x\n{value}\n"
-    )
+    assert run("sql", "SELECT $x AS x", "-p", "x", value, "--store", whole, "--csv").stdout == f"x\n{value}\n"
 
 
-def test_a_statement_is_read_from_stdin(process: Process, filled: Path) -> None:
-    found = process("sql", "-", "--store", filled, "--nl", stdin="-- a comment\nSELECT 'é' AS letter;\n")
+def test_a_statement_is_read_from_stdin(process: Process, whole: Path) -> None:
+    found = process("sql", "-", "--store", whole, "--nl", stdin="-- a comment\nSELECT 'é' AS letter;\n")
     assert (found.returncode, found.stdout, found.stderr) == (0, '{"letter": "é"}\n', "")
 
 
@@ -104,28 +102,28 @@ def test_a_statement_is_read_from_stdin(process: Process, filled: Path) -> None:
     ],
 )
 def test_a_statement_that_cannot_be_answered_is_refused(
-    query: str, message: str, run: Run, filled: Path
+    query: str, message: str, run: Run, whole: Path
 ) -> None:
-    found = run("sql", query, "--store", filled, "--json")
+    found = run("sql", query, "--store", whole, "--json")
     assert (found.exit_code, found.stdout) == (2, "")
     assert message in found.stderr
     assert found.stderr.startswith("Error: ")
     assert "Traceback" not in found.stderr
 
 
-def test_two_formats_at_once_are_refused(run: Run, filled: Path) -> None:
-    found = run("sql", "SELECT 1", "--store", filled, "--json", "--csv")
+def test_two_formats_at_once_are_refused(run: Run, whole: Path) -> None:
+    found = run("sql", "SELECT 1", "--store", whole, "--json", "--csv")
     assert (found.exit_code, found.stdout) == (2, "")
     assert "Error: --json and --csv are two formats; name one" in found.stderr
 
 
-def test_columns_of_one_name_and_no_table_are_kept(run: Run, filled: Path) -> None:
-    found = run("sql", "SELECT 1 AS a, 2 AS a, NULL AS b WHERE 1 = 1", "--store", filled, "--csv")
+def test_columns_of_one_name_and_no_table_are_kept(run: Run, whole: Path) -> None:
+    found = run("sql", "SELECT 1 AS a, 2 AS a, NULL AS b WHERE 1 = 1", "--store", whole, "--csv")
     assert found.stdout == "a,a,b\n1,2,\n"
 
 
-def test_an_answer_without_a_table_is_the_same_in_every_form(filled: Path) -> None:
-    with belvedere.open(filled, mode="r") as store:
+def test_an_answer_without_a_table_is_the_same_in_every_form(whole: Path) -> None:
+    with belvedere.open(whole, mode="r") as store:
         answer = store.sql("SELECT random() AS r, i::TINYINT AS i, 'x' AS i FROM range($n) t(i)", {"n": 3})
         rows = answer.fetchall()
         assert (answer.columns, len(answer), answer.completeness.complete) == (["r", "i", "i"], 3, True)
@@ -134,7 +132,7 @@ def test_an_answer_without_a_table_is_the_same_in_every_form(filled: Path) -> No
         assert answer.fetchone() == rows[0]
 
 
-def test_a_reader_that_goes_away_is_no_error(filled: Path) -> None:
+def test_a_reader_that_goes_away_is_no_error(whole: Path) -> None:
     import subprocess
     import sys
 
@@ -145,7 +143,7 @@ def test_a_reader_that_goes_away_is_no_error(filled: Path) -> None:
         "sql",
         "FROM range(200000)",
         "--store",
-        str(filled),
+        str(whole),
         "--csv",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
-from running import Process, Run
 
 from belvedere.cli import main
+from tests.shell import Process, Run
 
 HEAVY = ("duckdb", "matplotlib", "numpy", "pandas", "pyarrow", "rich", "torch", "zarr")
 PROBE = """
@@ -45,8 +45,8 @@ def test_help_imports_nothing_heavy(process: Process) -> None:
     assert imported(process, "--help") == "[]"
 
 
-def test_sql_without_a_table_of_the_store_imports_duckdb_alone(process: Process, filled: Path) -> None:
-    assert imported(process, "sql", "--store", str(filled), "SELECT 1 AS one") == "['duckdb']"
+def test_sql_without_a_table_of_the_store_imports_duckdb_alone(process: Process, whole: Path) -> None:
+    assert imported(process, "sql", "--store", str(whole), "SELECT 1 AS one") == "['duckdb']"
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

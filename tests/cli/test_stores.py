@@ -3,32 +3,33 @@
 from pathlib import Path
 
 import pytest
-from running import Run
+
+from tests.shell import Run
 
 ASK = ("sql", "SELECT count(*) AS n FROM models", "--csv")
 
 
-def test_a_store_is_named_by_an_option(run: Run, filled: Path) -> None:
-    assert run(*ASK, "--store", filled).stdout == "n\n1\n"
+def test_a_store_is_named_by_an_option(run: Run, whole: Path) -> None:
+    assert run(*ASK, "--store", whole).stdout == "n\n1\n"
 
 
-def test_a_store_is_named_by_the_environment(run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BELVEDERE_STORE", str(filled))
+def test_a_store_is_named_by_the_environment(run: Run, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BELVEDERE_STORE", str(whole))
     assert run(*ASK).stdout == "n\n1\n"
 
 
 def test_the_option_wins_over_the_environment(
-    run: Run, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BELVEDERE_STORE", str(tmp_path / "nowhere"))
-    assert run(*ASK, "--store", filled).stdout == "n\n1\n"
+    assert run(*ASK, "--store", whole).stdout == "n\n1\n"
 
 
 def test_a_store_is_found_above_the_working_directory(
-    run: Run, full: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, spare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (full / "below" / "it").mkdir(parents=True)
-    monkeypatch.chdir(full / "below" / "it")
+    (spare / "below" / "it").mkdir(parents=True)
+    monkeypatch.chdir(spare / "below" / "it")
     assert run(*ASK).stdout == "n\n1\n"
 
 

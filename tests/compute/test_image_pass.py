@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from worlds import World, engine, records
 
 import belvedere
+from tests.worlds import World, engine, records
 
 
 def loaded(store: belvedere.Store) -> Any:

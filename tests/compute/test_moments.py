@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_heads import Layer, layer
 
 from belvedere.compute.conventions import Convention
 from belvedere.compute.moments import (
@@ -20,6 +19,7 @@ from belvedere.compute.moments import (
     statistics,
     unpack,
 )
+from tests.compute.random_heads import Layer, layer
 
 
 def part(whole: Layer, images: Any) -> Layer:

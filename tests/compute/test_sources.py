@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from worlds import World, make_clip, picture
 
 import belvedere
 from belvedere.compute import image_sources, model_sources, pictures, text_sources
 from belvedere.store import digest
 from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnsupportedTower
+from tests.worlds import World, make_clip, picture
 
 
 def rows(entries: pa.Table, *columns: str) -> list[tuple[object, ...]]:
@@ -62,9 +62,7 @@ def test_a_folder_gives_its_pictures_in_order_with_classes(store: belvedere.Stor
 def test_globs_lists_and_tables_name_pictures(store: belvedere.Store, folder: Path) -> None:
     assert store.add_images("glob", f"{folder}/*/*.png").count == 3
     assert store.add_images("list", [folder / "zebra" / "2.png", folder / "0.png"]).count == 2
-    assert rows(added(store, "list"), "digest") == [
-        (digest.of_bytes(picture(number)),) for number in (2, 0)
-    ]
+    assert rows(added(store, "list"), "digest") == [(digest.of_bytes(picture(number)),) for number in (2, 0)]
     (folder / "table.csv").write_text("path,label,grp\nape/3.png,ape,zoo\n0.png,,\n", encoding="utf-8-sig")
     store.add_images("csv", folder / "table.csv")
     assert rows(added(store, "csv"), "label", "grp") == [("ape", "zoo"), (None, None)]
@@ -252,3 +250,12 @@ def test_the_demo_scenes_are_two_thousand_with_their_truth() -> None:
     assert found[7].path == "demo:scenes/7"
     assert found[7].label
     assert found[7].grp
+
+
+def test_a_device_that_is_not_there_is_refused_and_nothing_fails_for_it(store: belvedere.Store) -> None:
+    heads = store.view("head_contributions")
+    for device in ("cuda:9", "abacus"):
+        with pytest.raises(BadSource, match=f"no device '{device}' to compute on; there are cpu"):
+            heads.fill(device=device)
+    assert store.errors() == []
+    assert heads.fill(device="cpu").complete

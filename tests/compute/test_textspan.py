@@ -6,12 +6,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from literal_textspan import leading_directions, literal_textspan, project
-from random_heads import layer, pool
 
 from belvedere.compute.conventions import Convention
 from belvedere.compute.moments import Doubles, Floats, merge, moments
 from belvedere.compute.textspan import Picks, Span, layer_textspan, textspan
+from tests.compute.literal_textspan import leading_directions, literal_textspan, project
+from tests.compute.random_heads import layer, pool
 
 LIMIT = 1000
 """More picks than any head here has directions."""

@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from naive_tower import Exact, decompose, exact, photos, tower
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, convert_weights_to_lp
 from open_clip.transformer import LayerNormFp32, QuickGELU, VisionTransformer
@@ -21,6 +20,7 @@ from belvedere.compute.towers.constants import constants
 from belvedere.compute.towers.native import Tracer, describe
 from belvedere.compute.towers.trace import Constants, Trace
 from belvedere.store.sets import TowerShape
+from tests.compute.naive_tower import Exact, decompose, exact, photos, tower
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},

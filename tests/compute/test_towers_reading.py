@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from naive_tower import photos, tower
 
 from belvedere.compute import conventions
 from belvedere.compute.towers.check import check
@@ -17,6 +16,7 @@ from belvedere.compute.towers.constants import constants
 from belvedere.compute.towers.native import Tracer
 from belvedere.compute.towers.trace import Constants, Trace
 from belvedere.store.sets import TowerShape
+from tests.compute.naive_tower import photos, tower
 
 CONVENTIONS = pytest.mark.parametrize("convention", ["own", "clip_prs"])
 

@@ -10,7 +10,6 @@ from typing import Any
 import open_clip
 import pytest
 import torch
-from naive_tower import tower
 from open_clip.model import _build_vision_tower
 from torch import nn
 
@@ -18,6 +17,7 @@ from belvedere.compute.towers.constants import constants
 from belvedere.compute.towers.native import Tracer, describe
 from belvedere.compute.towers.support import refuse_unless_supported, shape_of, why_unsupported
 from belvedere.store.errors import UnsupportedTower
+from tests.compute.naive_tower import tower
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     name: open_clip.get_model_config(name) for name in open_clip.list_models()

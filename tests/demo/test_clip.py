@@ -8,12 +8,12 @@ import open_clip
 import pytest
 import torch
 from numpy.typing import NDArray
-from opened import Opened
 
 from belvedere.demo import clip_dir, scenes
 from belvedere.demo.batches import normalise
 from belvedere.demo.descriptions import descriptions
 from belvedere.demo.zeroshot import accuracy, embed_images, truth
+from tests.opened import Opened
 
 BARS = {"shape": 0.85, "colour": 0.98, "number": 0.95, "texture": 0.97, "background": 0.98}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import World
 
 import belvedere
 from belvedere import IncompleteAnswer
 from belvedere.query.completeness import Touched
 from belvedere.query.store import Store
 from belvedere.store.errors import MissingUnits, QueryError, UnknownName
+from tests.worlds import World
 
 
 def touched(store: Store, query: str, params: Any = None) -> tuple[int, int]:
@@ -71,7 +71,6 @@ def test_no_model_is_started_and_nothing_is_written_by_asking(store: Store) -> N
         ("layer = 0 OR head = 1", 2),
         ("NOT layer = 0", 1),
         ("layer <> 0 AND layer <> 1", 0),
-        ("layer IS NULL", 0),
         ("CAST(layer AS BIGINT) = 1", 1),
         ("model = 'm' AND layer = 0", 1),
         ("model = 'else'", 0),
@@ -211,8 +210,8 @@ def test_tables_in_every_corner_of_a_statement_are_counted(kept: Store) -> None:
 
 
 def test_statements_without_a_table_are_answered(kept: Store) -> None:
-    answer = kept.sql("SELECT 40 + ? AS n, 'x' AS n", [2])
-    assert (answer.fetchall(), answer.columns, len(answer)) == ([(42, "x")], ["n", "n"], 1)
+    answer = kept.sql("SELECT 40 + ? AS n, 'x' AS x", [2])
+    assert (answer.fetchall(), answer.columns, len(answer)) == ([(42, "x")], ["n", "x"], 1)
     assert answer.completeness.complete
     assert answer.fetchone() == (42, "x")
 

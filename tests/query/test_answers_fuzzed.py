@@ -10,7 +10,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from small_views import Numbers, numbers, small_engine, text_set
 
 import belvedere
 from belvedere.query import duck
@@ -19,6 +18,7 @@ from belvedere.query.lazy_table import LazyTable
 from belvedere.query.scan import Scan, schema_of
 from belvedere.store.errors import QueryError
 from belvedere.store.views import TableView
+from tests.small_views import Numbers, numbers, small_engine, text_set
 
 ONE, TWO = Numbers(text_set(["a"], "one")), Numbers(text_set(["b"], "two"), rows=25)
 SCHEMA = schema_of(Numbers, ["text_set"])

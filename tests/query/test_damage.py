@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import World, contents, records
 
 import belvedere
 from belvedere.query.store import Store
 from belvedere.store.errors import DamagedUnit, StoreError
 from belvedere.store.records import Record
+from tests.worlds import World, contents, records
 
 
 def flip(path: Path, bit: int) -> None:

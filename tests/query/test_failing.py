@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_views import Letters, LetterSums, small_engine, text_set
-from worlds import World, add_pictures, edit_weights, picture, records
 
 import belvedere
 from belvedere.compute.runner import Report, Settings
@@ -17,6 +15,8 @@ from belvedere.query.engine import Engine
 from belvedere.query.lazy_array import LazyArray
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, UnitFailed
+from tests.small_views import Letters, LetterSums, small_engine, text_set
+from tests.worlds import World, add_pictures, edit_weights, picture, records
 
 LETTERS = Letters(text_set([letter * n for n in range(1, 6) for letter in "abc"]))  # 4 blocks
 SUMS = LetterSums(LETTERS)  # of two blocks each

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import World, add_pictures, edit_weights, make_clip, picture, records
 
 import belvedere
 from belvedere.query.status import Status
 from belvedere.query.store import Store
 from belvedere.store.errors import NameTaken, WeightsChanged
+from tests.worlds import World, add_pictures, edit_weights, make_clip, picture, records
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def indices(draw: st.DrawFn, shape: tuple[int, ...] = SHAPE) -> Any:
         list(range(count)) if dots is None else [*range(dots), *range(len(shape) - count + dots, len(shape))]
     )
     found = [draw(entry(shape[axis])) for axis in axes]
-    if found and draw(st.booleans()):
+    if draw(st.booleans()) and found:
         place = draw(st.integers(0, count - 1))
         length = shape[axes[place]]
         numbers: st.SearchStrategy[list[Any]] = st.lists(st.integers(-length, length - 1), max_size=6)
@@ -65,7 +65,7 @@ def test_any_index_gives_what_numpy_gives(index: Any) -> None:
 
 
 @given(indices(shape=(300, 2, 2, 12)))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_view_is_indexed_as_the_whole_array_is(kept: belvedere.Store, index: Any) -> None:
     view = kept.view("head_contributions")
     expected = whole(view)[index]

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from small_views import Letters, LetterSums, small_engine, text_set
-from worlds import World, engine, records
 
 import belvedere
 from belvedere.compute.runner import Progress
@@ -17,6 +15,8 @@ from belvedere.query.lazy_array import LazyArray
 from belvedere.query.plan import plan
 from belvedere.query.store import Store
 from belvedere.store.views import Unit, View
+from tests.small_views import Letters, LetterSums, small_engine, text_set
+from tests.worlds import World, engine, records
 
 TEXTS = text_set([letter * n for n in range(1, 6) for letter in "abc"])  # 15 texts: 4 blocks, 2 sums
 SUMS = LetterSums(Letters(TEXTS))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
 from PIL import Image
-from worlds import TEXTS, World, add_pictures, contents, orphans, records
 
 import belvedere
 from belvedere.compute.runner import Report
+from tests.crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
+from tests.worlds import TEXTS, World, add_pictures, contents, orphans, records
 
 UNITS = 12
 """Units of the store below: 6 blocks of images, maps, moments, texts, 2 layers; and one more block."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from worlds import BLOCK, World, add_pictures, engine, records
 
 import belvedere
 from belvedere.query.store import Store
 from belvedere.store.errors import AbsentRows, MissingUnits
+from tests.worlds import BLOCK, World, add_pictures, engine, records
 
 
 def computed(seen: Any) -> list[str]:

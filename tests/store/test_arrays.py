@@ -11,13 +11,13 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from small_views import Letters, small_engine, text_set
-from worlds import records
 
 import belvedere
 from belvedere.query.lazy_array import LazyArray
 from belvedere.store.arrays import check_arrays, encode, predicted_bytes
 from belvedere.store.views import Member
+from tests.small_views import Letters, small_engine, text_set
+from tests.worlds import records
 
 MEMBER = Member("factor", ("image", "layer", "head_dim"), (300, 3, 4), "float32", (64, 1, 4))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_views import Letters, text_set
 
 from belvedere.store.claims import Claims
 from belvedere.store.objects import Objects
+from tests.small_views import Letters, text_set
 
 UNIT, OTHER = Letters(text_set(["a", "b"]), block=1).units
 

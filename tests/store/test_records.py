@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_views import Letters, small_engine, text_set
-from worlds import contents, orphans, records
 
 import belvedere
 from belvedere.query.engine import Engine
@@ -21,6 +19,8 @@ from belvedere.store.errors import DamagedUnit, StoreFull
 from belvedere.store.folder import Folder
 from belvedere.store.objects import Objects
 from belvedere.store.records import Kept, Record, Records
+from tests.small_views import Letters, small_engine, text_set
+from tests.worlds import contents, orphans, records
 
 TEXTS = ["abc", "aa", "", "cab", "b", "ccc", "x", "ab", "bb", "a c"]
 COUNTS = np.array([[text.count(letter) for letter in "abc"] for text in TEXTS], np.float32)

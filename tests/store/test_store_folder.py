@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from worlds import World
 
 import belvedere
 from belvedere.store.errors import MissingUnits, NewerFormat, NotAStore, ReadOnlyStore
+from tests.worlds import World
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -1,24 +1,28 @@
-"""The command as a function, and a small filled store of forty of the demo's scenes."""
+"""The command as a function, and small stores of forty of the demo's scenes, for the tests of the shell."""
 
 import csv
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from running import Process, Run
 
 import belvedere
 from belvedere.cli import main
 from belvedere.demo.scenes import test_scenes
 
+Run = Callable[..., Result]
+"""Runs the command in this process: words, and what stands on stdin."""
+Process = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs the command in a process of its own."""
 SCENES = 40
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No store in or above the working directory, and no wish about width."""
     monkeypatch.chdir(tmp_path)
@@ -27,7 +31,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run() -> Run:
+def run(elsewhere: None) -> Run:
     """Run the command in this process; errors that are no answers of the command's go through."""
 
     def run(*words: object, stdin: str | None = None) -> Result:
@@ -40,12 +44,12 @@ def run() -> Run:
 
 
 @pytest.fixture
-def process() -> Process:
+def process(elsewhere: None) -> Process:
     """Run the command in a process of its own."""
 
     def process(*words: object, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "belvedere", *map(str, words)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         return subprocess.run(
             command, input=stdin, capture_output=True, text=True, env=environment, timeout=120
         )
@@ -54,7 +58,7 @@ def process() -> Process:
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of forty scenes beside their pictures: path, label (the shape) and grp (the background)."""
     folder = tmp_path_factory.mktemp("scenes")
     with (folder / "scenes.csv").open("w", newline="") as file:
@@ -67,30 +71,30 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def named_once(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare_once(forty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = belvedere.open(tmp_path_factory.mktemp("named") / "store")
     store.add_model("clip", "demo:clip")
-    store.add_images("scenes", scenes)
+    store.add_images("scenes", forty)
     store.add_texts("pool", "demo:scenes")
     return store.path
 
 
 @pytest.fixture(scope="session")
-def filled(named_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(bare_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the roles of the demo model's heads over forty scenes; not to be written to."""
-    folder = shutil.copytree(named_once, tmp_path_factory.mktemp("filled") / "store")
+    folder = shutil.copytree(bare_once, tmp_path_factory.mktemp("filled") / "store")
     with belvedere.open(folder) as store:
         assert store.view("head_roles").fill().complete
     return folder
 
 
 @pytest.fixture
-def named(named_once: Path, tmp_path: Path) -> Path:
+def bare(bare_once: Path, tmp_path: Path) -> Path:
     """A store with a model, images and texts, of which nothing is computed."""
-    return shutil.copytree(named_once, tmp_path / "named")
+    return shutil.copytree(bare_once, tmp_path / "named")
 
 
 @pytest.fixture
-def full(filled: Path, tmp_path: Path) -> Path:
+def spare(whole: Path, tmp_path: Path) -> Path:
     """A copy of the filled store."""
-    return shutil.copytree(filled, tmp_path / "full")
+    return shutil.copytree(whole, tmp_path / "full")
