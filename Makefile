@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# SQL is tested on both majors that are supported.
+DUCKDB_1 := $(VENV)/duckdb-1
 
 .PHONY: setup demo test bench train-demo
 
@@ -12,6 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,polars]'
+	$(BIN)/uv pip install --quiet --no-deps --target $(DUCKDB_1) 'duckdb==1.5.5'
 	@touch $@
 
 demo: setup
@@ -22,6 +25,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m 'not slow'
+	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q tests/query/test_answers.py tests/query/test_answers_fuzzed.py
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -15,9 +15,8 @@ ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory")
 def main() -> None:
     """Print a row as soon as it is measured; end with 1 where a budget is missed."""
     names = sys.argv[1:] or ALL
-    print(
-        f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{date.today()}, {machine}\n")
     print("| what | measured | budget | |\n|---|---|---|---|")
     missed = 0
     for name in names:
