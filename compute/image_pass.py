@@ -44,11 +44,12 @@ def make(
     images = cast("ImagePass", first.view).images
     batches = _Batches(images, first.start, first.stop, loaded, pool)
     collected: dict[str, list[tuple[Sequence[int], dict[str, Array]]]] = defaultdict(list)
+    tokens = any(cast("ImagePass", unit.view).tokens for unit in units)
     worst = 0.0
     with Tracer(loaded.visual, images.name) as tracer:
         for rows, pixels in batches.of(batch_size):
             if rows:
-                trace, error = _trace(tracer, torch.stack(pixels), loaded)
+                trace, error = _trace(tracer, torch.stack(pixels), loaded, tokens)
                 if not error <= TOLERANCE[precision]:
                     raise InexactDecomposition(error, TOLERANCE[precision])
                 worst = max(worst, error)
@@ -62,12 +63,15 @@ def make(
     }
 
 
-def _trace(tracer: Tracer, pixels: Tensor, loaded: Loaded) -> tuple[Trace, float]:
+def _trace(tracer: Tracer, pixels: Tensor, loaded: Loaded, tokens: bool) -> tuple[Trace, float]:
     """Trace a batch, in smaller parts once the device has run out of memory."""
     while True:
         size = min(len(pixels), loaded.fits or len(pixels))
         try:
-            traces = [tracer(part.to(loaded.device, non_blocking=True)) for part in torch.split(pixels, size)]
+            traces = [
+                tracer(part.to(loaded.device, non_blocking=True), tokens)
+                for part in torch.split(pixels, size)
+            ]
             return _joined(traces), max(check(trace, loaded.constants) for trace in traces)
         except torch.OutOfMemoryError:
             if size == 1:
@@ -84,7 +88,8 @@ def _joined(traces: Sequence[Trace]) -> Trace:
         return np.concatenate([getattr(trace, name) for trace in traces])
 
     names = ("factor", "mlp", "mlp_mean", "sigma", "mu", "norm", "embedding")
-    return Trace(token_factor=None, **{name: column(name) for name in names})
+    token_factor = None if traces[0].token_factor is None else column("token_factor")
+    return Trace(token_factor=token_factor, **{name: column(name) for name in names})
 
 
 def _assemble(unit: Unit, found: Sequence[tuple[Sequence[int], dict[str, Array]]]) -> dict[str, Array]:

@@ -38,13 +38,17 @@ class ImagePass(ArrayView):
     """An array with a row for each image, made during a forward pass of the model's vision tower."""
 
     axis: ClassVar[str] = "image"
+    block: ClassVar[int] = BLOCK
+    """Images of one unit."""
+    tokens: ClassVar[bool] = False
+    """Whether it needs what each token adds, and not only their sum."""
     model: Model
     images: ImageSet
 
     @property
     def grid(self) -> Grid:
-        """Blocks of 256 images."""
-        return Grid(len(self.images), BLOCK)
+        """Blocks of images: 256, unless a view says otherwise."""
+        return Grid(len(self.images), self.block)
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the images' bytes."""

@@ -23,9 +23,9 @@ class Scalars(NamedTuple):
     """The length of the embedding before it is brought to unit norm."""
 
 
-def member(images: int) -> Member:
+def member(images: int, block: int) -> Member:
     """Declare the array in which they are kept, "image scalar" with sigma, mu, norm."""
-    return Member("scalars", ("image", "scalar"), (images, 3), "float32", (64, 3))
+    return Member("scalars", ("image", "scalar"), (images, 3), "float32", (min(64, block), 3))
 
 
 def collect(trace: Trace) -> Array:

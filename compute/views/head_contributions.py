@@ -47,7 +47,7 @@ class HeadContributions(MappedPass):
         width = self.model.shape.head_dim
         dims = ("image", "layer", "head", "head_dim")
         factor = Member("factor", dims, (images, layers, heads, width), self.dtype, (64, 1, heads, width))
-        return (factor, scalars.member(images))
+        return (factor, scalars.member(images, self.block))
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take the factors and the scalars."""

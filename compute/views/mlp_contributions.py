@@ -44,7 +44,7 @@ class MlpContributions(MappedPass):
         return (
             Member("projected", self.dims, self.shape, "float32", (64, 1, joint)),
             Member("mean", ("image", "layer"), (images, layers), "float32", (64, layers)),
-            scalars.member(images),
+            scalars.member(images, self.block),
         )
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:

@@ -45,7 +45,7 @@ class ResidualContributions(MappedPass):
 
     def members(self) -> tuple[Member, ...]:
         """The scalars of each image."""
-        return (scalars.member(len(self.images)),)
+        return (scalars.member(len(self.images), self.block),)
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take the scalars."""
