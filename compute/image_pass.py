@@ -47,7 +47,7 @@ def make(
     tokens = any(cast("ImagePass", unit.view).tokens for unit in units)
     worst = 0.0
     with Tracer(loaded.visual, images.name) as tracer:
-        for rows, pixels in batches.of(batch_size):
+        for count, rows, pixels in batches.of(batch_size):
             if rows:
                 trace, error = _trace(tracer, torch.stack(pixels), loaded, tokens)
                 if not error <= TOLERANCE[precision]:
@@ -55,7 +55,7 @@ def make(
                 worst = max(worst, error)
                 for unit in units:
                     collected[unit.key].append((rows, dict(cast("ImagePass", unit.view).collect(trace))))
-            tick(len(rows))
+            tick(count)
     facts = {"relative_error": worst}
     return {
         unit.key: Made(_assemble(unit, collected[unit.key]), absent=batches.absent, facts=facts)
@@ -115,8 +115,8 @@ class _Batches:
         self._loaded, self._pool = loaded, pool
         self.absent: dict[int, str] = {}
 
-    def of(self, size: int) -> Iterator[tuple[list[int], list[Tensor]]]:
-        """Give each batch's rows, counted from the block's first, and pixels; unreadable ones left out."""
+    def of(self, size: int) -> Iterator[tuple[int, list[int], list[Tensor]]]:
+        """Give each batch's size, and the rows (from the block's first) and pixels of those readable."""
         starts = range(0, len(self._paths), size)
         waiting: deque[list[Future[Tensor]]] = deque()
         ahead = iter(starts)
@@ -124,7 +124,8 @@ class _Batches:
             while len(waiting) < AHEAD and (following := next(ahead, None)) is not None:
                 stop = min(following + size, len(self._paths))
                 waiting.append([self._pool.submit(self._decode, row) for row in range(following, stop)])
-            yield self._readable(start, waiting.popleft())
+            batch = waiting.popleft()
+            yield len(batch), *self._readable(start, batch)
 
     def _decode(self, row: int) -> Tensor:
         picture = pictures.fetch(str(self._paths[row]), str(self._digests[row]))
