@@ -48,6 +48,7 @@ def open(path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> Store: 
 
     Raises:
         NotAStore: The folder holds other things, or with mode "r" no store.
+        BadSource: Another mode than these two.
         NewerFormat: The store was written by a later version in a format that this one cannot read.
     """
     from .query.store import Store

@@ -56,11 +56,11 @@ def _every_head(layers: int = 24, heads: int = 16, count: int = 3500, joint: int
     rng = np.random.default_rng(1)
     seen = moments(*_factors(rng, 1024, heads, 64))[0]
     maps, texts = _maps(rng, heads, joint, 64)[..., :64], _pool(rng, count, joint)
-    layer_textspan(seen, maps, texts, m=20)
+    layer_textspan(seen, maps, texts, m=20, span="weights")
 
     def every() -> None:
         for _ in range(layers):
-            layer_textspan(seen, maps, texts, m=20)
+            layer_textspan(seen, maps, texts, m=20, span="weights")
 
     return min(_timed(every)[0] for _ in range(2))
 

@@ -21,10 +21,12 @@ def command(form: str, folder: Path | None) -> None:
     """
     answer = open_store(folder).sql("FROM errors")
     rows = Rows(answer.columns, answer.fetchall())
-    if form == "table" and not rows.values:
+    if rows.values:
+        show(rows, form, people=rows.narrowed(_told(rows)))
+    elif form == "table":
         click.echo("no errors")
-        return
-    show(rows, form, people=rows.narrowed(_told(rows)))
+    else:
+        show(rows, form)
 
 
 def _told(rows: Rows) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from .asked import asked, where_option
 from .entry import FAILED
 from .formats import encoded
-from .options import computing, examples, inputs, open_store, store_option, values
+from .options import computing, examples, inputs, open_store, parameters, store_option
 
 COUNTS = ("filled", "reused", "failed", "skipped")
 
@@ -26,7 +26,7 @@ COUNTS = ("filled", "reused", "failed", "skipped")
 @click.argument("view")
 @inputs
 @where_option
-@values("A parameter of the view.")
+@parameters
 @computing
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object on stdout.")
 @store_option
@@ -46,9 +46,11 @@ def command(
     What is there is reused; what a killed or interrupted run finished is there. Any number of these
     commands may fill one store at the same time. Exit code 3 says that some units failed.
     """
+    from ..query.progress import Bar
+
     lazy = asked(open_store(folder), view, where, model=model, images=images, texts=texts, values=values)
     started = time.perf_counter()
-    report = lazy.fill(progress=True, **settings)
+    report = lazy.fill(progress=Bar(), **settings)
     seconds = time.perf_counter() - started
     counts = {name: getattr(report, name) for name in COUNTS}
     if as_json:

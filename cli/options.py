@@ -58,8 +58,20 @@ def inputs(command: Command) -> Command:
     return _stacked(options, command)
 
 
-def values(what: str) -> Callable[[Command], Command]:
-    """Add -p NAME VALUE, given to the command as the mapping `values`."""
+def parameters(command: Command) -> Command:
+    """Add -p NAME VALUE for parameters of a view; what has an option of its own is refused."""
+    return values("A parameter of the view.", _refuse_inputs)(command)
+
+
+def values(
+    what: str, check: Callable[[Sequence[str]], None] = lambda names: None
+) -> Callable[[Command], Command]:
+    """Add -p NAME VALUE, given to the command as the mapping `values` once the names are checked."""
+
+    def read(ctx: click.Context, option: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        check([name for name, _ in pairs])
+        return {name: _read(text) for name, text in pairs}
+
     return click.option(
         "-p",
         "--parameter",
@@ -67,7 +79,7 @@ def values(what: str) -> Callable[[Command], Command]:
         nargs=2,
         multiple=True,
         metavar="NAME VALUE",
-        callback=lambda ctx, option, pairs: {name: _read(text) for name, text in pairs},
+        callback=read,
         help=f"{what} A value is read as JSON where it is some, else as text. May be given several times.",
     )
 
@@ -111,6 +123,14 @@ def output(command: Command) -> Command:
         click.option(f"--{name}", f"as_{name}", is_flag=True, help=what) for name, what in FORMATS.items()
     ]
     return _stacked(options, formed)
+
+
+def _refuse_inputs(names: Sequence[str]) -> None:
+    for name in names:
+        if name in ("model", "images", "texts"):
+            raise click.BadParameter(f"{name} is no parameter but an input; use --{name}")
+        if name in ("name", "self"):
+            raise click.BadParameter(f"no view has a parameter {name}; belvedere views --json lists them")
 
 
 def _stacked(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:

@@ -9,7 +9,7 @@ import click
 
 from .asked import asked, where_option
 from .formats import Rows, show
-from .options import examples, inputs, open_store, output, store_option, values
+from .options import examples, inputs, open_store, output, parameters, store_option
 
 COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "seconds", "by_view")
 
@@ -23,7 +23,7 @@ COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "se
 @click.argument("view")
 @inputs
 @where_option
-@values("A parameter of the view.")
+@parameters
 @output
 @store_option
 def command(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .entry import DONE, INCOMPLETE
 from .formats import Rows, show, size
-from .options import examples, inputs, open_store, output, store_option, values
+from .options import examples, inputs, open_store, output, parameters, store_option
 
 if TYPE_CHECKING:
     from ..query.status import Status
@@ -25,7 +26,7 @@ COLUMNS = ("view", "units", "ready", "missing", "stale", "failed", "absent", "by
 )
 @click.argument("view", required=False)
 @inputs
-@values("A parameter of the view.")
+@parameters
 @output
 @store_option
 def command(
@@ -40,7 +41,8 @@ def command(
     """Say what is there of VIEW, or of every view that was ever filled.
 
     Units are ready, missing, stale (made from something that has changed since) or failed; the causes say
-    why some are not ready. Absent are the images and texts in ready units that could not be read.
+    why some are not ready. Absent are the images and texts in ready units that could not be read. The exit
+    code is 1 where units are stale or failed; units that are only missing are not reported by it.
     """
     store = open_store(folder)
     if view is None:
@@ -51,6 +53,8 @@ def command(
         found = [store.view(view, model=model, images=images, texts=texts, **values).status()]
     rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
     show(rows, form, people=_readable(found))
+    wrong = any(each.stale or each.failed for each in found)
+    click.get_current_context().exit(INCOMPLETE if wrong else DONE)
 
 
 def _readable(found: Sequence[Status]) -> Rows:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..store.errors import NameTaken
 from .layout import layout, width
 
 if TYPE_CHECKING:
@@ -72,22 +73,26 @@ def _add(store: Store, sources: Sources, names: Names) -> None:
     model = store.add_model(names.model, sources.model, replace=True)
     shape = model.shape
     click.echo(f"  model   {names.model:8} {sources.model}: {shape.layers} layers of {shape.heads} heads")
-    query = "SELECT images FROM image_sets WHERE image_set = $name AND source = $source"
-    known = store.sql(query, {"name": names.images, "source": sources.images}).fetchone()
-    count = known[0] if known else _read_images(store, names.images, sources.images)
+    count = _read_images(store, names.images, sources.images)
     click.echo(f"  images  {names.images:8} {sources.images}: {count:,}")
     texts = store.add_texts(names.texts, sources.texts, replace=True)
     click.echo(f"  texts   {names.texts:8} {sources.texts}: {texts.count:,}, each of a category")
 
 
 def _read_images(store: Store, name: str, source: str) -> int:
+    """Add what the source has gained; let the name stand for it where it stood for something else."""
     from .add import Reading
 
     with Reading() as tick:
-        return store.add_images(name, source, replace=True, tick=tick).count
+        try:
+            return store.add_images(name, source, tick=tick).count
+        except NameTaken:
+            return store.add_images(name, source, replace=True, tick=tick).count
 
 
 def _fill(store: Store, names: Names) -> bool:
+    from ..query.progress import Bar
+
     _chapter(
         "2. Views",
         "A view is an array or a table that follows from those. To know the roles of the model's heads, it "
@@ -96,7 +101,7 @@ def _fill(store: Store, names: Names) -> bool:
     )
     roles = store.view("head_roles", model=names.model, images=names.images, texts=names.texts)
     click.echo(textwrap.indent(str(roles.plan()), "  "))
-    report = roles.fill(progress=True)
+    report = roles.fill(progress=Bar())
     if not report.filled:
         click.echo("  Everything is reused from an earlier run.")
     elif report.complete:
@@ -160,7 +165,8 @@ def _ask(store: Store, names: Names) -> None:
     query = (
         "SELECT layer, head, category, count(*) AS of_ten, sum(variance) AS variance\n"
         "FROM head_descriptions JOIN texts USING (text_set, text_id)\n"
-        f"WHERE model = '{names.model}' AND text_set = '{names.texts}' AND rank < 10\n"
+        f"WHERE model = '{names.model}' AND image_set = '{names.images}' AND text_set = '{names.texts}'\n"
+        "AND rank < 10 "
         "GROUP BY ALL ORDER BY variance DESC LIMIT 6"
     )
     answer = store.sql(query)

@@ -1,4 +1,4 @@
-"""`belvedere verify`: read every byte that is kept."""
+"""`belvedere verify`: read all units, and all lists of images and texts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ COLUMNS = ("view", "unit", "path", "what")
 @output
 @store_option
 def command(form: str, folder: Path | None) -> None:
-    """Compare every byte that is kept with what was written.
+    """Compare all units and lists of sets with what was written.
 
-    What is damaged is listed and counts as missing from then on; the exit code is then 1, and
-    `belvedere fill` computes those units again.
+    Units are their records and their arrays or tables; what names stand for, recipes, failures and the
+    rows of runs are not read. What is damaged is listed and counts as missing from then on; the exit code
+    is then 1, and `belvedere fill` computes those units again.
     """
     found = open_store(folder).verify()
     if found.damage or form != "table":

@@ -14,6 +14,8 @@ Under each of them all terms sum to the unit-norm image embedding. Numpy only: r
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +37,7 @@ def heads(
     mu: Stored,
     norm: Stored,
     constants: Constants,
-    convention: Convention = "own",
+    convention: Convention,
 ) -> Array:
     """Multiply head factors out: what each head adds to the unit-norm embedding, summed over tokens.
 
@@ -44,9 +46,13 @@ def heads(
     """
     factors, maps = _operands(factor, sigma, mu, norm, constants, convention, tokens=1)
     contributions = np.empty((*factors.shape[:-1], maps.shape[-1]), np.float32)
-    for start in range(0, len(factors), AT_ONCE):
+
+    def multiply(start: int) -> None:
         some = slice(start, start + AT_ONCE)
         np.matmul(factors[some].transpose(1, 2, 0, 3), maps, out=contributions[some].transpose(1, 2, 0, 3))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in a product
+        list(pool.map(multiply, range(0, len(factors), AT_ONCE)))
     return contributions
 
 
@@ -56,7 +62,7 @@ def tokens(
     mu: Stored,
     norm: Stored,
     constants: Constants,
-    convention: Convention = "own",
+    convention: Convention,
 ) -> Array:
     """Multiply token factors out: what each head adds from each token.
 
@@ -77,7 +83,7 @@ def mlps(
     mu: Stored,
     norm: Stored,
     constants: Constants,
-    convention: Convention = "own",
+    convention: Convention,
 ) -> Array:
     """Scale the MLPs' outputs ("image layer joint", means "image layer") to contributions of that shape."""
     scale = _scale(sigma, norm)
@@ -85,38 +91,33 @@ def mlps(
     if convention == "clip_prs":
         share = mu / constants.shape.components
         contributions += _outer((mlp_mean - share[:, None]) * scale[:, None], constants.gain)
-        contributions += _outer(_bias_share(norm, constants), _bias(constants))[:, None]
+        contributions += _outer(_bias_share(norm, constants), constants.bias)[:, None]
     return contributions.astype(np.float32, copy=False)
 
 
-def residual_terms(
-    shape: TowerShape, convention: Convention = "own", head_bias: bool = False
-) -> tuple[str, ...]:
+def residual_terms(shape: TowerShape, convention: Convention) -> tuple[str, ...]:
     """Name the terms that are neither heads nor MLPs, in the order of `residual`."""
     if convention == "clip_prs":
         return ("embedding",)
     layers = tuple(f"attn_bias[{layer}]" for layer in range(shape.layers))
-    return ("embedding", *layers, "ln_post_bias", *(("head_bias",) if head_bias else ()))
+    return ("embedding", *layers, "ln_post_bias")
 
 
-def residual(
-    sigma: Stored, mu: Stored, norm: Stored, constants: Constants, convention: Convention = "own"
-) -> tuple[Array, tuple[str, ...]]:
-    """Give every term that is neither a head nor an MLP, "image term joint", with the terms' names.
+def residual(sigma: Stored, mu: Stored, norm: Stored, constants: Constants, convention: Convention) -> Array:
+    """Give every term that is neither a head nor an MLP, "image term joint".
 
-    `constants` are those of all layers. In `own` each term is a constant direction at an image's scale.
+    The terms are those that `residual_terms` names, `constants` those of all layers. In `own` each term is a
+    constant direction at an image's scale.
     """
     scale = _scale(sigma, norm)
-    names = residual_terms(constants.shape, convention, constants.head_bias is not None)
     if convention == "clip_prs":
         mean = (np.float32(constants.embedding_mean) - mu / constants.shape.components) * scale
         entry = _outer(scale, constants.embedding) + _outer(mean, constants.gain)
-        entry += _outer(_bias_share(norm, constants), _bias(constants))
-        return entry[:, None], names
+        entry += _outer(_bias_share(norm, constants), constants.bias)
+        return entry[:, None]
     scaled = np.vstack([constants.embedding, constants.attn_bias])
-    last = [constants.bias] if constants.head_bias is None else [constants.bias, constants.head_bias]
-    terms = [_outer(scale[:, None], scaled), _outer(np.reciprocal(norm)[:, None], np.stack(last))]
-    return np.concatenate(terms, axis=1), names
+    last = _outer(np.reciprocal(norm), constants.bias)[:, None]
+    return np.concatenate([_outer(scale[:, None], scaled), last], axis=1)
 
 
 def _operands(
@@ -157,7 +158,7 @@ def _with_constants(maps: Array, constants: Constants) -> Array:
     whole[:, :, :head_dim] = maps
     whole[:, :, head_dim] = constants.gain
     whole[:, :, head_dim + 1] = constants.attn_bias[:, None]
-    whole[:, :, head_dim + 2] = _bias(constants)
+    whole[:, :, head_dim + 2] = constants.bias
     return whole
 
 
@@ -171,11 +172,6 @@ def _bias_share(norm: Stored, constants: Constants) -> Array:
     """Give one component's share of what is added after ln_post's scaling, "image"."""
     share: Array = np.reciprocal(constants.shape.components * norm, dtype=np.float32)
     return share
-
-
-def _bias(constants: Constants) -> Array:
-    """Give all that is added after ln_post's scaling, "joint"."""
-    return constants.bias if constants.head_bias is None else constants.bias + constants.head_bias
 
 
 def _outer(scale: Stored, direction: Array) -> Array:

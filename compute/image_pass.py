@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..store.errors import InexactDecomposition
+from ..store.errors import InexactDecomposition, UnreadablePicture
 from ..store.sets import ImageSet
-from ..store.views import Array, Unit
+from ..store.views import Array, Member, Unit
 from . import pictures
 from .kinds import ImagePass, Made
 from .models import Loaded
@@ -46,7 +46,7 @@ def make(
     collected: dict[str, list[tuple[Sequence[int], dict[str, Array]]]] = defaultdict(list)
     tokens = any(cast("ImagePass", unit.view).tokens for unit in units)
     worst = 0.0
-    with Tracer(loaded.visual, images.name) as tracer:
+    with Tracer(loaded.visual, cast("ImagePass", first.view).model.name) as tracer:
         for count, rows, pixels in batches.of(batch_size):
             if rows:
                 trace, error = _trace(tracer, torch.stack(pixels), loaded, tokens)
@@ -56,6 +56,9 @@ def make(
                 for unit in units:
                     collected[unit.key].append((rows, dict(cast("ImagePass", unit.view).collect(trace))))
             tick(count)
+    seen = sum(len(rows) for rows, _ in collected[first.key]) + len(batches.absent)
+    if seen != first.stop - first.start:
+        raise AssertionError(f"{first}: {seen} images were seen")
     facts = {"relative_error": worst}
     return {
         unit.key: Made(_assemble(unit, collected[unit.key]), absent=batches.absent, facts=facts)
@@ -72,7 +75,7 @@ def _trace(tracer: Tracer, pixels: Tensor, loaded: Loaded, tokens: bool) -> tupl
                 tracer(part.to(loaded.device, non_blocking=True), tokens)
                 for part in torch.split(pixels, size)
             ]
-            return _joined(traces), max(check(trace, loaded.constants) for trace in traces)
+            return _joined(traces), float(np.max([check(trace, loaded.constants) for trace in traces]))
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
@@ -99,9 +102,18 @@ def _assemble(unit: Unit, found: Sequence[tuple[Sequence[int], dict[str, Array]]
     for member in cast("ImagePass", unit.view).members():
         whole = np.full((length, *member.shape[1:]), np.nan, member.dtype)
         for rows, batch in found:
-            whole[rows] = batch[member.name]
+            whole[rows] = _narrowed(batch[member.name], member)
         arrays[member.name] = whole
     return arrays
+
+
+def _narrowed(values: Array, member: Member) -> Array:
+    """Bring values to the type that is kept; `OverflowError` where one is too large for it."""
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(values).astype(member.dtype, copy=False)
+    if np.isinf(narrow).any():
+        raise OverflowError(f"{member.name} has values too large for {member.dtype}; use dtype='float32'")
+    return narrow
 
 
 class _Batches:
@@ -137,6 +149,6 @@ class _Batches:
             try:
                 pixels.append(future.result())
                 rows.append(row)
-            except pictures.UnreadablePicture as error:
+            except UnreadablePicture as error:
                 self.absent[row] = str(error)
         return rows, pixels

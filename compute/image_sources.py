@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from ..store import digest
 from ..store.errors import BadSource, UnknownName
-from ..store.registry import IMAGE_ENTRIES
 from . import pictures
 
 DEMO_SCENES = 2000
@@ -23,6 +21,8 @@ ImageSource = str | Path | Sequence[str | Path]
 """What `add_images` takes."""
 Tick = Callable[[int, int], None]
 """Told how many of how many are done."""
+Row = dict[str, Any]
+"""One picture's entry in a set, by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,16 @@ def find(source: ImageSource, labels: Literal["folder"] | None = None) -> list[F
     Args:
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
             column `path` and perhaps `label` and `grp`, or `demo:scenes`.
-        labels: "folder" takes each picture's class from the folder that it lies in, below the source.
+        labels: "folder" takes each picture's class from the first folder below the source.
 
     Raises:
         BadSource: There is nothing of the kind, or no picture in it.
         UnknownName: A table lacks the column `path`.
     """
+    if labels not in (None, "folder"):
+        raise BadSource(f"labels={labels!r}: only 'folder' gives labels")
+    if labels and (not isinstance(source, str | Path) or not Path(source).is_dir()):
+        raise BadSource(f"labels='folder' goes with a folder, which {source} is not")
     if not isinstance(source, str | Path):
         found = [_file(Path(path)) for path in source]
     elif str(source) == "demo:scenes":
@@ -63,40 +67,46 @@ def find(source: ImageSource, labels: Literal["folder"] | None = None) -> list[F
         found = _glob(str(source))
     if not found:
         raise BadSource(f"{source} names no pictures; known are {', '.join(sorted(pictures.SUFFIXES))}")
+    twice = [path for path, count in Counter(each.path for each in found).items() if count > 1]
+    if twice:
+        raise BadSource(f"{source} names {twice[0]} twice; copy the file if it is to count twice")
     return found
 
 
-def read_all(found: Sequence[Found], start: int, tick: Tick) -> pa.Table:
-    """Read every picture's bytes for its digest and its header for its size; rows from id `start` on.
+def read_all(found: Sequence[Found], known: Mapping[str, Row], tick: Tick) -> list[Row]:
+    """Read every picture's bytes for its digest and its header for its size; a row for each, in order.
 
-    A file that is no picture keeps its place, with no width and height; one that cannot be opened at all
-    raises `BadSource`.
+    A file that is known by its path, and whose size and time are those that are known, is not read. One
+    that is no picture keeps its place, with no width and height; one that cannot be opened at all raises
+    `BadSource`.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     with ThreadPoolExecutor(8) as pool:
-        for row in pool.map(_entry, found):
-            rows.append(row | {"image_id": start + len(rows)})
+        for row in pool.map(lambda each: _entry(each, known.get(each.path)), found):
+            rows.append(row)
             tick(len(rows), len(found))
-    return pa.Table.from_pylist(rows, schema=IMAGE_ENTRIES)
+    return rows
 
 
-def _entry(found: Found) -> dict[str, Any]:
+def _entry(found: Found, known: Row | None) -> Row:
+    named = {"path": found.path, "label": found.label, "grp": found.grp}
     try:
+        stamp = _stamp(found.path)
+        if known is not None and stamp == {key: known[key] for key in stamp}:
+            return {**known, **named}
         data = pictures.read(found.path)
-        stat = None if found.path.startswith(pictures.DEMO) else Path(found.path).stat()
     except OSError as error:
         raise BadSource(f"{found.path} cannot be read ({error.strerror})") from error
     width, height = pictures.measure(data) or (None, None)
-    return {
-        "path": found.path,
-        "digest": digest.of_bytes(data),
-        "width": width,
-        "height": height,
-        "label": found.label,
-        "grp": found.grp,
-        "size": len(data),
-        "modified": stat.st_mtime_ns if stat else 0,
-    }
+    return {**named, **stamp, "digest": digest.of_bytes(data), "width": width, "height": height}
+
+
+def _stamp(path: str) -> Row:
+    """Give a file's size and time; scenes, which never change, have neither."""
+    if path.startswith(pictures.DEMO):
+        return {"size": None, "modified": None}
+    stat = Path(path).stat()
+    return {"size": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 def _file(path: Path) -> Found:

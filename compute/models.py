@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import logging
+import pickle
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..store import digest
@@ -142,9 +144,20 @@ def _build(found: OpenClip, precision: str) -> Any:
                 require_pretrained=True,
             ).eval()
     except Exception as error:
-        first = " ".join(line.strip() for line in str(error).splitlines()[:2])
         what = f"{found.arch.removeprefix(LOCAL)} with {found.weights or 'its own weights'}"
-        raise BadSource(f"{what} cannot be loaded: {first}") from error
+        raise BadSource(f"{what} cannot be loaded: {_reason(error, found)}") from error
+
+
+def _reason(error: Exception, found: OpenClip) -> str:
+    """Say why a model cannot be loaded, and what to do."""
+    first = " ".join(line.strip() for line in str(error).splitlines()[:2])
+    if isinstance(error, pickle.UnpicklingError | SafetensorError):
+        return "the file is no checkpoint of torch's or of safetensors"
+    if "Failed to download" in first:
+        return "its weights could not be fetched; name a file that is there with checkpoint=… (--checkpoint)"
+    if "width changed" in first or "size mismatch" in str(error):
+        return f"the checkpoint is of another architecture ({first})"
+    return first
 
 
 def _image_facts(found: OpenClip, net: Any) -> dict[str, Any]:
@@ -194,4 +207,5 @@ def weights_digest(state: Iterable[tuple[str, Tensor]]) -> str:
     return total.hexdigest()
 
 
-logging.getLogger("open_clip").setLevel(logging.ERROR)
+for noisy in ("open_clip", "huggingface_hub"):  # what goes wrong is said once, in the error
+    logging.getLogger(noisy).setLevel(logging.CRITICAL)

@@ -10,20 +10,17 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from ..store import digest
-from ..store.errors import InputError
+from ..store.errors import PictureChanged, UnreadablePicture
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """File names that count as pictures when a folder is read."""
+GONE = "gone"
+"""Stands for the digest of a file that was not there any more when its set was added again."""
 DEMO = "demo:scenes/"
 """Pictures of the demo world are painted when they are read; this and a number is their path."""
 
 
-class UnreadablePicture(InputError, ValueError):
-    """A file that is no picture, or not a whole one; the message says which of the two."""
-
-
-class PictureChanged(InputError, ValueError):
-    """A file whose bytes are not those that were added."""
+warnings.filterwarnings("ignore", module=r"PIL\.")  # once: threads must not touch the filters
 
 
 def read(path: str) -> bytes:
@@ -35,14 +32,19 @@ def read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def exists(path: str) -> bool:
+    """Tell whether a picture is still there."""
+    return path.startswith(DEMO) or Path(path).is_file()
+
+
 def decode(data: bytes) -> Image.Image:
     """Decode a picture as RGB; `UnreadablePicture` for what is none, is cut short, or is absurdly large."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as picture:
-                return picture.convert("RGB")
+        with Image.open(io.BytesIO(data)) as picture:
+            _refuse_bombs(picture)
+            return picture.convert("RGB")
+    except UnreadablePicture:
+        raise
     except UnidentifiedImageError as error:
         raise UnreadablePicture("not a picture in a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -56,24 +58,34 @@ def fetch(path: str, sha256: str) -> Image.Image:
 
     Raises `UnreadablePicture`, or `PictureChanged` where the file is gone or has other bytes now.
     """
+    if sha256 == GONE:
+        raise UnreadablePicture("the file was gone when its image set was last added")
     try:
         data = read(path)
     except OSError as error:
-        raise PictureChanged(f"{path} cannot be read any more ({error.strerror})") from error
+        raise PictureChanged(
+            f"{path} cannot be read any more ({error.strerror}); add its image set again to go on without it"
+        ) from error
     if digest.of_bytes(data) != sha256:
-        raise PictureChanged(f"{path} has changed since it was added; add its image set again")
+        raise PictureChanged(
+            f"{path} has changed since it was added; add its image set again to take it as it is now"
+        )
     return decode(data)
 
 
 def measure(data: bytes) -> tuple[int, int] | None:
     """Give width and height from a picture's header; None where it has none."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
-                return picture.size
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.size
     except Exception:  # Pillow's readers raise whatever a damaged header leads them to
         return None
+
+
+def _refuse_bombs(picture: Image.Image) -> None:
+    """Refuse what Pillow would only warn of; its own error comes at twice as many pixels."""
+    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+        raise UnreadablePicture(f"too large to decode safely: {picture.width} × {picture.height} pixels")
 
 
 def _plainly(message: str) -> str:

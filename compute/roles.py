@@ -31,9 +31,9 @@ class Role:
     """What a head is about, judged by the categories of its texts."""
 
     role: str
-    """The most significant category, or "none" where even that one is not significant."""
+    """The category with the most variance among those that are significant, or "none" where none is."""
     score: float
-    """Share of the head's variance along the chosen texts of the most significant category."""
+    """Share of the head's variance along the chosen texts of that category, or of the nearest to one."""
     p_value: float
     """Chance of as many of its texts in a blind draw, corrected for all that was asked; at most 1."""
     runner_up: str
@@ -45,8 +45,8 @@ def role_of(
     categories: Sequence[str | None],
     *,
     tests: int,
-    share: float = 0.8,
-    alpha: float = 0.05,
+    share: float,
+    alpha: float,
 ) -> Role:
     """Judge one head by the texts that TextSpan chose and by their rivals.
 
@@ -109,17 +109,25 @@ def _most_significant(
     tests: int,
     alpha: float,
 ) -> Role:
-    """Rank the categories found by their p-value, then by the variance along them, then by name."""
-    ranked = sorted(
+    """Judge the categories that were found."""
+    judged = [
         (
             min(1.0, tests * upper_tail(count, drawn, marked[category], texts)),
-            -along.get(category, 0.0),
+            along.get(category, 0.0),
             category,
         )
         for category, count in found.items()
-    )
+    ]
+    ranked = sorted(judged, key=lambda each: _rank(*each, alpha=alpha))
     if not ranked:
         return Role(NONE, 0.0, 1.0, NONE)
-    p_value, minus_score, _ = ranked[0]
+    p_value, score, _ = ranked[0]
     names = [NONE] * (p_value >= alpha) + [category for _, _, category in ranked] + [NONE]
-    return Role(names[0], -minus_score, p_value, names[1])
+    return Role(names[0], score, p_value, names[1])
+
+
+def _rank(p_value: float, score: float, category: str, *, alpha: float) -> tuple[bool, float, float, str]:
+    """Put categories that chance does not explain first, by their variance; then the others, by p-value."""
+    if p_value < alpha:
+        return False, -score, p_value, category
+    return True, p_value, -score, category

@@ -28,6 +28,8 @@ from .kinds import Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
 
+LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "torch", "torchvision", "zarr")
+"""Libraries whose versions are recorded with each unit; none is part of its identity."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
@@ -45,10 +47,14 @@ class Settings:
     retry_failed: bool = False
     """Whether to try units again that failed before."""
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
+            raise BadSource(f"batch_size={self.batch_size}, workers={self.workers}: both start at 1")
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of the units that were asked for."""
+    """What became of the units that were asked for, and of those that they are made from."""
 
     filled: int = 0
     """Units computed by this call."""
@@ -230,10 +236,11 @@ class Runner:
             "libraries": _libraries(),
         }
         data = _encoded(unit, made)
-        kept = self._folder.records.keep(unit, data, absent=made.absent, facts=made.facts, made=facts)
         rows = [self._absent(unit, row, reason) for row, reason in sorted(made.absent.items())]
-        if rows or self._folder.failures.of(unit):
-            self._folder.failures.put(unit, rows)
+        self._folder.failures.settle(
+            unit, rows
+        )  # before the record: a unit that is done is not looked at again
+        kept = self._folder.records.keep(unit, data, absent=made.absent, facts=made.facts, made=facts)
         self._done.add(unit.key)
         self._counts["filled" if kept else "reused"] += 1
         self._counts["absent"] += len(rows)
@@ -284,7 +291,7 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
 
 
 def _libraries() -> dict[str, str]:
-    return {each: importlib.metadata.version(each) for each in ("belvedere", "torch", "numpy", "zarr")}
+    return {each: importlib.metadata.version(each) for each in LIBRARIES}
 
 
 def _described(steps: Sequence[Step]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
+import torch
 
 from ..store.views import Unit
 from .kinds import Made, TextPass
@@ -31,9 +32,21 @@ def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], N
         member.name: np.full((len(texts), *member.shape[1:]), np.nan, member.dtype)
         for member in view.members()
     }
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        for name, values in view.collect(loaded.encode_texts([texts[row] for row in batch])).items():
+    start = 0
+    while start < len(rows):
+        batch = rows[start : start + min(batch_size, loaded.fits or batch_size)]
+        try:
+            features = loaded.encode_texts([texts[row] for row in batch])
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            loaded.fits = len(batch) // 2
+            torch.cuda.empty_cache()
+            continue
+        if not np.isfinite(features).all():
+            raise ArithmeticError("the text tower gave embeddings that are not finite; nothing was kept")
+        for name, values in view.collect(features).items():
             arrays[name][batch] = values
+        start += len(batch)
         tick(len(batch))
     return Made(arrays, absent=absent)

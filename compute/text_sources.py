@@ -30,7 +30,7 @@ def find(source: TextSource) -> pa.Table:
         UnknownName: A table lacks the column `text`, or a built-in pool does not exist.
     """
     if not isinstance(source, str | Path):
-        pairs: list[tuple[str, str | None]] = [(text, None) for text in source]
+        pairs: list[tuple[str, str | None]] = [(str(text), None) for text in source]
     elif str(source).startswith(("builtin:", "demo:")):
         pairs = _pool(str(source))
     else:
@@ -65,7 +65,7 @@ def _file(path: Path) -> list[tuple[str, str | None]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 return _csv(path, csv.DictReader(file))
-            return [(line, None) for line in file.read().splitlines()]
+            return [(line, None) for line in file]
     except UnicodeDecodeError as error:
         raise BadSource(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
 
@@ -83,4 +83,8 @@ def _table(path: Path) -> list[tuple[str, str | None]]:
     table = pq.read_table(path)
     if "text" not in table.column_names:
         raise UnknownName(f"column of {path}", "text", table.column_names)
-    return [(str(row["text"] or ""), row.get("category") or None) for row in table.to_pylist()]
+    return [(_text(row["text"]) or "", _text(row.get("category"))) for row in table.to_pylist()]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)

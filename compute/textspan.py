@@ -69,8 +69,7 @@ def textspan(
     texts: Floats,
     *,
     m: int,
-    span: Span = "weights",
-    span_rank: int | None = None,
+    span: Span,
 ) -> Picks:
     """The at most `m` texts that explain most of the variance of one head.
 
@@ -79,13 +78,13 @@ def textspan(
     with a NaN is never picked. Before they compete, texts are projected to the `span`:
 
     * "weights": the column space of the head's own output map, whatever the images;
-    * "svd": the `span_rank` (default head_dim) leading right singular vectors of the uncentred contributions;
+    * "svd": the head_dim leading right singular vectors of the uncentred contributions;
     * "full": every direction in which the contributions do not vanish.
 
     Picking ends early where no text explains more than round-off: past the rank of the span or of the
     texts. A head that writes the same for all images, or fewer than two images, gives no picks.
     """
-    picks = layer_textspan(moments_lh[None], joint_map[None], texts, m=m, span=span, span_rank=span_rank)
+    picks = layer_textspan(moments_lh[None], joint_map[None], texts, m=m, span=span)
     return picks[0]
 
 
@@ -95,15 +94,14 @@ def layer_textspan(
     texts: Floats,
     *,
     m: int,
-    span: Span = "weights",
-    span_rank: int | None = None,
+    span: Span,
 ) -> list[Picks]:
     """`textspan` of each head of a layer: "head factor factor" and "head joint coordinate".
 
     The texts are projected for all heads at once, into 8 * heads * head_dim * texts bytes.
     """
     pairs = zip(layer_moments, joint_maps.astype(np.float64), strict=True)
-    written = [_written(moments_lh, joint_map, span, span_rank) for moments_lh, joint_map in pairs]
+    written = [_written(moments_lh, joint_map, span) for moments_lh, joint_map in pairs]
     projected = np.concatenate([head.basis for head in written]) @ _embeddable(texts).T
     ends = np.cumsum([len(head.basis) for head in written])
     return [
@@ -130,14 +128,14 @@ class _Written:
     """Variance of the contributions summed over all of the joint space, of which the span may miss a part."""
 
 
-def _written(moments_lh: Doubles, joint_map: Doubles, span: Span, span_rank: int | None) -> _Written:
+def _written(moments_lh: Doubles, joint_map: Doubles, span: Span) -> _Written:
     """The head's mean and covariance in the coordinates of the span asked for."""
     head_dim = len(moments_lh) - EXTRA
     seen = statistics(moments_lh, joint_map.shape[1])
     if span == "weights":
         basis = _orthonormal(joint_map[:, :head_dim].T)
     else:
-        rank = None if span == "full" else span_rank or head_dim
+        rank = None if span == "full" else head_dim
         basis = _singular(_orthonormal(joint_map.T), joint_map, seen.second, rank)
     to_span = _product(basis, joint_map)
     return _Written(

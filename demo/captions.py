@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from .dice import Dice
-from .words import FORMS, LEADS, PROMPTS, VALUES, WORDINGS
+from .words import FORMS, LEADS, PROMPTS, WORDINGS
 
 _ARTICLE = re.compile(r"\ba (?=[aeiou])(?!one|uni)")
 
@@ -69,8 +69,3 @@ def caption(attributes: Mapping[str, str]) -> str:
     noun = words["shape"]["shape" if attributes["number"] == "1" else "shapes"]
     parts = (words["number"]["number"], words["texture"]["texture"], words["colour"]["colour"], noun)
     return _tidy(" ".join((*parts, words["background"]["place"])))
-
-
-def all_values() -> list[tuple[str, str]]:
-    """Return every (attribute, value), in the order of `VALUES`."""
-    return [(name, value) for name, values in VALUES.items() for value in values]

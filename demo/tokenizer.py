@@ -32,7 +32,12 @@ def _words() -> list[str]:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Save the tokenizer so that transformers 4 and 5 both read it: each writes a class name of its own."""
+    """Save the tokenizer so that transformers 4 and 5 both read it: each writes a class name of its own.
+
+    What is saved cuts and pads texts to `CONTEXT_LENGTH`, whatever the tokenizer was last asked for.
+    """
+    tokenizer.backend_tokenizer.enable_truncation(CONTEXT_LENGTH)
+    tokenizer.backend_tokenizer.enable_padding(length=CONTEXT_LENGTH, pad_token=_PAD)
     tokenizer.save_pretrained(str(folder))
     path = folder / "tokenizer_config.json"
     told = json.loads(path.read_text(encoding="utf-8"))

@@ -152,6 +152,8 @@ def train(
 ) -> None:
     """Train the tiny CLIP and save it; take up where an earlier run of the same work folder stopped.
 
+    Where that run had come to the end, the model is only saved.
+
     Args:
         out: The folder of the checkpoint.
         work: The folder of the painted pool and the state of the training.
@@ -173,6 +175,8 @@ def train(
         model.load_state_dict(kept["model"])
         optimiser.load_state_dict(kept["optimiser"])
         start = kept["step"]
+    if start >= until:
+        save(model, tokenizer, out)
     for step in range(start, until):
         batch = make_batch(pool, step, images)
         loss = _learn(model, optimiser, tokenizer, batch, _rate(step, steps, peak))
@@ -190,7 +194,9 @@ def main() -> None:
     """Read the options and train."""
     parser = argparse.ArgumentParser(prog="python -m belvedere.demo.train_clip", description=__doc__)
     parser.add_argument("--out", type=Path, default=clip_dir(), help="folder of the checkpoint")
-    parser.add_argument("--work", type=Path, default=Path("work/train-clip"), help="folder of pool and state")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/train-clip"), help="folder of pool and state"
+    )
     parser.add_argument("--steps", type=int, default=6100, help="steps in all")
     parser.add_argument("--images", type=int, default=64, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")

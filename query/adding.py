@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from ..compute import image_sources, text_sources
-from ..compute.image_sources import ImageSource, Tick
+from ..compute import image_sources, pictures, text_sources
+from ..compute.image_sources import Found, ImageSource, Tick
 from ..compute.text_sources import TextSource
 from ..store.errors import NameTaken
 from ..store.folder import Folder
-from ..store.registry import check_name
+from ..store.registry import IMAGE_ENTRIES, check_name
 from ..store.sets import ImageSet, Model, TextSet
 
 
@@ -27,6 +28,10 @@ class Added:
     """How many images or texts the set has."""
     new: int
     """How many of them were not in it before."""
+    changed: int = 0
+    """How many have other bytes than before; what was computed from them is stale."""
+    gone: int = 0
+    """How many files are not there any more; they keep their places, and their rows are absent."""
     unreadable: int = 0
     """How many files in it are no pictures; they keep their places, and their rows are absent."""
 
@@ -41,14 +46,15 @@ def add_model(
     found = register(
         name, source, checkpoint=None if checkpoint is None else str(checkpoint), precision=precision
     )
-    if name in folder.names.models() and not replace:
-        before = folder.names.model(name)
-        if before.identity("image") != found.identity("image") or before.identity("text") != found.identity(
-            "text"
-        ):
-            raise _taken("model", name, f"{before.source} at {before.precision}, other weights or settings")
-    folder.names.put_model(found)
-    return found
+    while True:
+        after = folder.names.version("models", name)
+        if after and not replace:
+            before = folder.names.model(name)
+            if any(before.identity(side) != found.identity(side) for side in ("image", "text")):
+                what = f"{before.source} at {before.precision}, other weights or settings"
+                raise _taken("model", name, what)
+        if folder.names.put_model(found, after):
+            return found
 
 
 def add_images(
@@ -63,41 +69,69 @@ def add_images(
     """Register a set of images, or append to it what its source has gained; see `Store.add_images`."""
     check_name("a set of images", name)
     found = image_sources.find(source, labels)
-    kept: pa.Table | None = None
-    if name in folder.names.image_sets() and not replace:
-        before = folder.names.image_set(name)
-        paths = set(before.entries["path"].to_pylist())
-        if before.source != _written(source) and not paths <= {each.path for each in found}:
-            raise _taken("image set", name, f"{len(before)} images from {before.source}")
-        listed = {each.path: each for each in found}
-        again = [listed[path] for path in before.entries["path"].to_pylist() if path in listed]
-        kept = _renewed(before.entries, image_sources.read_all(again, 0, tick))
-        found = [each for each in found if each.path not in paths]
-    fresh = image_sources.read_all(found, len(kept) if kept is not None else 0, tick)
-    entries = fresh if kept is None else pa.concat_tables([kept, fresh])
-    folder.names.put_image_set(ImageSet(name, _written(source), entries))
-    return Added(name, len(entries), len(fresh), entries["width"].null_count)
+    known: dict[str, dict[str, Any]] = {}
+    while True:  # another process that adds to the set at the same time makes this one look again
+        after = folder.names.version("images", name)
+        before = None if replace or not after else folder.names.image_set(name)
+        if before is not None:
+            _refuse_others(before, source, found)
+            known = {row["path"]: row for row in before.entries.to_pylist()} | known
+        read = {row["path"]: row for row in image_sources.read_all(found, known, tick)}
+        rows = _merged(before.entries.to_pylist() if before else [], read)
+        entries = pa.Table.from_pylist(rows, schema=IMAGE_ENTRIES)
+        if folder.names.put_image_set(ImageSet(name, _written(source), entries), after):
+            return _told(name, before.entries.to_pylist() if before else [], rows)
+        known |= read
+
+
+def _told(name: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Added:
+    """Count what is new, what has changed, and what is gone."""
+    pairs = [(old["digest"], new["digest"]) for old, new in zip(before, rows, strict=False)]
+    return Added(
+        name,
+        count=len(rows),
+        new=len(rows) - len(before),
+        changed=sum(old != new and new != pictures.GONE for old, new in pairs),
+        gone=sum(row["digest"] == pictures.GONE for row in rows),
+        unreadable=sum(row["width"] is None and row["digest"] != pictures.GONE for row in rows),
+    )
+
+
+def _refuse_others(before: ImageSet, source: ImageSource, found: Sequence[Found]) -> None:
+    """Refuse images that neither come from the same source as those before nor contain them all."""
+    same = isinstance(source, str | Path) and before.source == _written(source)
+    if not same and not set(before.entries["path"].to_pylist()) <= {each.path for each in found}:
+        raise _taken("image set", before.name, f"{len(before)} images from {before.source}")
+
+
+_GONE = {"digest": pictures.GONE, "width": None, "height": None, "size": None, "modified": None}
+
+
+def _merged(before: Sequence[dict[str, Any]], read: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Append rows with new paths; files that are gone keep their places, and labels not given anew stay."""
+    rows = []
+    for row in before:
+        now = read.get(row["path"]) or ({} if pictures.exists(row["path"]) else dict(_GONE))
+        kept = {key: row[key] for key in ("label", "grp") if now.get(key) is None}
+        rows.append({**row, **now, **kept})
+    paths = {row["path"] for row in before}
+    rows += [row for path, row in read.items() if path not in paths]
+    return [{**row, "image_id": place} for place, row in enumerate(rows)]
 
 
 def add_texts(folder: Folder, name: str, source: TextSource, *, replace: bool) -> Added:
     """Register a set of texts; see `Store.add_texts`."""
     check_name("a set of texts", name)
     entries = text_sources.find(source)
-    new = len(entries)
-    if name in folder.names.text_sets() and not replace:
-        before = folder.names.text_set(name)
-        if not before.entries.equals(entries.slice(0, len(before))):
-            raise _taken("text set", name, f"{len(before)} texts from {before.source}")
-        new = len(entries) - len(before)
-    folder.names.put_text_set(TextSet(name, _written(source), entries))
-    return Added(name, len(entries), new)
-
-
-def _renewed(before: pa.Table, again: pa.Table) -> pa.Table:
-    """Take what changed of files that are still there; a file that is gone keeps its row."""
-    now = {row["path"]: row for row in again.to_pylist()}
-    rows = [{**row, **now.get(row["path"], {}), "image_id": row["image_id"]} for row in before.to_pylist()]
-    return pa.Table.from_pylist(rows, schema=before.schema)
+    while True:
+        after, new = folder.names.version("texts", name), len(entries)
+        if after and not replace:
+            before = folder.names.text_set(name)
+            if not before.entries.equals(entries.slice(0, len(before))):
+                raise _taken("text set", name, f"{len(before)} texts from {before.source}")
+            new -= len(before)
+        if folder.names.put_text_set(TextSet(name, _written(source), entries), after):
+            return Added(name, len(entries), new)
 
 
 def _written(source: ImageSource | TextSource) -> str:

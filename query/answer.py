@@ -21,7 +21,7 @@ class IncompleteAnswer(UserWarning):
 class Answer:
     """The answer to one statement; fetching rows of an incomplete one warns `IncompleteAnswer`."""
 
-    def __init__(self, rows: pa.Table | Held, completeness: Completeness) -> None:
+    def __init__(self, rows: Held, completeness: Completeness) -> None:
         self._rows = rows
         self.completeness = completeness
         """For each view that was read, how many of the units that the statement could touch were there."""
@@ -29,46 +29,45 @@ class Answer:
     @property
     def columns(self) -> list[str]:
         """The names of the columns."""
-        rows = self._rows
-        return rows.columns if isinstance(rows, Held) else list(rows.column_names)
+        return self._rows.columns
 
     def arrow(self) -> pa.Table:
         """Give the rows as an Arrow table."""
-        if not self.completeness.complete:
-            warnings.warn(f"incomplete answer: {self.completeness}", IncompleteAnswer, stacklevel=3)
-        return self._rows.arrow() if isinstance(self._rows, Held) else self._rows
+        return self._fetched().arrow()
 
     def df(self) -> pd.DataFrame:
         """Give the rows as a pandas data frame."""
-        return self.arrow().to_pandas()
+        return self._fetched().arrow().to_pandas()
 
     def pl(self) -> pl.DataFrame:
         """Give the rows as a polars data frame. Needs the extra `polars`."""
         import polars
 
-        frame = polars.from_arrow(self.arrow())
+        frame = polars.from_arrow(self._fetched().arrow())
         assert isinstance(frame, polars.DataFrame)
         return frame
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Give the rows as tuples."""
-        if isinstance(self._rows, Held):
-            return self._rows.fetchall()
-        columns = self.arrow().columns
-        return list(zip(*(column.to_pylist() for column in columns), strict=True))
+        return self._fetched().fetchall()
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Give the first row; None where there is none."""
-        rows = self.fetchall()
-        return rows[0] if rows else None
+        return self._fetched().fetchone()
 
     def show(self, rows: int = 20) -> None:
         """Print the first rows as a table."""
         import duckdb
 
-        found = self.arrow()
+        found = self._fetched().arrow()
         with duckdb.connect() as con:
             con.from_arrow(found).show(max_rows=rows)
+
+    def _fetched(self) -> Held:
+        """Give the rows to the public method that was called, and warn whoever called that."""
+        if not self.completeness.complete:
+            warnings.warn(f"incomplete answer: {self.completeness}", IncompleteAnswer, stacklevel=3)
+        return self._rows
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +33,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "text_sets": {"text_set": "string", "source": "string", "texts": "int64"},
     "texts": {"text_set": "string", "text_id": "int64", "text": "string", "category": "string"},
     "views": dict.fromkeys(("view", "kind", "holds", "inputs", "parameters", "summary"), "string"),
-    "units": {
+    "units": {  # the names are those that a unit was first made under: sets of one content share it
         **dict.fromkeys(("view", "model", "image_set", "text_set", "axis"), "string"),
         **dict.fromkeys(("start", "stop"), "int64"),
         "unit": "string",
@@ -54,13 +54,32 @@ COLUMNS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("steps", "filled", "reused", "failed", "skipped", "absent"), "int64"),
     },
 }
-"""The tables and their columns, name to Arrow type."""
+"""The tables and their columns, name to Arrow type.
+
+In `units`, model, image_set and text_set are the names that a unit was made under: where another set has the
+same contents, the unit serves it too, and is listed once.
+"""
 
 
 def table(folder: Folder, name: str) -> pa.Table:
     """Give one of the catalog's tables."""
-    rows = _ROWS[name](folder)
-    return pa.Table.from_pylist(list(rows), schema=schema(COLUMNS[name]))
+    wanted = schema(COLUMNS[name])
+    if name == "images":
+        sets = {each: folder.names.image_set(each).entries for each in folder.names.image_sets()}
+        return _entries("image_set", sets, wanted)
+    if name == "texts":
+        sets = {each: folder.names.text_set(each).entries for each in folder.names.text_sets()}
+        return _entries("text_set", sets, wanted)
+    return pa.Table.from_pylist(list(_ROWS[name](folder)), schema=wanted)
+
+
+def _entries(column: str, sets: Mapping[str, pa.Table], wanted: pa.Schema) -> pa.Table:
+    """Join the lists of sets, each row with its set's name before it."""
+    found = [wanted.empty_table()]
+    for name, entries in sets.items():
+        names = pa.repeat(pa.scalar(name), len(entries))
+        found.append(entries.select(wanted.names[1:]).add_column(0, column, names).cast(wanted))
+    return pa.concat_tables(found)
 
 
 def _models(folder: Folder) -> Iterable[dict[str, Any]]:
@@ -77,25 +96,10 @@ def _image_sets(folder: Folder) -> Iterable[dict[str, Any]]:
         yield {"image_set": name, "source": images.source, "images": len(images)}
 
 
-def _images(folder: Folder) -> Iterable[dict[str, Any]]:
-    for name in folder.names.image_sets():
-        for row in folder.names.image_set(name).entries.to_pylist():
-            yield {
-                "image_set": name,
-                **{column: row.get(column) for column in COLUMNS["images"] if column in row},
-            }
-
-
 def _text_sets(folder: Folder) -> Iterable[dict[str, Any]]:
     for name in folder.names.text_sets():
         texts = folder.names.text_set(name)
         yield {"text_set": name, "source": texts.source, "texts": len(texts)}
-
-
-def _texts(folder: Folder) -> Iterable[dict[str, Any]]:
-    for name in folder.names.text_sets():
-        for row in folder.names.text_set(name).entries.to_pylist():
-            yield {"text_set": name, **row}
 
 
 def views() -> list[dict[str, Any]]:
@@ -105,15 +109,13 @@ def views() -> list[dict[str, Any]]:
 
 def describe(view: type[View]) -> dict[str, Any]:
     """Describe a view in one row: what it holds, its inputs and parameters with their defaults."""
-    defaults = [
-        f"{field.name}={getattr(view, field.name)}" for field in parameters(view) if hasattr(view, field.name)
-    ]
+    defaults = [f"{field.name}={field.default}" for field in parameters(view)]
     return {
         "view": view.name(),
         "kind": "table" if issubclass(view, TableView) else "array",
         "holds": ", ".join(view.columns) if issubclass(view, TableView) else "",
         "inputs": ", ".join(needed_inputs(view)),
-        "parameters": ", ".join(dict.fromkeys(defaults)),
+        "parameters": ", ".join(defaults),
         "summary": view.summary(),
     }
 
@@ -155,9 +157,7 @@ def _runs(folder: Folder) -> Iterable[dict[str, Any]]:
 _ROWS: dict[str, Callable[[Folder], Iterable[dict[str, Any]]]] = {
     "models": _models,
     "image_sets": _image_sets,
-    "images": _images,
     "text_sets": _text_sets,
-    "texts": _texts,
     "views": lambda folder: views(),
     "units": _units,
     "errors": _errors,

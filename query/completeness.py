@@ -30,7 +30,7 @@ class Completeness:
     views: Mapping[str, Touched]
     """By name of the view."""
     empty: tuple[str, ...] = ()
-    """Views that were read, and of which no combination of inputs belongs to the table as yet."""
+    """Views that were read, and of which no combination that the statement admits was ever filled."""
 
     @property
     def complete(self) -> bool:
@@ -46,6 +46,8 @@ class Completeness:
             if each.missing
         ]
         parts += [
-            f"{name} holds nothing yet: fill it, or name its inputs in the statement" for name in self.empty
+            f"{name}: none of the combinations of inputs that the statement admits was filled; "
+            "fill one, or name its inputs in the statement"
+            for name in self.empty
         ]
         return "; ".join(parts)

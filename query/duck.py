@@ -1,10 +1,13 @@
-"""DuckDB answers, and never owns: one connection in memory for each statement."""
+"""DuckDB answers, and never owns: one database in memory, and for each statement a cursor of its own."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,12 +22,24 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 _REFUSED = frozenset({"query_table", "query"})
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": "false"}
 _HELD = "answer"
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@cache
+def _database(process: int) -> duckdb.DuckDBPyConnection:
+    """Make the database of a process: one lasts, because each takes 15 ms; it does not survive a fork."""
+    return duckdb.connect(config=_CONFIG)
+
+
+def _cursor() -> duckdb.DuckDBPyConnection:
+    """Open a cursor; what is registered to it, and its temporary tables, no other one sees."""
+    return _database(os.getpid()).cursor()
 
 
 @contextmanager
 def connection(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection to which these Arrow tables and datasets are registered."""
-    con = duckdb.connect(config=_CONFIG)
+    con = _cursor()
     try:
         for name, table in tables.items():
             con.register(name, table)
@@ -62,28 +77,50 @@ class Held:
         """Give the rows as tuples."""
         return self._con.table(_HELD).fetchall()
 
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Give the first row; None where there is none."""
+        rows = self._con.table(_HELD).limit(1).fetchall()
+        return rows[0] if rows else None
+
     def __len__(self) -> int:
         ((count,),) = self._con.execute(f"SELECT count(*) FROM {_HELD}").fetchall()
         return int(count)
 
 
-def hold(query: str, params: Params = None) -> Held:
-    """Run a statement that reads none of the store's tables; `QueryError` as in `run`."""
-    con = duckdb.connect(config=_CONFIG)
+def hold(query: str, params: Params = None, tables: Mapping[str, Any] = _NONE) -> Held:
+    """Run a statement over Arrow tables and datasets; `QueryError` as in `run`."""
+    con = _cursor()
     try:
+        for name, table in tables.items():
+            con.register(name, table)
         found = con.sql(query, params=params) if params else con.sql(query)
         columns = found.columns
-        found.create(_HELD)
+        found.query("given", f"CREATE TEMP TABLE {_HELD} AS FROM given")
+        _settle(con)
     except duckdb.Error as error:
         con.close()
         raise QueryError(_plainly(error)) from error
+    for name in tables:
+        con.unregister(name)
     return Held(con, columns)
+
+
+def _settle(con: duckdb.DuckDBPyConnection) -> None:
+    """Make 64-bit integers of those of 128 bits, which `sum` gives, or floats where one does not fit."""
+    held = con.table(_HELD)
+    for name, kind in zip(held.columns, held.types, strict=True):
+        if str(kind) in ("HUGEINT", "UHUGEINT"):
+            change = f'ALTER TABLE {_HELD} ALTER "{name.replace(chr(34), 2 * chr(34))}" TYPE'
+            try:
+                con.execute(f"{change} BIGINT")
+            except duckdb.ConversionException:
+                con.execute(f"{change} DOUBLE")
 
 
 def tables_of(query: str) -> set[str]:
     """List the tables that a SELECT statement names, in lower case, without those it defines itself.
 
-    Raises `QueryError` for anything but one SELECT, and for functions that hide the names of tables.
+    Raises `QueryError` for anything but one SELECT (or DESCRIBE, SUMMARIZE) of tables that it names.
     """
     with connection({}) as con:
         found = con.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
@@ -107,6 +144,11 @@ def _named(tree: Any, defined: frozenset[str]) -> Iterator[str]:
         return
     if tree.get("function_name") in _REFUSED:
         raise QueryError(f"{tree['function_name']}() hides which tables are read; name them in the statement")
+    if tree.get("type") == "SHOW_REF" and not tree.get("query"):  # DESCRIBE and SUMMARIZE have a query
+        raise QueryError(
+            "SHOW is not answered; FROM views lists the views (as belvedere views does), "
+            "and DESCRIBE NAME the columns of one that is a table"
+        )
     if tree.get("type") == "RECURSIVE_CTE_NODE":
         defined |= {str(tree["cte_name"]).lower()}
     if tree.get("type") == "BASE_TABLE" and not tree.get("schema_name") and not tree.get("catalog_name"):

@@ -103,7 +103,7 @@ class Agreement:
 
 def clear_heads(store: Store, names: Names, count: int) -> list[Head]:
     """Give the heads with the clearest roles, the clearest of each role first; what is missing is filled."""
-    store.view("head_roles", model=names.model, images=names.images, texts=names.texts).fill()
+    store.view("head_roles", model=names.model, images=names.images, texts=names.texts).fill(progress=False)
     return [Head(*row) for row in store.sql(CLEAR, {**names.bound, "count": count}).fetchall()]
 
 
@@ -120,7 +120,7 @@ def projections(store: Store, names: Names, head: Head, text_id: int) -> Array:
         Float32 "image"; NaN where the image could not be read.
     """
     added = store.view("head_contributions", model=names.model, images=names.images)
-    added.fill()
+    added.fill(progress=False)
     text = store.view("text_embeddings", model=names.model, texts=names.texts)[text_id]
     written: Any = added.read((slice(None), head.layer, head.head), missing="mask")
     scores: Array = written.filled(np.nan) @ text

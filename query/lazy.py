@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from ..compute.runner import Progress, Report, Settings
+from ..store.errors import BadSource
 from ..store.views import Unit, View
 from .engine import Engine
 from .plan import Plan
@@ -38,7 +41,7 @@ class Lazy(Generic[V]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
-        progress: bool | Progress = False,
+        progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing, and what that is made from.
 
@@ -47,7 +50,7 @@ class Lazy(Generic[V]):
             batch_size: Images or texts in one forward pass; halved when the device runs out of memory.
             workers: Threads that decode images; one for each core unless said.
             retry_failed: Try units again that failed before.
-            progress: Show a progress bar on stderr, or tell this one.
+            progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Returns:
             How many units were filled, reused, failed and skipped. What failed is in the table `errors`.
@@ -55,10 +58,18 @@ class Lazy(Generic[V]):
         return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
-        shown = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        return self._engine.fill(units, settings, shown)
+        if isinstance(progress, bool):
+            progress = Bar() if progress and sys.stderr.isatty() else Progress()
+        return self._engine.fill(units, settings, progress)
 
     def __repr__(self) -> str:
         done = self._engine.done(self._view)
         ready = sum(unit.key in done for unit in self._units())
         return f"<View {self._view.title()} {ready} of {len(self._units())} units ready>"
+
+
+def check_missing(missing: str, known: Sequence[str]) -> None:
+    """Refuse an unknown word for what to do about missing units; `BadSource` lists those that are known."""
+    if missing not in known:
+        listed = ", ".join(f'"{each}"' for each in known)
+        raise BadSource(f"missing={missing!r} is not known; there are {listed}")

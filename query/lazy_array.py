@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..compute.runner import Progress, Report, Settings
 from ..store.errors import AbsentRows, DamagedUnit, MissingUnits
-from ..store.views import Array, ArrayView, Unit
+from ..store.views import Array, ArrayView, Parts, Unit
+from .coords import Coords
 from .engine import ROUNDS
-from .lazy import Lazy
+from .lazy import Lazy, check_missing
 from .selection import Index, Selection, parse
 
 Missing = Literal["fill", "raise", "mask"]
@@ -59,26 +60,32 @@ class LazyArray(Lazy[ArrayView]):
 
         Raises:
             BadSelection: The index does not fit.
+            BadSource: `missing` is none of the three.
             MissingUnits: Units are missing, and are not to be filled or cannot be.
             UnitFailed: A unit could not be made.
             AbsentRows: The selection has images or texts that could not be read (not with "mask").
             DamagedUnit: Bytes are not those that were written, and are not to be filled again.
         """
+        check_missing(missing, get_args(Missing))
         selection = parse(index, self.dims, self.shape)
         if not all(selection.lengths):
             return selection.finish(np.empty(selection.lengths, self.dtype))
         units = self._touched(selection)
         if missing == "mask":
             return self._masked(selection, units)
-        for _ in range(ROUNDS):
-            self._have(units, missing)
-            try:
-                return self._whole(selection, units)
-            except DamagedUnit as error:
-                if missing == "raise" or not self._engine.folder.writable:
-                    raise
-                damage = error
-        raise damage
+        return self._filled(units, missing, lambda: self._whole(selection, units))
+
+    @property
+    def coords(self) -> Mapping[str, Any]:
+        """What stands beside the array, by name.
+
+        Names along an axis, such as `term`, are a tuple. Numbers that are kept beside each image, such as
+        `norm`, are an array, read and filled when they are asked for; NaN where the image could not be read.
+        """
+        return Coords(self._view.coords(), self._beside)
+
+    def _beside(self, read: Callable[[Parts], Array]) -> Array:
+        return self._filled(self._view.units, "fill", lambda: read(self._engine.reader))
 
     def fill(
         self,
@@ -88,7 +95,7 @@ class LazyArray(Lazy[ArrayView]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
-        progress: bool | Progress = False,
+        progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
         units = self._touched(parse(selection, self.dims, self.shape))
@@ -99,6 +106,18 @@ class LazyArray(Lazy[ArrayView]):
         if self._view.axis != self.dims[0] or len(self._view.units) == 1:
             return self._view.units
         return [self._view.units[index] for index in self._view.grid.touched(selection.first)]
+
+    def _filled(self, units: Sequence[Unit], missing: Missing, read: Callable[[], Array]) -> Array:
+        """Read once the units are there; what turns out damaged, or goes away meanwhile, is filled again."""
+        for _ in range(ROUNDS):
+            self._have(units, missing)
+            try:
+                return read()
+            except (DamagedUnit, MissingUnits) as error:
+                if missing == "raise" or not self._engine.folder.writable:
+                    raise
+                trouble = error
+        raise trouble
 
     def _have(self, units: Sequence[Unit], missing: Missing) -> None:
         if missing == "fill":
@@ -119,10 +138,8 @@ class LazyArray(Lazy[ArrayView]):
         return selection.finish(self._view.show(self._engine.reader, selection.axes))
 
     def _absent(self, units: Sequence[Unit]) -> dict[int, str]:
-        records = self._engine.folder.records
-        return {
-            unit.start + row: reason for unit in units for row, reason in records.get(unit).absent.items()
-        }
+        absent = self._engine.reader.absent
+        return {unit.start + row: reason for unit in units for row, reason in absent(unit).items()}
 
     def _masked(self, selection: Selection, units: Sequence[Unit]) -> Array:
         """Read the rows that are there, and mask the others."""
@@ -135,6 +152,8 @@ class LazyArray(Lazy[ArrayView]):
                 ready = []
             try:
                 return self._mask(selection, ready)
+            except MissingUnits:  # set aside by another process after it was listed
+                continue
             except DamagedUnit:
                 if not self._engine.folder.writable:
                     raise

@@ -9,7 +9,7 @@ from ..store.errors import DamagedUnit, MissingUnits, QueryError
 from ..store.views import TableView, Unit
 from . import duck
 from .engine import ROUNDS, Engine
-from .lazy import Lazy
+from .lazy import Lazy, check_missing
 from .scan import Ready, Scan, Seen, schema_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ class LazyTable(Lazy[TableView]):
     def arrow(self, *, missing: Literal["fill", "raise"] = "fill") -> pa.Table:
         """Fetch the rows as an Arrow table, in the order of layers, heads and ranks.
 
-        Raises `MissingUnits` with missing="raise", and `UnitFailed` where a unit cannot be made.
+        Raises `MissingUnits` with missing="raise", `BadSource` for another word than "fill" and "raise", and
+        `UnitFailed` where a unit cannot be made.
         """
+        check_missing(missing, ("fill", "raise"))
         damages = 0
         while True:  # what is missing is filled, what is damaged set aside: each round gets further
             try:

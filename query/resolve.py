@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from ..compute.views import view_class
@@ -27,7 +28,16 @@ class Inputs:
     """A text set's name."""
 
 
-def resolve(registry: Registry, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
+class Names:
+    """What a store's names stand for as one question sees them: each is read once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.models, self.model = cache(registry.models), cache(registry.model)
+        self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
+        self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
+
+
+def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
     """Build a view and all views beneath it.
 
     An input that is not given is the registered one, where there is just one. A parameter goes to every
@@ -39,16 +49,17 @@ def resolve(registry: Registry, name: str, inputs: Inputs, params: Mapping[str, 
     """
     cls = view_class(name)
     fields = {field.name: field for field in _tree(cls)}
+    values: dict[str, Any] = {}
     for param, value in params.items():
         if param not in fields or fields[param].role == "input":
             known = [field.name for field in fields.values() if field.role != "input"]
             raise UnknownName(f"parameter of {name}", param, known)
-        _check(name, fields[param], value)
+        values[param] = _checked(name, fields[param], value)
     needed = needed_inputs(cls)
     for kind in ("model", "images", "texts"):
         if kind not in needed and getattr(inputs, kind) is not None:
             raise UnknownName(f"input of {name}", kind, needed)
-    return _build(registry, cls, inputs, params)
+    return _build(names, cls, inputs, values)
 
 
 def needed_inputs(cls: type[View]) -> tuple[str, ...]:
@@ -73,24 +84,24 @@ def _tree(cls: type[View]) -> Iterator[Field]:
             yield from _tree(field.type)
 
 
-def _build(registry: Registry, cls: type[View], inputs: Inputs, params: Mapping[str, Any]) -> View:
+def _build(names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]) -> View:
     values: dict[str, Any] = {}
     for field in cls.fields():
         if field.type in _KINDS:
-            values[field.name] = _source(registry, cls, field, inputs)
+            values[field.name] = _source(names, cls, field, inputs)
         elif field.role == "input":
-            values[field.name] = _build(registry, field.type, inputs, params)
+            values[field.name] = _build(names, field.type, inputs, params)
         elif field.name in params:
             values[field.name] = params[field.name]
     return cls(**values)
 
 
-def _source(registry: Registry, cls: type[View], field: Field, inputs: Inputs) -> Any:
+def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
     kind = _KINDS[field.type]
     known, get = {
-        "model": (registry.models, registry.model),
-        "images": (registry.image_sets, registry.image_set),
-        "texts": (registry.text_sets, registry.text_set),
+        "model": (names.models, names.model),
+        "images": (names.image_sets, names.image_set),
+        "texts": (names.text_sets, names.text_set),
     }[kind]
     name = getattr(inputs, kind)
     if name is None:
@@ -102,9 +113,14 @@ def _source(registry: Registry, cls: type[View], field: Field, inputs: Inputs) -
     return get(name)
 
 
-def _check(view: str, field: Field, value: Any) -> None:
+def _checked(view: str, field: Field, value: Any) -> Any:
+    """Refuse a value of another type; an integer is as good as a float, and becomes one."""
     if get_origin(field.type) is Literal:
         if value not in get_args(field.type):
             raise UnknownName(f"value of {view}'s {field.name}", str(value), map(str, get_args(field.type)))
-    elif not isinstance(value, field.type) or isinstance(value, bool) != (field.type is bool):
+        return value
+    if field.type is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, field.type) or isinstance(value, bool) != (field.type is bool):
         raise BadSource(f"{view}'s {field.name} takes {field.type.__name__}, not {value!r}")
+    return value

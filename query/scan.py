@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +30,7 @@ class Seen:
     missing: dict[str, Unit] = field(default_factory=dict)
     """Those of them that are not there."""
     nothing: bool = False
-    """Whether a scan found no combination of inputs that belongs to the table."""
+    """Whether a scan found no combination of inputs that its filter admits and that belongs to the table."""
     error: Exception | None = None
     """What went wrong while reading; DuckDB passes on its message and not the error itself."""
 
@@ -75,7 +75,8 @@ class Scan(ds.InMemoryDataset):
 
     def _open(self, columns: list[str], predicate: Any) -> pa.RecordBatchReader:
         units = self._surviving(predicate)
-        done = {id(view): self._ready(view) for view in self._instances}
+        views = {id(unit.view): cast("TableView", unit.view) for unit in units}
+        done = {key: self._ready(view) for key, view in views.items()}
         there = []
         for unit in units:
             self.seen.needed[unit.key] = unit
@@ -87,15 +88,18 @@ class Scan(ds.InMemoryDataset):
         return pa.RecordBatchReader.from_batches(shown, self._batches(there, columns, predicate))
 
     def _surviving(self, predicate: Any) -> list[Unit]:
-        """List the units that the filter does not rule out, of the combinations that belong to the table."""
-        units = [unit for view in self._instances for unit in view.units]
-        if predicate is not None and units:
-            units = _prune(self.schema, units, predicate)
-        views = {id(unit.view): cast("TableView", unit.view) for unit in units}
+        """List the units that the filter does not rule out, of the combinations that belong to the table.
+
+        Only of those are the keys asked for: they take the digests of all contents.
+        """
+        places = [_Place(view, *span) for view in self._instances for span in enumerate(view.grid)]
+        if predicate is not None and places:
+            places = _prune(self.schema, places, predicate)
+        views = {id(place.view): place.view for place in places}
         pinned = _pinned([view.names for view in views.values()])
         keep = {key for key, view in views.items() if pinned or self._admitted(view)}
-        self.seen.nothing |= not keep and self._is_new()
-        return [unit for unit in units if id(unit.view) in keep]
+        self.seen.nothing |= not keep and (bool(views) or self._is_new())
+        return [place.view.units[place.number] for place in places if id(place.view) in keep]
 
     def _is_new(self) -> bool:
         return not any(self._admitted(view) for view in self._instances)
@@ -104,7 +108,7 @@ class Scan(ds.InMemoryDataset):
         try:
             for unit in units:
                 view = cast("TableView", unit.view)
-                rows = _with_inputs(view.narrow(self._reader.rows(view, unit)), view.names)
+                rows = _with_inputs(view.narrow(self._reader.rows(unit)), view.names)
                 rows = rows.select(self.schema.names).cast(self.schema)
                 if predicate is not None:
                     rows = rows.filter(predicate)
@@ -124,25 +128,32 @@ class _Rows:
         return self.reader
 
 
-def _prune(schema: pa.Schema, units: Sequence[Unit], predicate: Any) -> list[Unit]:
+class _Place(NamedTuple):
+    """Where a unit is, without its key."""
+
+    view: TableView
+    number: int
+    span: tuple[int, int]
+
+
+def _prune(schema: pa.Schema, places: Sequence[_Place], predicate: Any) -> list[_Place]:
     """Let Arrow drop the units whose promise contradicts a predicate."""
     layout, nowhere = ds.ParquetFileFormat(), pafs.LocalFileSystem()
     fragments = [
-        layout.make_fragment(str(place), nowhere, partition_expression=_promise(unit))
-        for place, unit in enumerate(units)
+        layout.make_fragment(str(number), nowhere, partition_expression=_promise(place))
+        for number, place in enumerate(places)
     ]
     whole = ds.FileSystemDataset(fragments, schema, layout, nowhere)
-    return [units[int(fragment.path)] for fragment in whole.get_fragments(predicate)]
+    return [places[int(fragment.path)] for fragment in whole.get_fragments(predicate)]
 
 
-def _promise(unit: Unit) -> pc.Expression:
+def _promise(place: _Place) -> pc.Expression:
     """Say what holds for all rows of a unit: its inputs, and its stretch of the axis."""
-    axis = pc.field(unit.view.axis)
-    terms = [pc.field(column) == name for column, name in unit.view.names.items()]
-    if unit.view.axis in cast("TableView", unit.view).columns:
-        terms += (
-            [axis == unit.start] if unit.stop == unit.start + 1 else [axis >= unit.start, axis < unit.stop]
-        )
+    view, _, (start, stop) = place
+    axis = pc.field(view.axis)
+    terms = [pc.field(column) == name for column, name in view.names.items()]
+    if view.axis in view.columns:
+        terms += [axis == start] if stop == start + 1 else [axis >= start, axis < stop]
     return reduce(and_, terms)
 
 

@@ -64,7 +64,7 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
     Raises `BadSelection` for a position outside an axis, too many indices, or two lists at once (which
     numpy would pair up; ask one after the other).
     """
-    entries = _spread(index if isinstance(index, tuple) else (index,), dims)
+    entries, dots = _spread(index if isinstance(index, tuple) else (index,), dims)
     axes: list[Axis] = []
     dropped, flipped, lists = [], [], []
     for axis, (entry, name, length) in enumerate(zip(entries, dims, shape, strict=True)):
@@ -82,7 +82,9 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
     if len(lists) > 1:
         raise BadSelection("two lists in one index would be paired up; index with one, then with the other")
     pointed = sorted([*dropped, *lists])
-    apart = bool(lists) and pointed[-1] - pointed[0] >= len(pointed)
+    apart = bool(lists) and (
+        pointed[-1] - pointed[0] >= len(pointed) or (dots is not None and pointed[0] < dots <= pointed[-1])
+    )
     return Selection(tuple(axes), tuple(dropped), tuple(flipped), lists[0] if apart else None)
 
 
@@ -90,15 +92,19 @@ def _is_integer(entry: Any) -> bool:
     return isinstance(entry, int | np.integer) and not isinstance(entry, bool | np.bool_)
 
 
-def _spread(entries: tuple[Any, ...], dims: tuple[str, ...]) -> list[Any]:
-    """Write out the Ellipsis and the axes that were not mentioned."""
+def _spread(entries: tuple[Any, ...], dims: tuple[str, ...]) -> tuple[list[Any], int | None]:
+    """Write out the Ellipsis and the axes that were not mentioned; tell where the Ellipsis stood.
+
+    It parts an integer from a list even where it stands for no axis at all, as in numpy.
+    """
     dots = [place for place, entry in enumerate(entries) if entry is Ellipsis]
     given = len(entries) - len(dots)
     if len(dots) > 1 or given > len(dims):
         raise BadSelection(f"{given} indices for the {len(dims)} axes {', '.join(dims)}")
     place = dots[0] if dots else len(entries)
     rest = [slice(None)] * (len(dims) - given)
-    return [*entries[:place], *rest, *entries[place + len(dots) :]]
+    spread = [*entries[:place], *rest, *entries[place + len(dots) :]]
+    return spread, dots[0] if dots else None
 
 
 def _slice(entry: slice, name: str, length: int) -> tuple[slice, bool]:

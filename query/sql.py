@@ -14,7 +14,7 @@ from . import catalog, duck
 from .answer import Answer
 from .completeness import Completeness, Touched
 from .engine import Engine
-from .resolve import Inputs, needed_inputs, resolve
+from .resolve import Inputs, Names, needed_inputs, resolve
 from .scan import Scan, schema_of
 
 _COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
@@ -28,8 +28,7 @@ def sql(
     tables = {name: catalog.table(engine.folder, name) for name in named if name in catalog.COLUMNS}
     _refuse_unknown(named - {*scans, *tables})
     try:
-        with duck.connection({**tables, **scans}) as con:
-            rows = duck.run(con, query, params)
+        rows = duck.hold(query, params, {**tables, **scans})
     except QueryError:
         errors = [scan.seen.error for scan in scans.values() if scan.seen.error is not None]
         if errors:
@@ -45,12 +44,12 @@ def sql(
 
 def instances(engine: Engine, cls: type[View]) -> list[View]:
     """List a view, its parameters at their defaults, for every combination of registered inputs."""
-    names = engine.folder.names
+    names = Names(engine.folder.names)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     needed = needed_inputs(cls)
     combinations = product(*(known[kind]() for kind in needed))
     inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
-    return [resolve(names, cls.name(), each, {}) for each in inputs]
+    return [engine.same(resolve(names, cls.name(), each, {})) for each in inputs]
 
 
 def belongs(engine: Engine, view: View) -> bool:

@@ -80,7 +80,7 @@ def _kept(folder: Folder, view: View, units: Sequence[Unit]) -> dict[str, Record
     found = {}
     for unit in units:
         if unit.key in done:
-            with suppress(DamagedUnit):
+            with suppress(DamagedUnit, FileNotFoundError):
                 found[unit.key] = folder.records.get(unit)
     return found
 

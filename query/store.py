@@ -98,7 +98,7 @@ class Store:
             name: Letters, digits, "_", "-" and ".".
             source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], or
                 `demo:scenes`.
-            labels: "folder" takes the class of each image from the sub-folder that it lies in.
+            labels: "folder" takes the class of each image from the first folder below the source.
             replace: Let the name stand for other images than before.
             tick: Told how many of how many images have been read.
 
@@ -150,9 +150,10 @@ class Store:
         from ..store.views import ArrayView, TableView
         from .lazy_array import LazyArray
         from .lazy_table import LazyTable
-        from .resolve import Inputs, resolve
+        from .resolve import Inputs, Names, resolve
 
-        found = resolve(self._engine.folder.names, name, Inputs(model, images, texts), parameters)
+        names = Names(self._engine.folder.names)
+        found = self._engine.same(resolve(names, name, Inputs(model, images, texts), parameters))
         if isinstance(found, ArrayView):
             return LazyArray(self._engine, found)
         assert isinstance(found, TableView)
@@ -202,7 +203,11 @@ class Store:
         return self._engine.folder.failures.all()
 
     def verify(self) -> Verified:
-        """Read every byte that is kept; what is damaged counts as missing from then on."""
+        """Read all units and all lists of images and texts; damaged units count as missing from then on.
+
+        Units are their records and their arrays or tables. What names stand for, recipes, failures and the
+        rows of `runs` are not read. In a store that is open to read only, damage is told, and nothing else.
+        """
         from .verify import verify
 
         return verify(self._engine.folder)
@@ -215,9 +220,10 @@ class Store:
         return [view for view in every if belongs(self._engine, view)]
 
     def close(self) -> None:
-        """Let go of the models in memory."""
+        """Let go of the models, and of the towers' maps, in memory."""
         if "_engine" in vars(self):
             self._engine.residents.clear()
+            self._engine.reader.forget()
 
     def __enter__(self) -> Self:
         return self

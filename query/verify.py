@@ -1,4 +1,4 @@
-"""Reads what is kept, and says what is not as it was written."""
+"""Reads all units and sets, and says what of them is not as it was written."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ class Verified:
     bytes: int
     """Bytes that were read."""
     damage: tuple[Damage, ...]
-    """Everything that is not as it was written; units among it count as missing now."""
+    """What is not as it was written; units among it count as missing now, unless the store is only read."""
 
 
 def verify(folder: Folder) -> Verified:
-    """Read every object of every finished unit, and all sets; set aside records of units that are damaged."""
+    """Read the record and the data of every unit that is done, and all sets; set aside damaged units."""
     units, total = 0, 0
     found: list[Damage] = []
     for info in sorted(folder.objects.list("units/"), key=lambda info: info.path):
         view = info.path.split("/")[1]
-        units += 1
         try:
             record = folder.records.read(info.path)
+        except FileNotFoundError:  # another process set it aside after the listing
+            continue
         except DamagedUnit as error:
             bad = list(error.objects)
         else:
             total += record.nbytes
             bad = folder.records.check(info.path, record)
+        units += 1
         key = info.path.rsplit("/", 1)[-1].removesuffix(".json")
         found += [Damage(view, key, *each.split(": ", 1)) for each in bad]
     for path in folder.names.damaged_sets():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import (
     ByteRequest,
     OffsetByteRequest,
@@ -16,15 +17,12 @@ from zarr.abc.store import (
     SuffixByteRequest,
 )
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.core.array import CompressorsLike
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
-from zarr.core.sync import sync  # also where a notebook has a loop running
 from zarr.storage import MemoryStore
 
 from .objects import Objects
 from .views import Array, Axis, Member
 
-_CHECKED: CompressorsLike = (Crc32cCodec(),)
+_CHECKED = (Crc32cCodec(),)
 
 
 def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
@@ -33,22 +31,11 @@ def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
     Inner chunks carry a crc32c, and chunks that hold only the fill value are written like any other.
     `data` is "unit-axis …": as long as the unit, at most `block`, on its first axis.
     """
-    memory = MemoryStore()
+    files: dict[str, Buffer] = {}
     shape = (len(data), *member.shape[1:])
-    array = zarr.create_array(memory, shape=shape, **_layout(member, block))
+    array = zarr.create_array(MemoryStore(files), shape=shape, **_layout(member, block))
     array[...] = data.astype(member.dtype, copy=False)
-    found = sync(_contents(memory))
-    return {key: found[key] for key in sorted(found)}
-
-
-async def _contents(memory: MemoryStore) -> dict[str, bytes]:
-    prototype = default_buffer_prototype()
-    found = {}
-    async for key in memory.list():
-        buffer = await memory.get(key, prototype)
-        if buffer is not None:
-            found[key] = buffer.to_bytes()
-    return found
+    return {name: files[name].to_bytes() for name in sorted(files)}
 
 
 def _layout(member: Member, block: int) -> dict[str, Any]:

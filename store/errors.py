@@ -15,6 +15,8 @@ BelvedereError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
 │   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
+│   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
+│   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
 │   └── BadSelection (IndexError)          an index outside the array
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
@@ -102,6 +104,14 @@ class WeightsChanged(InputError, ValueError):
     """The checkpoint on disk is no longer the one that was added."""
 
 
+class UnreadablePicture(InputError, ValueError):
+    """A file that is no picture, or not a whole one; the message says which of the two."""
+
+
+class PictureChanged(InputError, ValueError):
+    """A file whose bytes are not those that were added."""
+
+
 class BadSelection(InputError, IndexError):
     """An index that does not fit the array."""
 
@@ -124,7 +134,7 @@ class DamagedUnit(UnitError, ValueError):
     def __init__(self, unit: str, objects: Sequence[str]) -> None:
         self.unit, self.objects = unit, tuple(objects)
         super().__init__(
-            f"unit {unit} is damaged ({', '.join(objects)}); it counts as missing now: fill it again"
+            f'unit {unit} is damaged ({", ".join(objects)}); fill it again, in a store opened with mode="a"'
         )
 
 

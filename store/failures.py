@@ -16,11 +16,13 @@ class Failure:
     """One row of the table `errors`."""
 
     view: str
-    """The view whose unit it is, or `images` and `texts` for what was added."""
+    """The view whose unit it is."""
     unit: str
-    """The unit's key; empty where no unit is concerned."""
+    """The unit's key."""
     inputs: Mapping[str, str]
     """The names of the inputs: model, image_set, text_set."""
+    start: int
+    """The first position that the unit covers along its view's axis."""
     row: int | None
     """The image or text concerned; None where the whole unit failed."""
     path: str | None
@@ -38,7 +40,7 @@ def failure(
 ) -> Failure:
     """Describe what went wrong with a unit or with one of its rows."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Failure(unit.view.name(), unit.key, unit.view.names, row, path, error, message, now)
+    return Failure(unit.view.name(), unit.key, unit.view.names, unit.start, row, path, error, message, now)
 
 
 class Failures:
@@ -48,12 +50,23 @@ class Failures:
         self._objects = objects
 
     def put(self, unit: Unit, rows: list[Failure]) -> None:
-        """Write what went wrong with a unit, over what was written before; nothing clears it."""
+        """Write what went wrong with a unit, over what was written before."""
         path = self._path(unit.view, unit.key)
+        self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
+
+    def settle(self, unit: Unit, rows: list[Failure]) -> None:
+        """Write what could not be read in a unit that is made now, and forget what that supersedes.
+
+        Superseded are failures of the unit itself, and of units that stood in its place before its images
+        or texts were changed or appended.
+        """
+        for key in self.units(unit.view):
+            path = self._path(unit.view, key)
+            before = self._read(path)
+            if key == unit.key or any(_same_place(failure, unit) for failure in before):
+                self._objects.delete(path)
         if rows:
-            self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
-        else:
-            self._objects.delete(path)
+            self.put(unit, rows)
 
     def units(self, view: View) -> set[str]:
         """List the keys of the units of a recipe with something recorded against them."""
@@ -81,3 +94,7 @@ class Failures:
     @staticmethod
     def _path(view: View, key: str) -> str:
         return f"failures/{view.name()}/{view.recipe_key}/{key}.json"
+
+
+def _same_place(failure: Failure, unit: Unit) -> bool:
+    return (dict(failure.inputs), failure.start) == (unit.view.names, unit.start)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from . import marker
 from .claims import Claims
 from .failures import Failures
+from .marker import Mode
 from .objects import Objects
 from .records import Records
 from .registry import Registry
 
 
 class Folder:
-    """One store on disk, as the layers above use it."""
+    """One store on disk, as the layers above use it; `marker.check` has found it, or made it."""
 
-    def __init__(self, root: Path, mode: Literal["a", "r"]) -> None:
-        marker.check(root, mode)
+    def __init__(self, root: Path, mode: Mode) -> None:
         self.root = root.resolve()
         self.objects = Objects(self.root, read_only=mode == "r")
         self.names = Registry(self.objects)

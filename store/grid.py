@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +42,3 @@ class Grid:
             if abs(positions.step) <= self.block:
                 return list(range(low // self.block, high // self.block + 1))
         return sorted({position // self.block for position in positions})
-
-
-def runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Join sorted indices into half-open stretches without a gap.
-
-    >>> runs([0, 1, 2, 5, 6, 9])
-    [(0, 3), (5, 7), (9, 10)]
-    """
-    if not indices:
-        return []
-    cuts = [i + 1 for i, (a, b) in enumerate(pairwise(indices)) if b != a + 1]
-    bounds = [0, *cuts, len(indices)]
-    return [(indices[a], indices[b - 1] + 1) for a, b in pairwise(bounds)]

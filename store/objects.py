@@ -132,6 +132,13 @@ class Objects:
         paths = (str(each["path"]).rsplit("/", 1)[-1] for each in found)
         return {path.removesuffix(".json") for path in paths if path.endswith(".json")}
 
+    def folders(self, prefix: str) -> set[str]:
+        """List the last parts of the prefixes right below a prefix."""
+        emit("list", prefix)
+        with _translated(prefix):
+            found = obstore.list_with_delimiter(self._backend, prefix.rstrip("/"))["common_prefixes"]
+        return {str(each).rstrip("/").rsplit("/", 1)[-1] for each in found}
+
     def get_json(self, path: str) -> Any:
         """Read an object that holds JSON."""
         return json.loads(self.get(path))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -11,9 +13,12 @@ from . import arrays, parts
 from .errors import DamagedUnit, MissingUnits, StoreError
 from .folder import Folder
 from .grid import Grid
-from .views import Array, ArrayView, Axis, Member, Parts, TableView, Unit
+from .records import Record
+from .views import Array, ArrayView, Axis, Member, Parts, Unit
 
 T = TypeVar("T")
+REMEMBERED = 8
+"""So many things are remembered, such as the maps of as many towers (28 MB for ViT-B/16)."""
 
 
 class Reader(Parts):
@@ -21,7 +26,8 @@ class Reader(Parts):
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._once: dict[str, Any] = {}
+        self._once: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
 
     def array(self, view: ArrayView, member: str, selection: Sequence[Axis] = ()) -> Array:
         """Read a stored array; `MissingUnits` for a unit that is not kept, `DamagedUnit` for a bad one."""
@@ -30,7 +36,7 @@ class Reader(Parts):
         units = view.units
 
         def locate(index: int) -> str:
-            return f"{self._attempt(units[index])}/{member}"
+            return f"{self._record(units[index]).attempt}/{member}"
 
         array = arrays.stitch(self._folder.objects, found, view.shard, locate)
         try:
@@ -41,24 +47,36 @@ class Reader(Parts):
             self._blame(_touched(view, found, selection), error)
             raise
 
-    def rows(self, view: TableView, unit: Unit | None = None) -> pa.Table:
-        """Read the stored rows of one unit, or of all in order."""
-        wanted = view.units if unit is None else (unit,)
-        return pa.concat_tables([self._part(each) for each in wanted])
-
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """Make something the first time, and remember it as long as the store is open."""
-        if key not in self._once:
-            self._once[key] = make()
-        value: T = self._once[key]
-        return value
+        """Make something the first time, and remember it while it is among the last that were asked for."""
+        with self._lock:
+            if key in self._once:
+                self._once.move_to_end(key)
+                known: T = self._once[key]
+                return known
+        made = make()
+        with self._lock:
+            self._once[key] = made
+            while len(self._once) > REMEMBERED:
+                self._once.popitem(last=False)
+        return made
 
-    def _part(self, unit: Unit) -> pa.Table:
-        path = f"{self._attempt(unit)}/part.parquet"
+    def forget(self) -> None:
+        """Let go of what `once` remembers."""
+        with self._lock:
+            self._once.clear()
+
+    def absent(self, unit: Unit) -> Mapping[int, str]:
+        """Give the rows of a unit, counted from its first, that could not be read, with the reason."""
+        return self._record(unit).absent
+
+    def rows(self, unit: Unit) -> pa.Table:
+        """Read the stored rows of a unit; `MissingUnits` and `DamagedUnit` as in `array`."""
+        record = self._record(unit)
+        path = f"{record.attempt}/part.parquet"
         try:
             data = self._folder.objects.get(path)
-            kept = self._folder.records.get(unit).objects[0]
-            if not parts.is_whole(data, kept.sha256):
+            if not parts.is_whole(data, record.objects[0].sha256):
                 raise ValueError(path)
             return parts.decode(data)
         except DamagedUnit:
@@ -67,9 +85,9 @@ class Reader(Parts):
             self._blame([unit], error)
             raise
 
-    def _attempt(self, unit: Unit) -> str:
+    def _record(self, unit: Unit) -> Record:
         try:
-            return self._folder.records.get(unit).attempt
+            return self._folder.records.get(unit)
         except FileNotFoundError:
             raise MissingUnits(
                 unit.view.title(), 1, len(unit.view.units), "fill the view, or ask for it with missing='fill'"

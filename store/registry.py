@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ from .objects import Objects
 from .parts import schema
 from .sets import ImageSet, Model, TextSet, TowerShape
 
+_COMMANDS = {"models": "model", "images": "images", "texts": "texts"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 IMAGE_ENTRIES = schema(
@@ -31,14 +32,18 @@ IMAGE_ENTRIES = schema(
         "modified": "int64",
     }
 )
-"""The columns of an image set; `modified` in nanoseconds, width and height null where unreadable."""
+"""The columns of an image set: size in bytes, `modified` in nanoseconds; width null where unreadable."""
 
 TEXT_ENTRIES = schema({"text_id": "int64", "text": "string", "category": "string"})
 """The columns of a text set."""
 
 
 class Registry:
-    """The names of one store. A name is a small object that points to contents."""
+    """The names of one store.
+
+    A name is a small object that points to contents. Each new meaning is a further version of it, put if
+    absent, so that of two processes that change a name at once one looks again.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -46,15 +51,15 @@ class Registry:
 
     def models(self) -> list[str]:
         """List the names of models."""
-        return sorted(self._objects.names("names/models/"))
+        return sorted(self._objects.folders("names/models/"))
 
     def image_sets(self) -> list[str]:
         """List the names of image sets."""
-        return sorted(self._objects.names("names/images/"))
+        return sorted(self._objects.folders("names/images/"))
 
     def text_sets(self) -> list[str]:
         """List the names of text sets."""
-        return sorted(self._objects.names("names/texts/"))
+        return sorted(self._objects.folders("names/texts/"))
 
     def model(self, name: str) -> Model:
         """Give the model of a name; `UnknownName` with the nearest one."""
@@ -82,31 +87,33 @@ class Registry:
         texts: TextSet = self._seen["texts", data]
         return texts
 
-    def put_model(self, model: Model) -> None:
-        """Let a name stand for a model."""
-        self._put("models", model.name, asdict(model))
+    def version(self, folder: Literal["models", "images", "texts"], name: str) -> int:
+        """Tell how often a name was given a meaning; 0 where it has none."""
+        return max((int(each) for each in self._objects.names(f"names/{folder}/{name}/")), default=0)
 
-    def put_image_set(self, images: ImageSet) -> None:
-        """Let a name stand for a set of images."""
+    def put_model(self, model: Model, after: int) -> bool:
+        """Let a name stand for a model; False where it has another version than `after` by now."""
+        return self._put("models", model.name, after, asdict(model))
+
+    def put_image_set(self, images: ImageSet, after: int) -> bool:
+        """Let a name stand for a set of images; False where it has another version than `after` by now."""
         facts = {"name": images.name, "source": images.source, "entries": self._keep(images.entries)}
-        self._put("images", images.name, facts)
+        return self._put("images", images.name, after, facts)
 
-    def put_text_set(self, texts: TextSet) -> None:
-        """Let a name stand for a set of texts."""
+    def put_text_set(self, texts: TextSet, after: int) -> bool:
+        """Let a name stand for a set of texts; False where it has another version than `after` by now."""
         facts = {"name": texts.name, "source": texts.source, "entries": self._keep(texts.entries)}
-        self._put("texts", texts.name, facts)
+        return self._put("texts", texts.name, after, facts)
 
-    def _read(self, folder: str, kind: str, name: str, known: Any) -> bytes:
-        if _NAME.fullmatch(name):
-            try:
-                return self._objects.get(f"names/{folder}/{name}.json")
-            except FileNotFoundError:
-                pass
-        raise UnknownName(kind, name, known(), f"belvedere add {folder} registers one")
+    def _read(self, folder: Literal["models", "images", "texts"], kind: str, name: str, known: Any) -> bytes:
+        version = self.version(folder, name) if _NAME.fullmatch(name) else 0
+        if not version:
+            raise UnknownName(kind, name, known(), f"belvedere add {_COMMANDS[folder]} registers one")
+        return self._objects.get(_path(folder, name, version))
 
-    def _put(self, folder: str, name: str, facts: Any) -> None:
+    def _put(self, folder: str, name: str, after: int, facts: Any) -> bool:
         content = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1).encode()
-        self._objects.put(f"names/{folder}/{name}.json", content)
+        return self._objects.create(_path(folder, name, after + 1), content)
 
     def _keep(self, entries: pa.Table) -> str:
         """Keep a table under the digest of its bytes, and give that."""
@@ -129,6 +136,10 @@ class Registry:
         """Read all sets that were ever added; list the objects that are not as they were written."""
         paths = sorted(info.path for info in self._objects.list("sets/"))
         return [path for path in paths if f"sets/{digest.of_bytes(self._objects.get(path))}.parquet" != path]
+
+
+def _path(folder: str, name: str, version: int) -> str:
+    return f"names/{folder}/{name}/{version:06}.json"
 
 
 def check_name(kind: str, name: str) -> None:

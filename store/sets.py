@@ -81,13 +81,23 @@ class ImageSet:
         return int(self.entries.num_rows)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the ordered bytes of some of the images."""
-        return digest.of_sequence(map(str, self.entries["digest"][start:stop].to_pylist()))
+        """Give the digest of the ordered bytes of some of the images; it is made once."""
+        if (start, stop) not in self._contents:
+            self._contents[start, stop] = digest.of_sequence(self._digests[start:stop])
+        return self._contents[start, stop]
 
-    @cached_property
+    @property
     def all_contents(self) -> str:
         """The digest of all images' bytes in order."""
         return self.contents(0, len(self))
+
+    @cached_property
+    def _contents(self) -> dict[tuple[int, int], str]:
+        return {}
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        return [str(each) for each in self.entries["digest"].to_pylist()]
 
     def path(self, image_id: int) -> str:
         """Give where an image lies."""
@@ -121,10 +131,16 @@ class TextSet:
         return list(self.entries["category"].to_pylist())
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of some of the texts in order."""
-        return digest.of_sequence(text.encode() for text in self.texts[start:stop])
+        """Give the digest of some of the texts in order; it is made once."""
+        if (start, stop) not in self._contents:
+            self._contents[start, stop] = digest.of_sequence(self.texts[start:stop])
+        return self._contents[start, stop]
 
-    @cached_property
+    @property
     def all_contents(self) -> str:
         """The digest of all texts in order."""
         return self.contents(0, len(self))
+
+    @cached_property
+    def _contents(self) -> dict[tuple[int, int], str]:
+        return {}

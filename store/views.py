@@ -53,6 +53,8 @@ class Field:
     """What the field is for."""
     type: Any
     """Its type, without the role."""
+    default: Any
+    """Its value where none is given; `dataclasses.MISSING` where one has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +204,16 @@ class Parts(ABC):
         """Read a stored array along each axis on its own; axes that are not given are taken whole."""
 
     @abstractmethod
-    def rows(self, view: TableView, unit: Unit | None = None) -> pa.Table:
-        """Read the stored rows of one unit, or of all."""
+    def rows(self, unit: Unit) -> pa.Table:
+        """Read the stored rows of a table's unit."""
 
     @abstractmethod
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Remember what is small and often needed, such as a tower's fixed maps."""
+
+
+Coord = tuple[str, ...] | Callable[[Parts], Array]
+"""What stands beside an array: the names along an axis, or what reads numbers that are kept with it."""
 
 
 class ArrayView(View):
@@ -232,6 +238,10 @@ class ArrayView(View):
     def shown(self) -> np.dtype[Any]:
         """The data type that a reader sees."""
         return np.dtype("float32")
+
+    def coords(self) -> Mapping[str, Coord]:
+        """Give what stands beside what a reader sees, by name; nothing, unless a view says otherwise."""
+        return {}
 
     @abstractmethod
     def members(self) -> tuple[Member, ...]:
@@ -264,5 +274,5 @@ def _declared(cls: type[View]) -> tuple[Field, ...]:
         if get_origin(hint) is not Annotated:
             raise TypeError(f"{cls.__name__}.{field.name} must be annotated Input, Param or Read")
         inner, role = get_args(hint)
-        found.append(Field(field.name, role, inner))
+        found.append(Field(field.name, role, inner, field.default))
     return tuple(found)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from belvedere.compute.kinds import Derived, Made
 from belvedere.query.engine import Engine
-from belvedere.store import digest
+from belvedere.store import digest, marker
 from belvedere.store.grid import Grid
 from belvedere.store.registry import TEXT_ENTRIES
 from belvedere.store.sets import TextSet
@@ -27,6 +27,7 @@ def text_set(texts: Sequence[str], name: str = "words") -> TextSet:
 
 def small_engine(path: Path) -> Engine:
     """Open an empty store in which the views below can be filled."""
+    marker.check(path, "a")
     return Engine(path, "a")
 
 

@@ -23,8 +23,7 @@ def check(trace: Trace, constants: Constants) -> float:
     """
     with np.errstate(all="ignore"):
         scale = np.reciprocal(trace.sigma.astype(np.float64) * trace.norm)[:, None]
-        after = constants.bias if constants.head_bias is None else constants.bias + constants.head_bias
-        own = _linear_sum(trace, constants) * scale + after / trace.norm[:, None] - trace.embedding
+        own = _linear_sum(trace, constants) * scale + constants.bias / trace.norm[:, None] - trace.embedding
         means = (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain
         error = np.linalg.norm(np.stack([own, own + means]), axis=-1) / np.linalg.norm(
             trace.embedding, axis=-1

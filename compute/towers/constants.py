@@ -10,8 +10,7 @@ import torch
 from open_clip.transformer import LayerScale, VisionTransformer
 from torch import Tensor, nn
 
-from .native import Block, blocks_of, describe
-from .support import refuse_unless_supported
+from .native import Block, blocks_of, describe, refuse_unless_traceable
 from .trace import Array, Constants
 
 Exact = npt.NDArray[np.float64]
@@ -23,8 +22,7 @@ def constants(visual: nn.Module) -> Constants:
     With R = Pᵀ diag(g), C taking the mean away and LayerScale folded into W_O and b_O, the maps are R C W_O
     and R C b_O; the means beside them give R W_O = R C W_O + (R 1) (1ᵀ W_O / d) back.
     """
-    refuse_unless_supported(visual)
-    visual = cast(VisionTransformer, visual)
+    visual = refuse_unless_traceable(visual, None)
     shape = describe(visual)
     read, bias = _read_out(visual)
     centred = read - read.mean(axis=1, keepdims=True)
@@ -50,7 +48,6 @@ def constants(visual: nn.Module) -> Constants:
         embedding_mean=float(entry.mean()),
         gain=_narrow(read.sum(axis=1)),
         bias=_narrow(bias),
-        head_bias=None,
     )
 
 

@@ -25,8 +25,8 @@ from open_clip.transformer import (
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
-from .support import refuse_unless_supported
 from .trace import Array, Trace
 
 Block: TypeAlias = Any  # one of open_clip's two; it carries no types of its own
@@ -37,8 +37,18 @@ def blocks_of(visual: VisionTransformer) -> list[Block]:
     return list(visual.transformer.resblocks)
 
 
-def why_module_unsupported(visual: nn.Module) -> str | None:
-    """Say why this vision tower is not decomposed; None where it is."""
+def refuse_unless_traceable(visual: nn.Module, name: str | None) -> VisionTransformer:
+    """Give the vision tower back; raise `UnsupportedTower`, with the reason, unless it is decomposed exactly.
+
+    What `support` says of a configuration is said here of the modules that were built. `name` is what the
+    error calls the tower: its class, where there is none.
+    """
+    if reason := _why_tower(visual):
+        raise UnsupportedTower(name or type(visual).__name__, reason)
+    return cast(VisionTransformer, visual)
+
+
+def _why_tower(visual: nn.Module) -> str | None:
     if not isinstance(visual, VisionTransformer):
         return f"its class is {type(visual).__name__}, not open_clip's VisionTransformer"
     if visual.attn_pool is not None:
@@ -100,8 +110,7 @@ class Tracer:
 
     def __init__(self, visual: nn.Module, name: str | None = None) -> None:
         """Take the tower of a model (`model.visual`); raises `UnsupportedTower` under this name."""
-        refuse_unless_supported(visual, name)
-        self._visual = cast(VisionTransformer, visual)
+        self._visual = refuse_unless_traceable(visual, name)
         self._hooks: ExitStack | None = None
         self._pass: _Pass | None = None
         self.shape = describe(self._visual)

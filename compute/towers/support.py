@@ -1,23 +1,11 @@
-"""Which vision towers are decomposed: decided from an open_clip configuration alone, or from a module."""
+"""Which vision towers are decomposed, decided from an open_clip configuration alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...store.errors import UnsupportedTower
-from ...store.sets import TowerShape
-
-if TYPE_CHECKING:
-    from torch import nn
-
-_DEFAULTS: dict[str, Any] = {
-    "layers": 12,
-    "width": 768,
-    "head_width": 64,
-    "patch_size": 16,
-    "image_size": 224,
-}
 
 _REFUSED_OPTIONS = {
     "scaled_cosine_attn": "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run",
@@ -26,20 +14,14 @@ _REFUSED_OPTIONS = {
 }
 
 
-def refuse_unless_supported(tower: Mapping[str, Any] | nn.Module, name: str | None = None) -> None:
-    """Raise `UnsupportedTower`, with the reason, unless this tower can be decomposed exactly.
+def refuse_unless_supported(model_cfg: Mapping[str, Any], name: str) -> None:
+    """Raise `UnsupportedTower`, with the reason, unless the vision tower of a model is decomposed exactly.
 
-    `tower` is an open_clip model configuration (a mapping with `vision_cfg`; no weights, no torch), or the
-    vision tower itself, `model.visual`. `name` is what the error calls it.
+    `model_cfg` is an open_clip configuration (a mapping with `vision_cfg`), so neither weights nor torch are
+    asked for; `towers.native` asks the modules once they are there. `name` is what the error calls it.
     """
-    if isinstance(tower, Mapping):
-        reason = why_unsupported(tower)
-    else:
-        from .native import why_module_unsupported
-
-        reason = why_module_unsupported(tower)
-    if reason is not None:
-        raise UnsupportedTower(name or type(tower).__name__, reason)
+    if reason := why_unsupported(model_cfg):
+        raise UnsupportedTower(name, reason)
 
 
 def why_unsupported(model_cfg: Mapping[str, Any]) -> str | None:
@@ -61,22 +43,3 @@ def why_unsupported(model_cfg: Mapping[str, Any]) -> str | None:
     if (pool := vision.get("pool_type", "tok")) != "tok":
         return f"it pools its patch tokens (pool_type={pool!r}), not its class token"
     return next((reason for option, reason in _REFUSED_OPTIONS.items() if vision.get(option)), None)
-
-
-def shape_of(model_cfg: Mapping[str, Any]) -> TowerShape:
-    """Read a supported tower's shape from its open_clip configuration, before any weights are there."""
-    vision = _DEFAULTS | dict(model_cfg["vision_cfg"])
-    (height, width), (patch_height, patch_width) = _pair(vision["image_size"]), _pair(vision["patch_size"])
-    heads = vision["width"] // vision["head_width"]
-    return TowerShape(
-        layers=vision["layers"],
-        heads=heads,
-        head_dim=vision["width"] // heads,
-        width=vision["width"],
-        joint=model_cfg["embed_dim"],
-        tokens=1 + (height // patch_height) * (width // patch_width),
-    )
-
-
-def _pair(size: int | list[int] | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

@@ -67,8 +67,6 @@ class Constants:
     """Pᵀ g, "joint"."""
     bias: Array
     """Pᵀ b, "joint"."""
-    head_bias: Array | None
-    """The bias of the projection to the joint space, "joint"; None where there is none."""
 
     def select(
         self, layers: Index = slice(None), heads: Index = slice(None), joint: Index = slice(None)
@@ -83,5 +81,4 @@ class Constants:
             embedding=self.embedding[joint],
             gain=self.gain[joint],
             bias=self.bias[joint],
-            head_bias=None if self.head_bias is None else self.head_bias[joint],
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...store import digest
+from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Derived, Made
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 class HeadRoles(Derived, TableView):
     """The category of texts that each head's descriptions come from, where chance does not explain it.
 
-    `p_value` is an exact hypergeometric tail, corrected for all heads and categories; `role` is "none"
-    where it is not below `alpha`. `score` is the share of the head's variance along the category's
-    descriptions (`compute/roles.py`). A text set without categories gives no roles.
+    `p_value` is an exact hypergeometric tail, corrected for all heads and categories. `role` is the
+    category with the most variance among those whose `p_value` is below `alpha`, "none" where there is
+    none; `score` is that variance, as a share of the head's, along the category's descriptions
+    (`compute/roles.py`). A text set without categories gives no roles.
     """
 
     descriptions: Input[HeadDescriptions]
@@ -41,6 +43,13 @@ class HeadRoles(Derived, TableView):
         "p_value": "float64",
         "runner_up": "string",
     }
+
+    def __post_init__(self) -> None:
+        """Refuse shares and levels that are none."""
+        if not 0 < self.share <= 1:
+            raise BadSource(f"head_roles's share is above 0 and at most 1, not {self.share}")
+        if not 0 < self.alpha < 1:
+            raise BadSource(f"head_roles's alpha is between 0 and 1, not {self.alpha}")
 
     @property
     def grid(self) -> Grid:
@@ -62,7 +71,7 @@ class HeadRoles(Derived, TableView):
         pool = self.descriptions.texts.texts.categories
         shape = self.descriptions.moments.contributions.model.shape
         tests = shape.layers * shape.heads * max(1, len({category for category in pool if category}))
-        rows = parts.rows(self.descriptions, self.descriptions.units[unit.index])
+        rows = parts.rows(self.descriptions.units[unit.index])
         roles = [
             role_of(_picks(rows, head), pool, tests=tests, share=self.share, alpha=self.alpha)
             for head in range(shape.heads)

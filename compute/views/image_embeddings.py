@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Parts
+from ...store.views import Array, Axis, Coord, Input, Member, Parts
 from ..kinds import ImagePass
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageEmbeddings(ImagePass):
-    """Each image as the model embeds it, at unit norm; the norm that it had is kept beside it."""
+    """Each image as the model embeds it, at unit norm; the norm that it had is `coords["norm"]`."""
 
     model: Input[Model]
     images: Input[ImageSet]
@@ -30,6 +30,10 @@ class ImageEmbeddings(ImagePass):
     def shape(self) -> tuple[int, ...]:
         """The lengths of these axes."""
         return (len(self.images), self.model.shape.joint)
+
+    def coords(self) -> Mapping[str, Coord]:
+        """The norms that the embeddings had, float32 "image"."""
+        return {"norm": lambda parts: parts.array(self, "norm")}
 
     def members(self) -> tuple[Member, ...]:
         """The embeddings and their norms."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Parts, Read
+from ...store.views import Array, Axis, Coord, Input, Member, Parts, Read
 from .. import conventions, scalars
 from ..conventions import Convention
 from ..mapped import MappedPass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResidualContributions(MappedPass):
-    """All other terms by name: heads, MLPs and these sum to the unit-norm embedding.
+    """All other terms by name, `coords["term"]`: heads, MLPs and these sum to the unit-norm embedding.
 
     Under `own`: embedding, attn_bias[l] of each layer, ln_post_bias. Under `clip_prs`: the embedding
     alone. With class-token pooling each is a constant at an image's scale, so only the scale is kept.
@@ -43,6 +43,10 @@ class ResidualContributions(MappedPass):
         """The lengths of these axes."""
         return (len(self.images), len(self.terms), self.model.shape.joint)
 
+    def coords(self) -> Mapping[str, Coord]:
+        """The names of the terms."""
+        return {"term": self.terms}
+
     def members(self) -> tuple[Member, ...]:
         """The scalars of each image."""
         return (scalars.member(len(self.images), self.block),)
@@ -56,5 +60,5 @@ class ResidualContributions(MappedPass):
         images, terms, joint = selection
         constants = self.maps.constants(parts).select(joint=joint)
         scale = scalars.read(self, parts, images)
-        every, _ = conventions.residual(*scale, constants, self.convention)
+        every = conventions.residual(*scale, constants, self.convention)
         return every[:, terms]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class TowerMaps(OfTower):
     """
 
     model: Input[Model]
+    version: ClassVar[int] = 2
 
     @property
     def grid(self) -> Grid:
@@ -55,15 +56,13 @@ class TowerMaps(OfTower):
             member("head_mean", ("head", "head_dim"), heads, width),
             member("attn_bias", ("joint",), joint),
             member("attn_bias_mean", ()),
-            member("tower", ("vector", "joint"), 5, joint),
+            member("tower", ("vector", "joint"), 4, joint),
         )
 
     def extract(self, constants: Constants) -> Mapping[str, Array]:
-        """Take the maps; `tower` holds embedding, its mean (repeated), gain, bias and head_bias (or NaN)."""
-        nothing = np.full_like(constants.bias, np.nan)
+        """Take the maps; `tower` holds embedding, its mean (repeated), gain and bias."""
         mean = np.full_like(constants.bias, constants.embedding_mean)
-        head_bias = nothing if constants.head_bias is None else constants.head_bias
-        vectors = np.stack([constants.embedding, mean, constants.gain, constants.bias, head_bias])
+        vectors = np.stack([constants.embedding, mean, constants.gain, constants.bias])
         return {
             "head_map": constants.head_map,
             "head_mean": constants.head_mean,
@@ -83,7 +82,7 @@ class TowerMaps(OfTower):
     def _read(self, parts: Parts) -> Constants:
         from ..towers.trace import Constants
 
-        embedding, mean, gain, bias, head_bias = parts.array(self, "tower", (slice(0, 1),))[0]
+        embedding, mean, gain, bias = parts.array(self, "tower", (slice(0, 1),))[0]
         return Constants(
             shape=self.model.shape,
             head_map=_joint_innermost(parts.array(self, "head_map")),
@@ -94,7 +93,6 @@ class TowerMaps(OfTower):
             embedding_mean=float(mean[0]),
             gain=gain,
             bias=bias,
-            head_bias=None if np.isnan(head_bias[0]) else head_bias,
         )
 
 

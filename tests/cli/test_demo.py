@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,31 @@ def test_a_second_demo_computes_nothing(shown: Shown, run: Run, tmp_path: Path) 
     assert (found.exit_code, seen.of("compute")) == (0, [])
     assert "Everything is reused from an earlier run." in found.stdout
     assert (tmp_path / "again.png").is_file()
+
+
+def test_a_demo_of_other_images_counts_those_alone(
+    shown: Shown, run: Run, forty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shown.folder / "demo-store", tmp_path / "demo-store")
+    with belvedere.open(tmp_path / "demo-store") as store:
+        store.add_images("other", forty)
+        assert store.view("head_descriptions", images="other").fill().complete
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        (tmp_path / "photos" / f"{number:02}.png").write_bytes(
+            (forty.parent / f"{number:03}.png").read_bytes()
+        )
+    words = ["demo", "--model", "demo:clip", "--images", "photos", "--texts", "demo:scenes"]
+    first = run(*words)
+    assert (first.exit_code, "photos: 12" in first.stdout) == (0, True)
+    with belvedere.open(tmp_path / "demo-store", mode="r") as store:
+        assert store.sql("FROM image_sets").fetchall()[0] == ("images", str(tmp_path / "photos"), 12)
+    of_ten = [int(each) for each in re.findall(r"^ +\d+ +\d+  \w+ +(\d+) ", first.stdout, re.MULTILINE)]
+    assert len(of_ten) == 6
+    assert max(of_ten) <= 10
+    (tmp_path / "photos" / "12.png").write_bytes((forty.parent / "012.png").read_bytes())
+    assert "photos: 13" in run(*words).stdout
 
 
 def test_the_statements_that_the_demo_shows_can_be_typed(

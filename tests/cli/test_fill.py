@@ -118,6 +118,24 @@ def test_status_for_people_leaves_out_what_is_nowhere_the_case(run: Run, spare: 
     assert partly[0].split() == ["view", "ready", "bytes", "missing"]
 
 
+def test_status_exits_with_1_where_something_is_stale_or_failed_and_not_for_what_is_missing(
+    run: Run, bare: Path, forty: Path, photos: Path
+) -> None:
+    run("fill", "head_contributions", "--images", "photos", "--store", bare)
+    run("fill", "head_roles", "--images", "scenes", "--where", "layer = 0", "--store", bare)
+    lacking = run("status", "--store", bare)
+    assert ("missing" in lacking.stdout, lacking.exit_code) == (True, 0)
+    (photos / "0.png").write_bytes((forty.parent / "005.png").read_bytes())
+    run("add", "images", "photos", photos, "--store", bare)
+    stale = run("status", "--store", bare, "--json")
+    assert (stale.exit_code, sum(row["stale"] for row in json.loads(stale.stdout))) == (1, 1)
+    assert run("status", "head_roles", "--images", "scenes", "--store", bare).exit_code == 0
+    (photos / "2.png").unlink()
+    run("fill", "head_contributions", "--images", "photos", "--store", bare)
+    failed = run("status", "head_contributions", "--images", "photos", "--store", bare, "--json")
+    assert (failed.exit_code, json.loads(failed.stdout)[0]["failed"]) == (1, 1)
+
+
 @pytest.fixture
 def photos(run: Run, bare: Path, forty: Path, tmp_path: Path) -> Path:
     """Three files in the store as "photos", of which the second is no picture."""

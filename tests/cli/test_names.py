@@ -76,6 +76,13 @@ def test_a_name_that_is_taken_is_refused_until_told(run: Run, bare: Path, tmp_pa
             "head_roles 'alfa'; did you mean 'alpha'?",
         ),
         (("plan", "head_roles", "-p", "alpha", "high"), "head_roles's alpha takes float, not 'high'"),
+        (("plan", "head_roles", "-p", "alpha", "1"), "head_roles's alpha is between 0 and 1, not 1.0"),
+        (("plan", "head_roles", "-p", "share", "0"), "head_roles's share is above 0 and at most 1, not 0.0"),
+        (("fill", "head_roles", "-p", "model", "clip"), "model is no parameter but an input; use --model"),
+        (("plan", "head_roles", "-p", "images", "scenes"), "use --images"),
+        (("status", "head_roles", "-p", "texts", "pool"), "use --texts"),
+        (("plan", "head_roles", "-p", "name", "x"), "no view has a parameter name"),
+        (("plan", "head_roles", "-p", "self", "x"), "no view has a parameter self"),
         (("plan", "head_moments", "--where", "layer = 1"), "--where narrows views that are tables"),
         (("plan", "head_roles", "--where", "layr = 1"), 'Referenced column "layr" not found'),
         (("status", "--model", "clip"), "name a VIEW"),
@@ -90,6 +97,14 @@ def test_what_is_not_known_is_refused_with_what_is_there(
     assert "\nError: " in f"\n{found.stderr}"
 
 
+def test_an_integer_is_a_value_of_a_parameter_that_is_a_float(run: Run, bare: Path) -> None:
+    found = [
+        run("plan", "head_roles", "-p", "share", share, "--store", bare, "--json") for share in ("1", "1.0")
+    ]
+    assert [each.exit_code for each in found] == [0, 0]
+    assert found[0].stdout == found[1].stdout
+
+
 def test_views_tells_of_each_view_what_it_holds(run: Run) -> None:
     found = {row["view"]: row for row in json.loads(run("views", "--json").stdout)}
     assert found["head_roles"] | {"parameters": "", "summary": ""} == {
@@ -101,3 +116,4 @@ def test_views_tells_of_each_view_what_it_holds(run: Run) -> None:
         "summary": "",
     }
     assert found["head_moments"]["kind"] == "array"
+    assert found["head_moments"]["parameters"] == "dtype=float32, convention=own"

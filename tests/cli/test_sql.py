@@ -78,6 +78,11 @@ def test_values_are_bound_by_name(value: str, same: str, run: Run, whole: Path) 
     assert run("sql", query, "-p", "x", value, "--store", whole, "--nl").stdout == '{"same": true}\n'
 
 
+def test_a_value_may_have_the_name_of_an_input(run: Run, whole: Path) -> None:
+    query = "SELECT count(*) AS n FROM models WHERE model = $model"
+    assert run("sql", query, "-p", "model", "clip", "--store", whole, "--csv").stdout == "n\n1\n"
+
+
 def test_a_value_that_is_sql_stays_a_value(run: Run, whole: Path) -> None:
     value = "'; DROP TABLE models; --"
     assert run("sql", "SELECT $x AS x", "-p", "x", value, "--store", whole, "--csv").stdout == f"x\n{value}\n"
@@ -94,6 +99,7 @@ def test_a_statement_is_read_from_stdin(process: Process, whole: Path) -> None:
         ("FROM head_rolls", "no table 'head_rolls'; did you mean 'head_roles'? (belvedere views lists them)"),
         ("FROM head_contributions", "head_contributions holds an array, which SQL does not show"),
         ("SELECT layr FROM head_roles", 'Referenced column "layr" not found'),
+        ("SHOW TABLES", "SHOW is not answered; FROM views lists the views"),
         ("SELECT 1; SELECT 2", "one statement is answered at a time, not 2"),
         ("DROP TABLE models", "only one SELECT (or FROM, WITH) statement is answered"),
         ("", "Error: "),

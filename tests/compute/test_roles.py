@@ -49,7 +49,7 @@ def role(
         category: iter([r for r, c in enumerate(CATEGORIES) if c == category]) for category in set(categories)
     }
     chosen = picks(variance or even, *[[next(rows[category])] for category in categories])
-    return role_of(chosen, CATEGORIES, tests=tests, share=share)
+    return role_of(chosen, CATEGORIES, tests=tests, share=share, alpha=0.05)
 
 
 def drawn_at_least(found: int, drawn: int, marked: int, texts: int) -> Fraction:
@@ -133,8 +133,8 @@ def test_blind_draws_are_seldom_given_a_role() -> None:
 def test_rivals_make_a_short_list_significant() -> None:
     alone = picks([0.5, 0.4], [0], [40])
     beside_rivals = picks([0.5, 0.4], range(12), [40, 41])
-    assert role_of(alone, CATEGORIES, tests=12).role == "none"
-    assert role_of(beside_rivals, CATEGORIES, tests=12) == Role(
+    assert role_of(alone, CATEGORIES, tests=12, share=0.8, alpha=0.05).role == "none"
+    assert role_of(beside_rivals, CATEGORIES, tests=12, share=0.8, alpha=0.05) == Role(
         "colour", 0.5, 12 * upper_tail(12, 14, 30, 100), "shape"
     )
 
@@ -142,23 +142,28 @@ def test_rivals_make_a_short_list_significant() -> None:
 def test_a_text_counts_once_however_often_it_comes_near() -> None:
     repeated = picks([0.3, 0.3, 0.3], [0, 1, 2], [3, 1, 2], [1, 2, 4])
     once = picks([0.9], [0, 1, 2, 3, 4])
-    assert role_of(repeated, CATEGORIES, tests=1).p_value == role_of(once, CATEGORIES, tests=1).p_value
+    assert (
+        role_of(repeated, CATEGORIES, tests=1, share=0.8, alpha=0.05).p_value
+        == role_of(once, CATEGORIES, tests=1, share=0.8, alpha=0.05).p_value
+    )
 
 
 def test_choices_beyond_the_share_do_not_count() -> None:
-    found = role_of(picks([0.5, 0.3, 0.1], range(8), [8], range(30, 60)), CATEGORIES, tests=12)
+    found = role_of(
+        picks([0.5, 0.3, 0.1], range(8), [8], range(30, 60)), CATEGORIES, tests=12, share=0.8, alpha=0.05
+    )
     assert found == Role("colour", 0.8, 12 * upper_tail(9, 9, 30, 100), "none")
 
 
 def test_all_choices_count_where_they_never_reach_the_share() -> None:
-    found = role_of(picks([0.2, 0.1], range(8), range(30, 32)), CATEGORIES, tests=12)
+    found = role_of(picks([0.2, 0.1], range(8), range(30, 32)), CATEGORIES, tests=12, share=0.8, alpha=0.05)
     assert found == Role("colour", 0.2, 12 * upper_tail(8, 10, 30, 100), "shape")
 
 
 def test_a_category_of_rivals_only_has_no_share_of_the_variance() -> None:
-    found = role_of(picks([0.9], [95, *range(10)]), CATEGORIES, tests=12)
+    found = role_of(picks([0.9], [95, *range(10)]), CATEGORIES, tests=12, share=0.8, alpha=0.05)
     assert found == Role("colour", 0.0, 12 * upper_tail(10, 11, 30, 100), "none")
 
 
 def test_a_dead_head_has_no_role() -> None:
-    assert role_of(picks([]), CATEGORIES, tests=12) == Role("none", 0.0, 1.0, "none")
+    assert role_of(picks([]), CATEGORIES, tests=12, share=0.8, alpha=0.05) == Role("none", 0.0, 1.0, "none")

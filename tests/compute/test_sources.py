@@ -15,7 +15,7 @@ from PIL import Image
 import belvedere
 from belvedere.compute import image_sources, model_sources, pictures, text_sources
 from belvedere.store import digest
-from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnsupportedTower
+from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnreadablePicture, UnsupportedTower
 from tests.worlds import World, make_clip, picture
 
 
@@ -99,9 +99,9 @@ def test_a_name_is_not_taken_over_by_accident(store: belvedere.Store, folder: Pa
 def test_pictures_that_are_none_are_told_apart_from_those_cut_short() -> None:
     sink = io.BytesIO()
     Image.effect_noise((64, 64), 90).convert("RGB").save(sink, "JPEG")
-    with pytest.raises(pictures.UnreadablePicture, match="not a picture in a known format"):
+    with pytest.raises(UnreadablePicture, match="not a picture in a known format"):
         pictures.decode(b"hello")
-    with pytest.raises(pictures.UnreadablePicture, match="truncated"):
+    with pytest.raises(UnreadablePicture, match="truncated"):
         pictures.decode(sink.getvalue()[:-400])
     assert pictures.decode(sink.getvalue()).size == (64, 64)
 

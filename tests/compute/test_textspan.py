@@ -66,13 +66,13 @@ def test_wide_heads_are_held_to_algorithm_1_as_well() -> None:
     contributions, joint_map = images.contributions("clip_prs")[0], images.joint_maps("clip_prs")[0]
     projected = project(texts.astype(np.float64), directions(contributions, joint_map, "weights", 64))
     chosen, _ = literal_textspan(contributions, projected, 60)
-    picks = textspan(images.moments()[0], joint_map, texts, m=60)
+    picks = textspan(images.moments()[0], joint_map, texts, m=60, span="weights")
     assert picks.text.tolist() == chosen
 
 
 def test_all_of_the_variance_is_explained_in_the_end() -> None:
     images = layer()
-    picks = textspan(images.moments()[0], images.joint_maps("own")[0], pool(), m=LIMIT)
+    picks = textspan(images.moments()[0], images.joint_maps("own")[0], pool(), m=LIMIT, span="weights")
     assert np.all(picks.variance > 0)
     assert picks.cumulative_variance[-1] == pytest.approx(1.0)
 
@@ -82,37 +82,32 @@ def test_the_margin_is_the_runner_ups_gap() -> None:
     joint_map, contributions = images.joint_maps("own")[0], images.contributions("own")[0]
     texts = project(pool().astype(np.float64), leading_directions(joint_map.T))
     second, first = np.sort((contributions @ texts.T).var(axis=0))[-2:]
-    picks = textspan(images.moments()[0], joint_map, pool(), m=4)
+    picks = textspan(images.moments()[0], joint_map, pool(), m=4, span="weights")
     assert picks.margin[0] == pytest.approx(1 - second / first)
     assert np.all((picks.margin >= 0) & (picks.margin <= 1))
 
 
 def test_the_only_text_wins_by_all_there_is() -> None:
     images = layer()
-    picks = textspan(images.moments()[0], images.joint_maps("own")[0], pool(1), m=5)
+    picks = textspan(images.moments()[0], images.joint_maps("own")[0], pool(1), m=5, span="weights")
     assert (picks.text.tolist(), picks.margin.tolist()) == ([0], [1.0])
 
 
 def test_fewer_picks_are_a_prefix_of_more() -> None:
     images = layer()
-    long, short = (textspan(images.moments()[0], images.joint_maps("own")[0], pool(), m=m) for m in (8, 3))
+    long, short = (
+        textspan(images.moments()[0], images.joint_maps("own")[0], pool(), m=m, span="weights")
+        for m in (8, 3)
+    )
     assert_equal(short, Picks(*(getattr(long, field.name)[:3] for field in fields(Picks))))
-
-
-def test_a_rank_limits_the_svd_span() -> None:
-    images = layer()
-    joint_map, contributions = images.joint_maps("clip_prs")[0], images.contributions("clip_prs")[0]
-    projected = project(pool().astype(np.float64), leading_directions(contributions, 5))
-    picks = textspan(images.moments()[0], joint_map, pool(), m=LIMIT, span="svd", span_rank=5)
-    assert picks.text.tolist() == literal_textspan(contributions, projected, 5)[0]
 
 
 def test_a_tie_goes_to_the_lowest_row() -> None:
     images, texts = layer(), pool()
-    best = int(textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=1).text[0])
+    best = int(textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=1, span="weights").text[0])
     repeated = np.concatenate([texts, texts[[best]], texts, texts[[best]]])
     for twins in (repeated, repeated[::-1]):
-        picks = textspan(images.moments()[0], images.joint_maps("own")[0], twins, m=LIMIT)
+        picks = textspan(images.moments()[0], images.joint_maps("own")[0], twins, m=LIMIT, span="weights")
         rows = [int(np.flatnonzero((twins == twins[row]).all(axis=1))[0]) for row in picks.text]
         assert picks.text.tolist() == rows
         assert len(set(rows)) == 8
@@ -121,8 +116,10 @@ def test_a_tie_goes_to_the_lowest_row() -> None:
 
 def test_opposite_texts_tie_too() -> None:
     images, texts = layer(), pool()
-    once = textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=8)
-    twice = textspan(images.moments()[0], images.joint_maps("own")[0], np.concatenate([texts, -texts]), m=8)
+    once = textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=8, span="weights")
+    twice = textspan(
+        images.moments()[0], images.joint_maps("own")[0], np.concatenate([texts, -texts]), m=8, span="weights"
+    )
     assert twice.text.tolist() == once.text.tolist()
     np.testing.assert_allclose(twice.margin, 0, atol=1e-9)
 
@@ -131,7 +128,7 @@ def test_rivals_come_within_a_tenth_of_the_chosen_text() -> None:
     images = layer()
     joint_map, contributions = images.joint_maps("own")[0], images.contributions("own")[0]
     texts = project(pool().astype(np.float64), leading_directions(joint_map.T))
-    picks = textspan(images.moments()[0], joint_map, pool(), m=4)
+    picks = textspan(images.moments()[0], joint_map, pool(), m=4, span="weights")
     for best, rivals in zip(picks.text, picks.rivals, strict=True):
         spread = (contributions @ texts.T).var(axis=0)
         assert rivals.tolist() == np.flatnonzero(spread >= 0.9 * spread[best]).tolist()
@@ -147,8 +144,8 @@ def test_the_order_of_images_does_not_matter() -> None:
     maps = images.joint_maps("clip_prs")
     for head in range(2):
         assert_equal(
-            textspan(shuffled[head], maps[head], pool(), m=LIMIT),
-            textspan(images.moments()[head], maps[head], pool(), m=LIMIT),
+            textspan(shuffled[head], maps[head], pool(), m=LIMIT, span="weights"),
+            textspan(images.moments()[head], maps[head], pool(), m=LIMIT, span="weights"),
         )
 
 
@@ -157,10 +154,10 @@ def test_the_order_of_texts_does_not_matter() -> None:
     order = np.random.default_rng(3).permutation(200)
     maps = images.joint_maps("own")
     for head in range(2):
-        picks = textspan(images.moments()[head], maps[head], texts[order], m=LIMIT)
+        picks = textspan(images.moments()[head], maps[head], texts[order], m=LIMIT, span="weights")
         assert_equal(
             replace(picks, text=order[picks.text], rivals=tuple(order[rivals] for rivals in picks.rivals)),
-            textspan(images.moments()[head], maps[head], texts, m=LIMIT),
+            textspan(images.moments()[head], maps[head], texts, m=LIMIT, span="weights"),
         )
 
 
@@ -235,20 +232,22 @@ def test_a_map_of_lower_rank_gives_fewer_picks(span: Span) -> None:
 def test_texts_of_fewer_directions_than_the_head_end_the_list() -> None:
     images, basis = layer(), pool(4)
     mixtures = np.random.default_rng(0).standard_normal((100, 4)) @ basis
-    picks = textspan(images.moments()[0], images.joint_maps("own")[0], mixtures, m=LIMIT)
+    picks = textspan(images.moments()[0], images.joint_maps("own")[0], mixtures, m=LIMIT, span="weights")
     assert len(picks.text) == 4
     assert picks.cumulative_variance[-1] < 1
 
 
 def test_texts_without_an_embedding_are_never_picked() -> None:
     images, texts = layer(), pool()
-    whole = textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=LIMIT)
+    whole = textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=LIMIT, span="weights")
     lost = texts.copy()
     lost[whole.text[0]] = np.nan
     lost[whole.text[3], 7] = np.nan
     left = np.delete(np.arange(200), whole.text[[0, 3]])
-    picks = textspan(images.moments()[0], images.joint_maps("own")[0], lost, m=LIMIT)
-    of_the_rest = textspan(images.moments()[0], images.joint_maps("own")[0], texts[left], m=LIMIT)
+    picks = textspan(images.moments()[0], images.joint_maps("own")[0], lost, m=LIMIT, span="weights")
+    of_the_rest = textspan(
+        images.moments()[0], images.joint_maps("own")[0], texts[left], m=LIMIT, span="weights"
+    )
     rivals = tuple(left[rivals] for rivals in of_the_rest.rivals)
     assert_equal(picks, replace(of_the_rest, text=left[of_the_rest.text], rivals=rivals))
 
@@ -256,12 +255,17 @@ def test_texts_without_an_embedding_are_never_picked() -> None:
 @pytest.mark.parametrize("texts", [pool(0), np.full((4, 24), np.nan, np.float32)])
 def test_a_pool_without_texts_gives_no_picks(texts: Floats) -> None:
     images = layer()
-    assert len(textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=3).text) == 0
+    assert (
+        len(textspan(images.moments()[0], images.joint_maps("own")[0], texts, m=3, span="weights").text) == 0
+    )
 
 
 def test_factors_of_half_width_pick_the_same() -> None:
     images = layer()
     halved = replace(images, factor=images.factor.astype(np.float16)).moments()
     for head, joint_map in enumerate(images.joint_maps("own")):
-        picks = textspan(halved[head], joint_map, pool(), m=5)
-        assert picks.text.tolist() == textspan(images.moments()[head], joint_map, pool(), m=5).text.tolist()
+        picks = textspan(halved[head], joint_map, pool(), m=5, span="weights")
+        assert (
+            picks.text.tolist()
+            == textspan(images.moments()[head], joint_map, pool(), m=5, span="weights").text.tolist()
+        )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from belvedere.compute import conventions
-from belvedere.compute.towers.check import check
 from belvedere.compute.towers.constants import constants
 from belvedere.compute.towers.native import Tracer
 from belvedere.compute.towers.trace import Constants, Trace
@@ -60,10 +58,9 @@ def test_joint_coordinates_are_selected_like_axes(
     whole = conventions.heads(trace.factor, *scalars(trace), maps, convention)
     some = conventions.heads(trace.factor, *scalars(trace), part, convention)
     np.testing.assert_allclose(some, whole[..., [7, 2]], rtol=1e-5, atol=1e-7)
-    terms, names = conventions.residual(*scalars(trace), maps, convention)
-    some_terms, same_names = conventions.residual(*scalars(trace), part, convention)
+    terms = conventions.residual(*scalars(trace), maps, convention)
+    some_terms = conventions.residual(*scalars(trace), part, convention)
     np.testing.assert_array_equal(some_terms, terms[..., [7, 2]])
-    assert same_names == names
 
 
 @CONVENTIONS
@@ -88,29 +85,10 @@ def test_half_precision_factors_are_computed_in_float32(
     assert mlp.dtype == np.float32
 
 
-@CONVENTIONS
-def test_the_bias_of_a_projection_is_part_of_the_sum(
-    kept: tuple[Trace, Constants], convention: conventions.Convention
-) -> None:
-    trace, maps = kept
-    head_bias = np.linspace(-1, 2, maps.shape.joint, dtype=np.float32)
-    output = trace.embedding * trace.norm[:, None] + head_bias
-    norm = np.linalg.norm(output, axis=1)
-    biased = replace(trace, norm=norm, embedding=output / norm[:, None])
-    with_bias = replace(maps, head_bias=head_bias)
-    assert check(biased, with_bias) < 1e-5
-    shared = (*scalars(biased), with_bias, convention)
-    terms, names = conventions.residual(*shared)
-    assert names == conventions.residual_terms(maps.shape, convention, head_bias=True)
-    assert names[-1] == ("head_bias" if convention == "own" else "embedding")
-    heads = conventions.heads(trace.factor, *shared).sum(axis=(1, 2))
-    mlps = conventions.mlps(trace.mlp, trace.mlp_mean, *shared).sum(axis=1)
-    np.testing.assert_allclose(heads + mlps + terms.sum(axis=1), biased.embedding, atol=1e-6)
-
-
 def test_residual_terms_are_named_from_the_shape_alone() -> None:
     shape = TowerShape(layers=2, heads=1, head_dim=4, width=4, joint=3, tokens=5)
-    assert conventions.residual_terms(shape) == ("embedding", "attn_bias[0]", "attn_bias[1]", "ln_post_bias")
+    own = ("embedding", "attn_bias[0]", "attn_bias[1]", "ln_post_bias")
+    assert conventions.residual_terms(shape, "own") == own
     assert conventions.residual_terms(shape, "clip_prs") == ("embedding",)
 
 

@@ -99,3 +99,13 @@ def test_training_stopped_and_taken_up_again_ends_alike(tmp_path: Path) -> None:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     model = open_clip.create_model(f"local-dir:{tmp_path / 'whole'}")
     assert sum(weight.numel() for weight in model.parameters()) < 2_000_000
+
+
+def test_training_that_has_come_to_its_end_is_saved_wherever_it_is_asked_for(tmp_path: Path) -> None:
+    _short(tmp_path / "first", tmp_path / "work", until=2)
+    _short(tmp_path / "second", tmp_path / "work", until=2)
+    first, second = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "second")
+    )
+    assert "open_clip_model.safetensors" in first
+    assert first == second

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,15 @@ def test_every_way_of_fetching_rows_of_an_incomplete_answer_warns(store: Store, 
         assert repr(answer) == (
             "<Answer 1 rows × 1 columns, head_descriptions lacks 2 of 2 units (m × photos × words)>"
         )
+
+
+def test_the_warning_points_at_the_line_that_fetches(store: Store, capsys: Any) -> None:
+    answer = store.sql("SELECT count(*) AS n FROM head_descriptions")
+    for fetch in (answer.df, answer.pl, answer.arrow, answer.fetchall, answer.fetchone, answer.show):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            fetch()
+        assert [(each.category, each.filename) for each in seen] == [(IncompleteAnswer, __file__)]
 
 
 def test_asked_for_completeness_an_incomplete_answer_raises(store: Store) -> None:
@@ -140,10 +151,22 @@ def test_of_two_models_that_were_never_filled_the_table_says_that_it_holds_nothi
     answer = store.sql("SELECT count(*) FROM head_descriptions")
     assert not answer.completeness.complete
     assert str(answer.completeness) == (
-        "head_descriptions holds nothing yet: fill it, or name its inputs in the statement"
+        "head_descriptions: none of the combinations of inputs that the statement admits was filled; "
+        "fill one, or name its inputs in the statement"
     )
-    with pytest.raises(MissingUnits, match="holds nothing yet"):
+    with pytest.raises(MissingUnits, match="none of the combinations"):
         store.sql("SELECT count(*) FROM head_descriptions", require_complete=True)
+
+
+def test_a_filter_that_rules_out_all_that_was_filled_leaves_an_incomplete_answer(two: Store) -> None:
+    two.add_texts("colours", ["red", "green"])
+    for condition in ("text_set = 'colours'", "text_set <> 'words'", "text_set = 'colours' AND layer = 1"):
+        answer = two.sql(f"SELECT count(*) FROM head_descriptions WHERE {condition}")
+        assert answer.completeness.empty == ("head_descriptions",), condition
+        with pytest.warns(IncompleteAnswer, match="none of the combinations of inputs"):
+            assert answer.fetchall() == [(0,)]
+    for condition in ("model = 'nobody'", "text_set = 'colours' AND layer = 7", "text_set <> 'colours'"):
+        assert two.sql(f"FROM head_descriptions WHERE {condition}").completeness.complete, condition
 
 
 def test_an_empty_store_answers_that_it_holds_nothing(tmp_path: Path) -> None:
@@ -170,6 +193,11 @@ def test_an_empty_store_answers_that_it_holds_nothing(tmp_path: Path) -> None:
         ("FROM query_table('head_descriptions')", QueryError, r"query_table\(\) hides which tables are read"),
         ("FROM head_contributions", QueryError, "head_contributions holds an array, which SQL does not show"),
         ("FROM images WHERE image_id = ?", QueryError, "(?i)parameter"),
+        ("SHOW TABLES", QueryError, "SHOW is not answered; FROM views lists the views"),
+        ("SHOW images", QueryError, "SHOW is not answered"),
+        ("SELECT * FROM (SHOW ALL TABLES)", QueryError, "SHOW is not answered"),
+        ("DESCRIBE", QueryError, "SHOW is not answered"),
+        ("DESCRIBE head_descripton", UnknownName, "did you mean 'head_descriptions'"),
     ],
 )
 def test_a_statement_that_cannot_be_answered_says_why(
@@ -214,6 +242,69 @@ def test_statements_without_a_table_are_answered(kept: Store) -> None:
     assert (answer.fetchall(), answer.columns, len(answer)) == ([(42, "x")], ["n", "x"], 1)
     assert answer.completeness.complete
     assert answer.fetchone() == (42, "x")
+
+
+def test_a_value_has_one_type_whether_or_not_a_table_is_read(kept: Store) -> None:
+    values = (
+        "sum(n) AS small, sum(n * 9000000000000000000::HUGEINT) AS large, avg(n) AS mean, "
+        "sum(n::DECIMAL(5, 2)) AS money, max(n::SMALLINT) AS short, list(n ORDER BY n) AS every"
+    )
+    read = kept.sql(f"SELECT {values} FROM (SELECT text_id AS n FROM texts)")
+    made = kept.sql(f"SELECT {values} FROM range(12) t(n)")
+    expected = (66, 66 * 9e18, 5.5, Decimal("66.00"), 11, list(range(12)))
+    assert read.fetchall() == made.fetchall() == [expected]
+    assert [type(value) for value in read.fetchall()[0]] == [type(value) for value in expected]
+    assert read.arrow().equals(made.arrow())
+    assert [str(kind) for kind in read.df().dtypes][:3] == ["int64", "float64", "float64"]
+    assert kept.sql("SELECT sum(text_id) AS n FROM texts WHERE false").fetchall() == [(None,)]
+
+
+def test_columns_of_one_name_are_kept_where_a_table_is_read(kept: Store) -> None:
+    answer = kept.sql('SELECT text_id AS a, sum(text_id) AS a, 1 AS "b""c" FROM texts GROUP BY 1 ORDER BY 1')
+    assert (answer.columns, answer.fetchone()) == (["a", "a", 'b"c'], (0, 0, 1))
+    assert answer.arrow().column_names == ["a", "a", 'b"c']
+
+
+def test_a_table_can_be_described(store: Store) -> None:
+    answer = store.sql("SELECT column_name, column_type FROM (DESCRIBE head_roles)")
+    assert answer.completeness.complete
+    assert answer.fetchall()[2:5] == [("text_set", "VARCHAR"), ("layer", "INTEGER"), ("head", "INTEGER")]
+    assert [row[0] for row in store.sql("SUMMARIZE texts").fetchall()] == [
+        *("text_set", "text_id", "text", "category")
+    ]
+
+
+def test_statements_of_several_stores_and_threads_keep_their_tables_apart(
+    kept: Store, tmp_path: Path
+) -> None:
+    other = belvedere.open(tmp_path)
+    other.add_texts("few", ["one", "two"])
+    expected = {id(kept): [("words", 12)], id(other): [("few", 2)]}
+
+    def ask(store: Store) -> bool:
+        answer = store.sql("SELECT text_set, count(*) FROM texts GROUP BY 1")
+        return answer.fetchall() == expected[id(store)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, [kept, other] * 10))
+
+
+def test_a_view_is_remembered_until_what_it_is_made_from_changes(store: Store) -> None:
+    def units() -> Any:
+        return store.view("head_descriptions")._view.units
+
+    before = units()
+    assert units() is before
+    assert store.view("head_descriptions", m=10)._view.units is not before
+    store.add_texts("words", ["a dog", "a star"], replace=True)
+    assert [unit.key for unit in units()] != [unit.key for unit in before]
+    assert touched(store, "FROM head_descriptions") == (2, 0)
+
+
+def test_the_table_of_views_lists_every_parameter_with_its_default(kept: Store) -> None:
+    found = dict(kept.sql("SELECT view, parameters FROM views").fetchall())
+    assert found["head_roles"] == ("share=0.8, alpha=0.05, convention=own, span=weights, m=20, dtype=float32")
+    assert (found["head_moments"], found["tower_maps"]) == ("dtype=float32, convention=own", "")
 
 
 def test_the_catalog_lists_what_is_there(kept: Store, world: World) -> None:

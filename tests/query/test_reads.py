@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from PIL import Image
 
 import belvedere
 from belvedere.query.store import Store
-from belvedere.store.errors import AbsentRows, MissingUnits
+from belvedere.store.errors import AbsentRows, BadSource, MissingUnits
+from belvedere.store.reader import REMEMBERED
 from tests.worlds import BLOCK, World, add_pictures, engine, records
 
 
@@ -103,6 +105,83 @@ def test_asked_to_mask_a_read_masks_what_is_missing_and_computes_nothing(store: 
     np.testing.assert_array_equal(backwards[:44].data, last[::-1, 0, 1])
     assert backwards.mask[44:].all()
     assert nothing.mask.all()
+
+
+@pytest.mark.parametrize("word", ["typo", "", "Raise"])
+def test_a_word_for_missing_units_that_is_not_known_is_refused(kept: Store, word: Any) -> None:
+    with pytest.raises(BadSource, match=f'missing={word!r} is not known; there are "fill", "raise", "mask"'):
+        kept.view("head_contributions").read(0, missing=word)
+    with pytest.raises(BadSource, match=r'there are "fill", "raise"$'):
+        kept.view("head_descriptions").df(missing=word)
+
+
+@pytest.mark.parametrize("mode", ["w", "r+", ""])
+def test_a_mode_that_is_not_known_is_refused_and_makes_no_store(tmp_path: Path, mode: Any) -> None:
+    with pytest.raises(BadSource, match=rf'mode {re.escape(repr(mode))} is not known: "a" opens a store'):
+        belvedere.open(tmp_path / "store", mode)
+    assert not (tmp_path / "store").exists()
+
+
+def test_terms_stand_beside_the_residual_contributions_by_name(store: Store) -> None:
+    rest = store.view("residual_contributions")
+    with belvedere.trace() as seen:
+        assert dict(rest.coords) == {"term": ("embedding", "attn_bias[0]", "attn_bias[1]", "ln_post_bias")}
+        assert store.view("residual_contributions", convention="clip_prs").coords["term"] == ("embedding",)
+    assert {kind for kind, _ in seen.events} <= {"list", "read"}
+    assert len(rest.coords["term"]) == rest.shape[rest.dims.index("term")]
+
+
+def test_norms_stand_beside_the_embeddings_and_are_filled_like_any_read(torn: Store) -> None:
+    view = torn.view("image_embeddings")
+    coords = view.coords
+    assert (list(coords), repr(coords), view.status().ready) == (["norm"], "<Coords norm>", 0)
+    norms = coords["norm"]
+    assert (norms.shape, norms.dtype, view.status().ready) == ((10,), np.float32, 1)
+    assert np.flatnonzero(np.isnan(norms)).tolist() == [3, 6]
+    assert (norms[~np.isnan(norms)] > 0).all()
+    with pytest.raises(KeyError):
+        coords["term"]
+    assert dict(torn.view("head_contributions").coords) == {}
+
+
+def test_a_reader_remembers_a_few_things_until_the_store_is_closed(filled: Store) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        made.append(number)
+        return number
+
+    def once(number: int) -> int:
+        return engine(filled).reader.once(str(number), lambda: make(number))
+
+    assert [once(number) for number in (*range(REMEMBERED), 0, 1)] == [*range(REMEMBERED), 0, 1]
+    once(REMEMBERED)  # the one that was asked for the longest ago, 2, makes room
+    assert made == list(range(REMEMBERED + 1))
+    assert [once(0), once(2)] == [0, 2]
+    assert made == [*range(REMEMBERED + 1), 2]
+    filled.close()
+    once(0)
+    assert made[-1] == 0
+
+
+def test_an_integer_is_as_good_as_a_float_and_names_the_same_view(store: Store) -> None:
+    one, whole = (store.view("head_roles", share=share)._view for share in (1, 1.0))
+    assert (one.recipe_key, type(one.params()["share"])) == (whole.recipe_key, float)
+    for given, message in (
+        ({"alpha": 1}, "alpha is between 0 and 1, not 1.0"),
+        ({"alpha": 0}, "alpha is between 0 and 1, not 0.0"),
+        ({"share": 0}, "share is above 0 and at most 1, not 0.0"),
+        ({"share": 1.5}, "share is above 0 and at most 1, not 1.5"),
+        ({"share": float("nan")}, "share is above 0 and at most 1, not nan"),
+        ({"share": True}, "share takes float, not True"),
+    ):
+        with pytest.raises(BadSource, match=message):
+            store.view("head_roles", **given)
+
+
+def test_a_fill_shows_nothing_where_stderr_is_no_terminal(store: Store, capsys: Any) -> None:
+    assert store.view("image_embeddings").fill().filled == 2
+    assert capsys.readouterr() == ("", "")
 
 
 def test_both_conventions_are_read_from_one_stored_form(store: Store) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.store.grid import Grid, runs
+from belvedere.store.grid import Grid
 
 GRIDS = st.builds(Grid, st.integers(1, 60), st.integers(1, 20))
 
@@ -31,10 +29,3 @@ def test_touched_blocks_of_a_range_are_those_of_its_positions(grid: Grid, data: 
     taken = data.draw(st.slices(grid.length))
     positions = range(grid.length)[taken]
     assert grid.touched(positions) == np.unique(np.arange(grid.length)[taken] // grid.block).tolist()
-
-
-@given(st.sets(st.integers(0, 40)))
-def test_runs_join_to_the_same_numbers_with_gaps_between(numbers: set[int]) -> None:
-    found = runs(sorted(numbers))
-    assert [n for start, stop in found for n in range(start, stop)] == sorted(numbers)
-    assert all(after > stop for (_, stop), (after, _) in pairwise(found))
