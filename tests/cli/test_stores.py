@@ -69,3 +69,22 @@ def test_adding_makes_no_store_of_a_folder_with_other_things(run: Run, tmp_path:
 
 def test_views_are_listed_without_a_store(run: Run) -> None:
     assert run("views").exit_code == 0
+
+
+def test_a_store_without_errors_lists_none_in_every_format(run: Run, bare: Path) -> None:
+    shown = {form: run("errors", "--store", bare, f"--{form}") for form in ("csv", "json", "nl", "table")}
+    assert {form: result.exit_code for form, result in shown.items()} == dict.fromkeys(shown, 0)
+    assert shown["csv"].stdout.startswith("view,model,image_set,text_set,row,")
+    assert [shown[form].stdout for form in ("json", "nl", "table")] == ["[]\n", "", "no errors\n"]
+
+
+def test_times_with_a_zone_are_given_out(run: Run, bare: Path) -> None:
+    query = "SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00' AS at"
+    assert run("sql", "--store", bare, "--csv", query).exit_code == 0
+
+
+def test_a_store_that_cannot_be_made_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    refused = run("add", "texts", "x", "demo:scenes", "--store", tmp_path / "file" / "store")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Error: ")
