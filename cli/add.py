@@ -94,7 +94,9 @@ def images(
     with Reading() as tick:
         added = store.add_images(name, source, labels=labels, replace=replace, tick=tick)
     unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
-    click.echo(f"images {name}: {added.count:,}, {added.new:,} of them new{unreadable}")
+    told = [(added.changed, "changed"), (added.gone, "gone")]
+    more = "".join(f", {count:,} {what}" for count, what in told if count)
+    click.echo(f"images {name}: {added.count:,}, {added.new:,} of them new{more}{unreadable}")
 
 
 @command.command(

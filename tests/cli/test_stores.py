@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.shell import Run
+from tests.worlds import add_pictures, picture
 
 ASK = ("sql", "SELECT count(*) AS n FROM models", "--csv")
 
@@ -88,3 +89,13 @@ def test_a_store_that_cannot_be_made_is_refused_in_one_line(run: Run, tmp_path: 
     refused = run("add", "texts", "x", "demo:scenes", "--store", tmp_path / "file" / "store")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: ")
+
+
+def test_what_changed_and_what_is_gone_is_said(run: Run, tmp_path: Path) -> None:
+    folder, store = tmp_path / "pictures", tmp_path / "store"
+    add_pictures(folder, range(3))
+    run("add", "images", "x", folder, "--store", store)
+    (folder / "00000.png").unlink()
+    (folder / "00001.png").write_bytes(picture(9))
+    again = run("add", "images", "x", folder, "--store", store)
+    assert again.stdout == "images x: 3, 0 of them new, 1 changed, 1 gone\n"

@@ -120,10 +120,18 @@ def test_an_image_that_changed_back_needs_nothing(own: tuple[Store, Path]) -> No
     assert counts(store.view("head_descriptions").status()) == (2, 0, 0)
 
 
-def test_an_image_that_is_gone_keeps_its_place_and_what_is_known_of_it(own: tuple[Store, Path]) -> None:
+def test_an_image_that_is_gone_keeps_its_place_and_comes_back_with_what_is_known_of_it(
+    own: tuple[Store, Path],
+) -> None:
     store, photos = own
+    before = (photos / "00003.png").read_bytes()
     (photos / "00003.png").unlink()
-    assert store.add_images("photos", photos).count == 300
+    added = store.add_images("photos", photos)
+    assert (added.count, added.new, added.gone) == (300, 0, 1)
+    status = store.view("head_contributions").status()
+    assert (counts(status), status.causes) == ((1, 0, 1), ("images of 'photos' changed",))
+    (photos / "00003.png").write_bytes(before)
+    assert store.add_images("photos", photos).gone == 0
     with belvedere.trace() as seen:
         assert store.view("head_contributions")[3].shape == (2, 2, 12)
     assert seen.of("compute") == []
