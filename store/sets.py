@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,38 +66,49 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSet:
-    """An ordered set of images; a position is never used again for another image."""
-
-    column: ClassVar[str] = "image_set"
+class OrderedSet(ABC):
+    """What sets of images and of texts have in common: entries in an order, identified by their contents."""
 
     name: str
     """The name it was given."""
     source: str
     """What it was made from, as the user wrote it."""
     entries: pa.Table
-    """One row an image: image_id, path, digest, width, height, label, grp, size, modified."""
+    """One row an entry: see `store/registry.py` for the columns."""
 
     def __len__(self) -> int:
         return int(self.entries.num_rows)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the ordered bytes of some of the images; it is made once."""
+        """Give the digest of some of the entries in order; it is made once."""
         if (start, stop) not in self._contents:
-            self._contents[start, stop] = digest.of_sequence(self._digests[start:stop])
+            self._contents[start, stop] = digest.of_sequence(self.identities[start:stop])
         return self._contents[start, stop]
 
     @property
     def all_contents(self) -> str:
-        """The digest of all images' bytes in order."""
+        """The digest of all entries in order."""
         return self.contents(0, len(self))
+
+    @property
+    @abstractmethod
+    def identities(self) -> list[str]:
+        """What identifies each entry, in order."""
 
     @cached_property
     def _contents(self) -> dict[tuple[int, int], str]:
         return {}
 
+
+@dataclass(frozen=True, eq=False)
+class ImageSet(OrderedSet):
+    """An ordered set of images; a position is never used again for another image."""
+
+    column: ClassVar[str] = "image_set"
+
     @cached_property
-    def _digests(self) -> list[str]:
+    def identities(self) -> list[str]:
+        """The digests of the images' bytes, in order."""
         return [str(each) for each in self.entries["digest"].to_pylist()]
 
     def path(self, image_id: int) -> str:
@@ -105,42 +117,22 @@ class ImageSet:
 
 
 @dataclass(frozen=True, eq=False)
-class TextSet:
+class TextSet(OrderedSet):
     """An ordered set of texts, each with a category where it has one."""
 
     column: ClassVar[str] = "text_set"
-
-    name: str
-    """The name it was given."""
-    source: str
-    """What it was made from, as the user wrote it."""
-    entries: pa.Table
-    """One row a text: text_id, text, category."""
-
-    def __len__(self) -> int:
-        return int(self.entries.num_rows)
 
     @cached_property
     def texts(self) -> list[str]:
         """The texts in order."""
         return [str(text) for text in self.entries["text"].to_pylist()]
 
+    @property
+    def identities(self) -> list[str]:
+        """The texts themselves."""
+        return self.texts
+
     @cached_property
     def categories(self) -> list[str | None]:
         """The categories in order, None where there is none."""
         return list(self.entries["category"].to_pylist())
-
-    def contents(self, start: int, stop: int) -> str:
-        """Give the digest of some of the texts in order; it is made once."""
-        if (start, stop) not in self._contents:
-            self._contents[start, stop] = digest.of_sequence(self.texts[start:stop])
-        return self._contents[start, stop]
-
-    @property
-    def all_contents(self) -> str:
-        """The digest of all texts in order."""
-        return self.contents(0, len(self))
-
-    @cached_property
-    def _contents(self) -> dict[tuple[int, int], str]:
-        return {}
