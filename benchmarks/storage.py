@@ -45,7 +45,7 @@ def rows() -> Iterator[Row]:
 def _bytes(shape: TowerShape) -> tuple[float, float, float]:
     """Encode one full unit; give bytes an image of heads, of moments, and of dense float32 c."""
     entries = pa.Table.from_pylist([{"image_id": i} for i in range(MOMENTS_BLOCK)], schema=IMAGE_ENTRIES)
-    model = Model("m", "", None, "float32", shape, {}, {}, {})
+    model = Model("m", "", None, "float32", shape, {}, {}, {}, {})
     view = HeadContributions(model, ImageSet("i", "", entries))
     kept = sum(_encoded(member, view.shard) for member in view.members())
     derived = HeadMoments(view)

@@ -1,110 +1,194 @@
-"""One forward pass over a block of images, for every view that needs it."""
+"""One pass over a block of images, for every view that needs it."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..store.errors import InexactDecomposition, UnreadablePicture
-from ..store.sets import ImageSet
+from ..store.errors import InexactDecomposition
+from ..store.reader import Reader
 from ..store.views import Array, Member, Unit
-from . import pictures
-from .kinds import ImagePass, Made
+from .batches import Batches
+from .gather import gather
+from .kinds import ImagePass, Made, ModulePass, TowerPass
 from .models import Loaded
+from .modules import Watch
+from .steps import Kept, Step
 from .towers.check import TOLERANCE, check
 from .towers.native import Tracer
-from .towers.trace import Trace
-
-AHEAD = 3
-"""Batches that are decoded before they are needed."""
 
 
 def make(
-    units: Sequence[Unit],
-    loaded: Loaded,
-    precision: str,
+    step: Step,
+    load: Callable[[], Loaded],
+    reader: Reader,
     *,
     batch_size: int,
     pool: ThreadPoolExecutor,
     tick: Callable[[int], None],
 ) -> dict[str, Made]:
-    """Run the images that all units cover through the tower; give what was made by unit key.
+    """Make units that cover the same images: copy the rows that are kept, run the others through the model.
 
-    Pictures that cannot be decoded are rows of NaN, listed as absent. Raises `PictureChanged` for a file
-    that is not the one that was added, and `InexactDecomposition` where the terms do not sum to the
-    model's own embedding within the tolerance of its precision; nothing is kept then.
+    The model is asked for only where an image has to go through it. Pictures that cannot be decoded are rows
+    of NaN, listed as absent. Raises `PictureChanged` for a file that is not the one that was added, and
+    `InexactDecomposition` where the terms do not sum to the model's own embedding within the tolerance of
+    its precision; nothing is kept then.
     """
-    first = units[0]
-    images = cast("ImagePass", first.view).images
-    batches = _Batches(images, first.start, first.stop, loaded, pool)
-    collected: dict[str, list[tuple[Sequence[int], dict[str, Array]]]] = defaultdict(list)
-    tokens = any(cast("ImagePass", unit.view).tokens for unit in units)
-    worst = 0.0
-    with Tracer(loaded.visual, cast("ImagePass", first.view).model.name) as tracer:
-        for count, rows, pixels in batches.of(batch_size):
-            if rows:
-                trace, error = _trace(tracer, torch.stack(pixels), loaded, tokens)
-                if not error <= TOLERANCE[precision]:
-                    raise InexactDecomposition(error, TOLERANCE[precision])
-                worst = max(worst, error)
-                for unit in units:
-                    collected[unit.key].append((rows, dict(cast("ImagePass", unit.view).collect(trace))))
+    run = step.run
+    drafts = [_Draft(unit) for unit in step.units]
+    for draft in drafts:
+        draft.copy(
+            {row: at for row, at in step.kept.get(draft.unit.key, {}).items() if row not in run}, reader
+        )
+    if run:
+        _run(drafts, run, load(), batch_size, pool, tick)
+    else:
+        tick(step.weight)
+    return {draft.unit.key: draft.finished() for draft in drafts}
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A unit on the way: rows are put in their places as they come."""
+
+    unit: Unit
+    arrays: dict[str, Array] = field(init=False)
+    absent: dict[int, str] = field(default_factory=dict)
+    error: float | None = None
+    copied: int = 0
+    _there: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        length = self.unit.stop - self.unit.start
+        self._there = np.zeros(length, bool)
+        self.arrays = {
+            member.name: np.full((length, *member.shape[1:]), np.nan, member.dtype)
+            for member in self.view.members()
+        }
+
+    @property
+    def view(self) -> ImagePass:
+        return cast("ImagePass", self.unit.view)
+
+    def copy(self, kept: Kept, reader: Reader) -> None:
+        """Take rows from what is kept."""
+        self.absent, self.error = gather(kept, self.arrays, reader)
+        self._there[list(kept)] = True
+        self.copied = len(kept)
+
+    def put(self, rows: Sequence[int], found: Mapping[str, Array]) -> None:
+        """Take rows that were computed."""
+        for member in self.view.members():
+            self.arrays[member.name][rows] = _narrowed(found[member.name], member)
+        self._there[rows] = True
+
+    def lack(self, absent: Mapping[int, str]) -> None:
+        """Take note of pictures that could not be decoded."""
+        self.absent |= absent
+        self._there[list(absent)] = True
+
+    def finished(self) -> Made:
+        """Give the whole unit; `AssertionError` where a row was forgotten."""
+        if not self._there.all():
+            raise AssertionError(f"{self.unit}: {self._there.sum()} images were seen")
+        facts = {} if self.error is None else {"relative_error": self.error}
+        if self.copied:
+            facts["copied"] = self.copied
+        return Made(self.arrays, absent=self.absent, facts=facts)
+
+
+def _run(
+    drafts: Sequence[_Draft],
+    rows: Sequence[int],
+    loaded: Loaded,
+    batch_size: int,
+    pool: ThreadPoolExecutor,
+    tick: Callable[[int], None],
+) -> None:
+    """Run images through the model, batch by batch."""
+    view, unit = drafts[0].view, drafts[0].unit
+    batches = Batches(view.images, [unit.start + row for row in rows], loaded.transform, pool)
+    with _Pass(loaded, [draft.view for draft in drafts]) as running:
+        for count, places, pixels in batches.of(batch_size):
+            for some, found, error in running.parts([rows[place] for place in places], pixels):
+                for draft, arrays in zip(drafts, found, strict=True):
+                    draft.put(some, arrays)
+                    if error is not None and isinstance(draft.view, TowerPass):
+                        draft.error = max(error, draft.error or 0.0)
             tick(count)
-    seen = sum(len(rows) for rows, _ in collected[first.key]) + len(batches.absent)
-    if seen != first.stop - first.start:
-        raise AssertionError(f"{first}: {seen} images were seen")
-    facts = {"relative_error": worst}
-    return {
-        unit.key: Made(_assemble(unit, collected[unit.key]), absent=batches.absent, facts=facts)
-        for unit in units
-    }
+    for draft in drafts:
+        draft.lack({rows[place]: reason for place, reason in batches.absent.items()})
 
 
-def _trace(tracer: Tracer, pixels: Tensor, loaded: Loaded, tokens: bool) -> tuple[Trace, float]:
-    """Trace a batch, in smaller parts once the device has run out of memory."""
-    while True:
-        size = min(len(pixels), loaded.fits or len(pixels))
-        try:
-            traces = [
-                tracer(part.to(loaded.device, non_blocking=True), tokens)
-                for part in torch.split(pixels, size)
-            ]
-            return _joined(traces), float(np.max([check(trace, loaded.constants) for trace in traces]))
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            loaded.fits = size // 2
-            torch.cuda.empty_cache()
+class _Pass:
+    """A model, watched for some views while the `with` block lasts."""
 
+    def __init__(self, loaded: Loaded, views: Sequence[ImagePass]) -> None:
+        self._loaded, self._views, self._hooks = loaded, views, ExitStack()
+        self._precision = views[0].model.precision
+        towers = [view for view in views if isinstance(view, TowerPass)]
+        self._tokens = any(view.tokens for view in towers)
+        self._tracer = Tracer(loaded.side, views[0].model.name) if towers else None
+        self._watch = Watch(loaded.net, {view.module for view in views if isinstance(view, ModulePass)})
 
-def _joined(traces: Sequence[Trace]) -> Trace:
-    if len(traces) == 1:
-        return traces[0]
+    def __enter__(self) -> _Pass:
+        if self._tracer is not None:
+            self._hooks.enter_context(self._tracer)
+        self._hooks.enter_context(self._watch)
+        return self
 
-    def column(name: str) -> Array:
-        return np.concatenate([getattr(trace, name) for trace in traces])
+    def __exit__(self, *raised: Any) -> None:
+        self._hooks.close()
 
-    names = ("factor", "mlp", "mlp_mean", "sigma", "mu", "norm", "embedding")
-    token_factor = None if traces[0].token_factor is None else column("token_factor")
-    return Trace(token_factor=token_factor, **{name: column(name) for name in names})
+    def parts(
+        self, rows: Sequence[int], pixels: Sequence[Tensor]
+    ) -> Iterator[tuple[Sequence[int], list[Mapping[str, Array]], float | None]]:
+        """Run a batch, in smaller parts once the device has run out of memory.
 
+        Gives for each part its rows, what each view takes of it, and the relative error of its sum.
+        """
+        start = 0
+        while start < len(rows):
+            size = min(len(rows) - start, self._loaded.fits or len(rows))
+            part = slice(start, start + size)
+            try:
+                found, error = self._part(torch.stack(list(pixels[part])))
+            except torch.OutOfMemoryError:
+                self._watch.forget()
+                if size == 1:
+                    raise
+                self._loaded.fits = size // 2
+                torch.cuda.empty_cache()
+                continue
+            yield rows[part], found, error
+            start += size
 
-def _assemble(unit: Unit, found: Sequence[tuple[Sequence[int], dict[str, Array]]]) -> dict[str, Array]:
-    """Put the batches in their rows; rows of pictures that could not be read stay NaN."""
-    length = unit.stop - unit.start
-    arrays = {}
-    for member in cast("ImagePass", unit.view).members():
-        whole = np.full((length, *member.shape[1:]), np.nan, member.dtype)
-        for rows, batch in found:
-            whole[rows] = _narrowed(batch[member.name], member)
-        arrays[member.name] = whole
-    return arrays
+    def _part(self, pixels: Tensor) -> tuple[list[Mapping[str, Array]], float | None]:
+        pixels = pixels.to(self._loaded.device, non_blocking=True)
+        trace, error = None, None
+        if self._tracer is not None:
+            trace = self._tracer(pixels, self._tokens)
+            error = check(trace, self._loaded.constants)
+            if not error <= TOLERANCE[self._precision]:
+                raise InexactDecomposition(error, TOLERANCE[self._precision])
+        else:
+            with torch.inference_mode():
+                self._loaded.run(pixels)
+        outputs = self._watch.take()
+        found: list[Mapping[str, Array]] = []
+        for view in self._views:
+            if isinstance(view, ModulePass):
+                found.append(view.collect(outputs[view.module]))
+            else:
+                found.append(cast("TowerPass", view).collect(cast("Any", trace)))
+        return found, error
 
 
 def _narrowed(values: Array, member: Member) -> Array:
@@ -114,41 +198,3 @@ def _narrowed(values: Array, member: Member) -> Array:
     if np.isinf(narrow).any():
         raise OverflowError(f"{member.name} has values too large for {member.dtype}; use dtype='float32'")
     return narrow
-
-
-class _Batches:
-    """Decoded images of one block, a few batches ahead of the model."""
-
-    def __init__(
-        self, images: ImageSet, start: int, stop: int, loaded: Loaded, pool: ThreadPoolExecutor
-    ) -> None:
-        self._paths = images.entries["path"][start:stop].to_pylist()
-        self._digests = images.entries["digest"][start:stop].to_pylist()
-        self._loaded, self._pool = loaded, pool
-        self.absent: dict[int, str] = {}
-
-    def of(self, size: int) -> Iterator[tuple[int, list[int], list[Tensor]]]:
-        """Give each batch's size, and the rows (from the block's first) and pixels of those readable."""
-        starts = range(0, len(self._paths), size)
-        waiting: deque[list[Future[Tensor]]] = deque()
-        ahead = iter(starts)
-        for start in starts:
-            while len(waiting) < AHEAD and (following := next(ahead, None)) is not None:
-                stop = min(following + size, len(self._paths))
-                waiting.append([self._pool.submit(self._decode, row) for row in range(following, stop)])
-            batch = waiting.popleft()
-            yield len(batch), *self._readable(start, batch)
-
-    def _decode(self, row: int) -> Tensor:
-        picture = pictures.fetch(str(self._paths[row]), str(self._digests[row]))
-        return self._loaded.transform(picture)
-
-    def _readable(self, start: int, batch: list[Future[Tensor]]) -> tuple[list[int], list[Tensor]]:
-        rows, pixels = [], []
-        for row, future in enumerate(batch, start):
-            try:
-                pixels.append(future.result())
-                rows.append(row)
-            except UnreadablePicture as error:
-                self.absent[row] = str(error)
-        return rows, pixels

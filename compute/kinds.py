@@ -1,17 +1,20 @@
-"""The four ways in which units come to be: a pass over images, over texts, from weights, from units."""
+"""The ways in which units come to be: a pass over images, over texts, from weights, from units."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..store.errors import NoTextTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Array, ArrayView, Parts, Unit, View
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .towers.trace import Constants, Trace
 
 BLOCK = 256
@@ -35,13 +38,11 @@ class Made:
 
 
 class ImagePass(ArrayView):
-    """An array with a row for each image, made during a forward pass of the model's vision tower."""
+    """An array with a row for each image, made while the images go through the model."""
 
     axis: ClassVar[str] = "image"
     block: ClassVar[int] = BLOCK
     """Images of one unit."""
-    tokens: ClassVar[bool] = False
-    """Whether it needs what each token adds, and not only their sum."""
     model: Model
     images: ImageSet
 
@@ -54,17 +55,44 @@ class ImagePass(ArrayView):
         """Give the digest of the images' bytes."""
         return self.images.contents(start, stop)
 
+
+class TowerPass(ImagePass):
+    """An array made from the trace of a vision tower that is decomposed."""
+
+    tokens: ClassVar[bool] = False
+    """Whether it needs what each token adds, and not only their sum."""
+
+    def __post_init__(self) -> None:
+        """Refuse a model without such a tower: `UnsupportedTower`."""
+        _ = self.model.shape
+
     @abstractmethod
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take what is kept from the trace of one batch: an array for each member, one row an image."""
+
+
+class ModulePass(ImagePass):
+    """An array made from what one module of the model gives."""
+
+    module: str
+
+    @abstractmethod
+    def collect(self, output: Tensor) -> Mapping[str, Array]:
+        """Take what is kept from the module's output of one batch: an array for each member."""
 
 
 class TextPass(ArrayView):
     """An array with a row for each text, made during a forward pass of the model's text tower."""
 
     axis: ClassVar[str] = "text"
+    side: ClassVar[Literal["image", "text"]] = "text"
     model: Model
     texts: TextSet
+
+    def __post_init__(self) -> None:
+        """Refuse a model that embeds no texts: `NoTextTower`."""
+        if not self.model.text:
+            raise NoTextTower(f"model {self.model.name!r} ({self.model.source}) embeds no texts")
 
     @property
     def grid(self) -> Grid:
@@ -85,6 +113,10 @@ class OfTower(ArrayView):
 
     axis: ClassVar[str] = "layer"
     model: Model
+
+    def __post_init__(self) -> None:
+        """Refuse a model without such a tower: `UnsupportedTower`."""
+        _ = self.model.shape
 
     def contents(self, start: int, stop: int) -> str:
         """Nothing but the weights, which the recipe has."""

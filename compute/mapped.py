@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..store.views import View
-from .kinds import ImagePass
+from .kinds import TowerPass
 from .views.tower_maps import TowerMaps
 
 
-class MappedPass(ImagePass):
+class MappedPass(TowerPass):
     """An array of factors that a read multiplies with the tower's fixed maps, under either convention."""
 
     @property

@@ -16,6 +16,8 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 """File names that count as pictures when a folder is read."""
 GONE = "gone"
 """Stands for the digest of a file that was not there any more when its set was added again."""
+DECODING = 2
+"""Raised when a file would be decoded to other pixels: part of what everything computed follows from."""
 DEMO = "demo:scenes/"
 """Pictures of the demo world are painted when they are read; this and a number is their path."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ..store import digest
 from ..store.sets import Model
 
 if TYPE_CHECKING:
+    from .families.own import Own
     from .models import Loaded
 
 RESIDENT = 2
@@ -19,6 +21,11 @@ class Residents:
 
     def __init__(self) -> None:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._own: dict[str, Own] = {}
+
+    def give(self, model: Model, own: Own) -> None:
+        """Hand over the module that a registered model of one's own is."""
+        self._own[_key(model)] = own
 
     def clear(self) -> None:
         """Let go of all of them."""
@@ -26,14 +33,19 @@ class Residents:
 
     def get(self, model: Model, device: str) -> Loaded:
         """Give a model on a device, loaded if it is not yet."""
-        from ..store import digest
+        from .families import find
         from .models import load
 
-        facts = {"image": model.identity("image"), "text": model.identity("text"), "device": device}
-        key = digest.of_facts(facts)
+        key = f"{_key(model)} {device}"
         if key not in self._loaded:
             while len(self._loaded) >= RESIDENT:
                 self._loaded.popitem(last=False)
-            self._loaded[key] = load(model, device)
+            found = self._own.get(_key(model)) or find(model.source, model.checkpoint)
+            self._loaded[key] = load(model, found, device)
         self._loaded.move_to_end(key)
         return self._loaded[key]
+
+
+def _key(model: Model) -> str:
+    """Give the digest of all that a model is, its name aside."""
+    return digest.of_facts({"image": model.identity("image"), "text": model.identity("text")})

@@ -13,11 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..store import arrays, digest, parts
 from ..store.claims import Claims
-from ..store.errors import BadSource, DamagedUnit, MissingUnits, StoreError, StoreFull, WeightsChanged
+from ..store.errors import (
+    BadSource,
+    CannotRun,
+    DamagedUnit,
+    MissingUnits,
+    StoreError,
+    StoreFull,
+    WeightsChanged,
+)
 from ..store.failures import failure
 from ..store.folder import Folder
 from ..store.grid import Grid
@@ -28,7 +36,10 @@ from .kinds import Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
 
-LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "torch", "torchvision", "zarr")
+if TYPE_CHECKING:
+    from .models import Loaded
+
+LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
 """Libraries whose versions are recorded with each unit; none is part of its identity."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
@@ -140,7 +151,7 @@ class Runner:
         mine = [unit for unit in left if self._win(unit)]
         others = [unit for unit in left if unit not in mine and not self._is_done(unit)]
         if mine:
-            self._make(Step(tuple(mine)))
+            self._make(step.only(mine))
         if others:
             return "waiting"
         if not mine:
@@ -178,7 +189,7 @@ class Runner:
             made = self._compute(step)
             for unit in step.units:
                 self._keep(unit, made[unit.key], time.time() - started)
-        except (StoreError, WeightsChanged, BadSource):
+        except (StoreError, WeightsChanged, BadSource, CannotRun):
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
@@ -198,28 +209,32 @@ class Runner:
             made = view.derive(unit, self._reader)
             self._tick(step.weight)
             return {unit.key: made}
-        loaded = self._residents.get(cast("Any", step.model), self._device())
         if isinstance(view, OfTower):
-            made = Made(dict(view.extract(loaded.constants)))
+            made = Made(dict(view.extract(self._loaded(step).constants)))
             self._tick(step.weight)
             return {unit.key: made}
+        size = self._settings.batch_size
         if isinstance(view, TextPass):
             from . import text_pass
 
-            size = self._settings.batch_size
-            found = text_pass.make(unit, loaded, batch_size=size, tick=lambda _: self._claims.renew())
+            found = text_pass.make(
+                unit, self._loaded(step), batch_size=size, tick=lambda _: self._claims.renew()
+            )
             self._progress.advance(step.weight)
             return {unit.key: found}
         from . import image_pass
 
         return image_pass.make(
-            step.units,
-            loaded,
-            cast("ImagePass", view).model.precision,
-            batch_size=self._settings.batch_size,
+            step,
+            lambda: self._loaded(step),
+            self._reader,
+            batch_size=size,
             pool=self._pool,
             tick=self._tick,
         )
+
+    def _loaded(self, step: Step) -> Loaded:
+        return self._residents.get(cast("Any", step.model), self._device())
 
     def _tick(self, count: int) -> None:
         self._progress.advance(count)

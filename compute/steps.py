@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ..store.sets import Model
 from ..store.views import Unit, View
+from .gather import Row
 from .kinds import ImagePass, OfTower, TextPass
+
+Kept = Mapping[int, Row]
+"""Rows that other units have, by their number from a unit's first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,8 @@ class Step:
 
     units: tuple[Unit, ...]
     """The units; those of a pass over images cover the same images with the same model."""
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    """By a unit's key, the rows that are copied from what is kept."""
 
     @property
     def view(self) -> View:
@@ -26,28 +32,62 @@ class Step:
     def model(self) -> Model | None:
         """The model that has to be in memory, where one has."""
         view = self.view
-        return view.model if isinstance(view, ImagePass | TextPass | OfTower) else None
+        if isinstance(view, ImagePass):
+            return view.model if self.run else None
+        return view.model if isinstance(view, TextPass | OfTower) else None
+
+    @property
+    def run(self) -> tuple[int, ...]:
+        """The rows, counted from the units' first, whose images go through the model."""
+        if not isinstance(self.view, ImagePass):
+            return ()
+        length = self.units[0].stop - self.units[0].start
+        kept = [self.kept.get(unit.key, {}) for unit in self.units]
+        if not all(kept):
+            return tuple(range(length))
+        return tuple(row for row in range(length) if any(row not in rows for rows in kept))
 
     @property
     def images(self) -> int:
         """How many images go through the model."""
-        return self.units[0].stop - self.units[0].start if isinstance(self.view, ImagePass) else 0
+        return len(self.run)
+
+    @property
+    def copied(self) -> int:
+        """How many rows are copied from what is kept."""
+        run = set(self.run)
+        return sum(row not in run for rows in self.kept.values() for row in rows)
 
     @property
     def weight(self) -> int:
         """How much work it is, for a progress bar: images, or 1."""
         return max(1, self.images)
 
+    def only(self, units: Iterable[Unit]) -> Step:
+        """Give the same step for some of its units."""
+        chosen = tuple(units)
+        return Step(chosen, {unit.key: self.kept[unit.key] for unit in chosen if unit.key in self.kept})
 
-def together(units: Iterable[Unit]) -> list[Step]:
-    """Join units of passes over the same images with the same model; others stand alone. Pure."""
+
+def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
+    """Join units of passes over the same images with the same model; others stand alone. Pure.
+
+    A unit of which all rows are kept elsewhere needs no pass, and stands alone, too.
+    """
     groups: dict[object, list[Unit]] = {}
+    copies: dict[str, Kept] = {}
     for unit in units:
         view = unit.view
+        key: object = unit.key
         if isinstance(view, ImagePass):
-            side = repr(sorted(view.model.identity("image").items(), key=lambda item: item[0]))
-            key: object = (side, view.contents(unit.start, unit.stop))
-        else:
-            key = unit.key
+            rows = kept(unit)
+            if rows:
+                copies[unit.key] = rows
+            if len(rows) < unit.stop - unit.start:
+                side = repr(sorted(view.model.identity("image").items(), key=lambda item: item[0]))
+                key = (side, view.contents(unit.start, unit.stop))
         groups.setdefault(key, []).append(unit)
-    return [Step(tuple(group)) for group in groups.values()]
+    return [
+        Step(tuple(group), {unit.key: copies[unit.key] for unit in group if unit.key in copies})
+        for group in groups.values()
+    ]

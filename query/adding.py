@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from ..compute import image_sources, pictures, text_sources
 from ..compute.image_sources import Found, ImageSource, Tick
 from ..compute.text_sources import TextSource
-from ..store.errors import NameTaken
+from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
 from ..store.registry import IMAGE_ENTRIES, check_name
 from ..store.sets import ImageSet, Model, TextSet
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,45 @@ class Added:
 
 
 def add_model(
-    folder: Folder, name: str, source: str, *, checkpoint: str | Path | None, precision: str, replace: bool
+    engine: Engine,
+    name: str,
+    source: Any,
+    *,
+    checkpoint: str | None,
+    precision: str,
+    transform: Any,
+    transform_id: str | None,
+    replace: bool,
 ) -> Model:
     """Register a model; see `Store.add_model`."""
+    from ..compute.families import find, own
     from ..compute.models import register
 
     check_name("a model", name)
-    found = register(
-        name, source, checkpoint=None if checkpoint is None else str(checkpoint), precision=precision
-    )
+    registered = engine.folder.names
+    if isinstance(source, str):
+        if transform is not None or transform_id is not None:
+            raise BadSource(f"{source} has its own preprocessing: transform=… goes with a module of your own")
+        given, found = None, find(source, checkpoint)
+        path = None if checkpoint is None else str(Path(checkpoint).resolve())
+        model = register(name, source, found, checkpoint=path, precision=precision)
+    else:
+        if checkpoint is not None:
+            raise BadSource("a module of your own has its weights, so checkpoint=… has no place")
+        given = own.take(source, transform, transform_id)
+        model = register(name, given.source, given, checkpoint=None, precision=precision)
     while True:
-        after = folder.names.version("models", name)
+        after = registered.version("models", name)
         if after and not replace:
-            before = folder.names.model(name)
-            if any(before.identity(side) != found.identity(side) for side in ("image", "text")):
+            before = registered.model(name)
+            if any(before.identity(side) != model.identity(side) for side in ("image", "text")):
                 what = f"{before.source} at {before.precision}, other weights or settings"
                 raise _taken("model", name, what)
-        if folder.names.put_model(found, after):
-            return found
+        if registered.put_model(model, after):
+            break
+    if given is not None:
+        engine.residents.give(model, given)
+    return model
 
 
 def add_images(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING
 from typing import Any
 
 import pyarrow as pa
@@ -85,7 +86,7 @@ def _entries(column: str, sets: Mapping[str, pa.Table], wanted: pa.Schema) -> pa
 def _models(folder: Folder) -> Iterable[dict[str, Any]]:
     for name in folder.names.models():
         model = folder.names.model(name)
-        shape = {axis: getattr(model.shape, axis) for axis in COLUMNS["models"] if hasattr(model.shape, axis)}
+        shape = {axis: getattr(model.tower, axis) for axis in COLUMNS["models"] if hasattr(model.tower, axis)}
         facts = {"source": model.source, "precision": model.precision, "weights": model.image["weights"]}
         yield {"model": name, **facts, **shape}
 
@@ -109,7 +110,10 @@ def views() -> list[dict[str, Any]]:
 
 def describe(view: type[View]) -> dict[str, Any]:
     """Describe a view in one row: what it holds, its inputs and parameters with their defaults."""
-    defaults = [f"{field.name}={field.default}" for field in parameters(view)]
+    defaults = [
+        field.name if field.default is MISSING else f"{field.name}={field.default}"
+        for field in parameters(view)
+    ]
     return {
         "view": view.name(),
         "kind": "table" if issubclass(view, TableView) else "array",

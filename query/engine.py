@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+from ..compute.gather import Elsewhere
 from ..compute.residents import Residents
 from ..compute.runner import Progress, Report, Runner, Settings
 from ..compute.steps import Step
@@ -59,7 +60,7 @@ class Engine:
 
         asked = list(units)
         companions = {unit.key: unit for unit in _companions(asked)}
-        whole = plan([*companions.values(), *asked], done)
+        whole = plan([*companions.values(), *asked], done, Elsewhere(self.folder, done).rows)
         reused = sum(unit.key in whole.ready for unit in asked)
         return replace(whole, wanted=len(asked), reused=reused, seconds=self._seconds(whole.steps))
 

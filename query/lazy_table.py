@@ -50,7 +50,7 @@ class LazyTable(Lazy[TableView]):
         return narrowed
 
     def arrow(self, *, missing: Literal["fill", "raise"] = "fill") -> pa.Table:
-        """Fetch the rows as an Arrow table, in the order of layers, heads and ranks.
+        """Fetch the rows as an Arrow table, in the order in which the view makes them.
 
         Raises `MissingUnits` with missing="raise", `BadSource` for another word than "fill" and "raise", and
         `UnitFailed` where a unit cannot be made.
@@ -99,8 +99,7 @@ class LazyTable(Lazy[TableView]):
     def _scan(self, ready: Ready) -> tuple[pa.Table, Seen]:
         """Read the rows of the units that are ready; say which units could have some, and which lack."""
         scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
-        axes = [name for name in ("layer", "head", "rank") if name in self._view.columns]
-        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text} ORDER BY {', '.join(axes)}"
+        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text}"
         try:
             with duck.connection({self._view.name(): scan}) as con:
                 rows = duck.run(con, query, list(self._condition.params))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ..compute.steps import Step, together
+from ..compute.steps import Kept, Step, together
 from ..store.arrays import predicted_bytes
 from ..store.grid import Grid
 from ..store.views import ArrayView, Unit, View
@@ -42,6 +42,11 @@ class Plan:
         return sum(step.images for step in self.steps)
 
     @property
+    def copied(self) -> int:
+        """How many images' rows would be copied from what is kept of other sets."""
+        return sum(step.copied for step in self.steps)
+
+    @property
     def bytes(self) -> int:
         """How many bytes the arrays would take; tables, which are small, are not counted."""
         return sum(predicted(unit) for step in self.steps for unit in step.units)
@@ -61,17 +66,24 @@ class Plan:
         lines += [f"  {count:>6} units of {view}" for view, count in self.by_view().items()]
         if self.images:
             lines.append(f"  {self.images:,} images through the model, in {self.passes} blocks")
+        if self.copied:
+            lines.append(f"  {self.copied:,} rows copied from what is kept of other image sets")
         lines.append(f"  {self.bytes / 1e6:,.1f} MB of arrays")
         if self.seconds is not None:
             lines.append(f"  about {self.seconds:,.0f} s, going by what such units took before")
         return "\n".join(lines)
 
 
-def plan(wanted: Iterable[Unit], done: Callable[[View], Collection[str]]) -> Plan:
-    """Find what has to be computed for these units. Pure, given what is done.
+def plan(
+    wanted: Iterable[Unit],
+    done: Callable[[View], Collection[str]],
+    kept: Callable[[Unit], Kept] = lambda unit: {},
+) -> Plan:
+    """Find what has to be computed for these units. Pure, given what is done and kept.
 
     A unit that is done ends the search, so that it stays ready when what it was made from is gone.
-    `done(view)` gives the keys of the view's recipe that are done.
+    `done(view)` gives the keys of the view's recipe that are done, `kept(unit)` the rows of a unit that
+    others have.
     """
     asked = list(wanted)
     missing: dict[str, Unit] = {}
@@ -90,7 +102,7 @@ def plan(wanted: Iterable[Unit], done: Callable[[View], Collection[str]]) -> Pla
     for unit in asked:
         visit(unit)
     reused = sum(unit.key in ready for unit in asked)
-    return Plan(tuple(together(missing.values())), len(asked), frozenset(ready), reused)
+    return Plan(tuple(together(missing.values(), kept)), len(asked), frozenset(ready), reused)
 
 
 def predicted(unit: Unit) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -59,7 +59,19 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     for kind in ("model", "images", "texts"):
         if kind not in needed and getattr(inputs, kind) is not None:
             raise UnknownName(f"input of {name}", kind, needed)
+    lacking = [field.name for field in required(cls) if field.name not in values]
+    if lacking:
+        raise BadSource(f"{name} needs {lacking[0]}=…{_which(names, inputs, lacking[0])}")
     return _build(names, cls, inputs, values)
+
+
+def _which(names: Names, inputs: Inputs, param: str) -> str:
+    """Say what a parameter can be, where that is known."""
+    model = inputs.model or (names.models()[0] if len(names.models()) == 1 else None)
+    if param != "module" or model is None:
+        return ""
+    known = [each for each, module in names.model(model).modules.items() if module.problem is None]
+    return f", a module of {model!r}: {', '.join(known[:3])}, … (belvedere show {model} lists them)"
 
 
 def needed_inputs(cls: type[View]) -> tuple[str, ...]:
@@ -75,6 +87,11 @@ def parameters(cls: type[View]) -> list[Field]:
         if field.role != "input":
             found.setdefault(field.name, field)
     return list(found.values())
+
+
+def required(cls: type[View]) -> list[Field]:
+    """List the parameters that have no default."""
+    return [field for field in parameters(cls) if field.default is MISSING]
 
 
 def _tree(cls: type[View]) -> Iterator[Field]:

@@ -96,7 +96,7 @@ class Scan(ds.InMemoryDataset):
         if predicate is not None and places:
             places = _prune(self.schema, places, predicate)
         views = {id(place.view): place.view for place in places}
-        pinned = _pinned([view.names for view in views.values()])
+        pinned = _pinned([{**view.names, **view.constant()} for view in views.values()])
         keep = {key for key, view in views.items() if pinned or self._admitted(view)}
         self.seen.nothing |= not keep and (bool(views) or self._is_new())
         return [place.view.units[place.number] for place in places if id(place.view) in keep]
@@ -148,10 +148,11 @@ def _prune(schema: pa.Schema, places: Sequence[_Place], predicate: Any) -> list[
 
 
 def _promise(place: _Place) -> pc.Expression:
-    """Say what holds for all rows of a unit: its inputs, and its stretch of the axis."""
+    """Say what holds for all rows of a unit: its inputs, what is constant, and its stretch of the axis."""
     view, _, (start, stop) = place
     axis = pc.field(view.axis)
-    terms = [pc.field(column) == name for column, name in view.names.items()]
+    same = {**view.names, **view.constant()}
+    terms = [pc.field(column) == value for column, value in same.items()]
     if view.axis in view.columns:
         terms += [axis == start] if stop == start + 1 else [axis >= start, axis < stop]
     return reduce(and_, terms)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from contextlib import suppress
 from itertools import product
 from typing import cast
 
 from ..compute.views import all_views
-from ..store.errors import MissingUnits, QueryError, UnknownName
+from ..store.errors import (
+    MissingUnits,
+    NoTextTower,
+    QueryError,
+    UnknownName,
+    UnsuitableModule,
+    UnsupportedTower,
+)
 from ..store.records import parameters
 from ..store.views import ArrayView, TableView, View
 from . import catalog, duck
 from .answer import Answer
 from .completeness import Completeness, Touched
 from .engine import Engine
-from .resolve import Inputs, Names, needed_inputs, resolve
+from .resolve import Inputs, Names, needed_inputs, required, resolve
 from .scan import Scan, schema_of
 
 _COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
@@ -43,13 +51,29 @@ def sql(
 
 
 def instances(engine: Engine, cls: type[View]) -> list[View]:
-    """List a view, its parameters at their defaults, for every combination of registered inputs."""
+    """List a view, parameters at their defaults, for all combinations of registered inputs and modules."""
     names = Names(engine.folder.names)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     needed = needed_inputs(cls)
     combinations = product(*(known[kind]() for kind in needed))
     inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
-    return [engine.same(resolve(names, cls.name(), each, {})) for each in inputs]
+    found = []
+    for each in inputs:
+        for params in _required(names, cls, each):
+            with suppress(UnsupportedTower, NoTextTower, UnsuitableModule):
+                found.append(engine.same(resolve(names, cls.name(), each, params)))
+    return found
+
+
+def _required(names: Names, cls: type[View], inputs: Inputs) -> list[dict[str, str]]:
+    """List what the parameters that have no default can be: the modules of a model."""
+    needed = [field.name for field in required(cls)]
+    if not needed:
+        return [{}]
+    if needed != ["module"] or inputs.model is None:
+        return []
+    modules = names.model(inputs.model).modules
+    return [{"module": name} for name, module in modules.items() if module.problem is None]
 
 
 def belongs(engine: Engine, view: View) -> bool:
@@ -83,8 +107,12 @@ def _touched(scans: dict[str, Scan]) -> tuple[dict[str, Touched], tuple[str, ...
     empty = []
     for name, scan in sorted(scans.items()):
         seen = scan.seen
-        lacking = dict.fromkeys(" × ".join(unit.view.names.values()) for unit in seen.missing.values())
+        lacking = dict.fromkeys(_combination(unit.view) for unit in seen.missing.values())
         touched[name] = Touched(len(seen.needed), len(seen.needed) - len(seen.missing), tuple(lacking))
         if seen.nothing:
             empty.append(name)
     return touched, tuple(empty)
+
+
+def _combination(view: View) -> str:
+    return " × ".join([*view.names.values(), *view.constant().values()])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ..store import marker
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.families.family import ModelSource, Transform
     from ..compute.image_sources import ImageSource, Tick
     from ..compute.text_sources import TextSource
     from ..store.failures import Failure
@@ -49,10 +50,12 @@ class Store:
     def add_model(
         self,
         name: str,
-        source: str,
+        source: ModelSource,
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        transform: Transform | None = None,
+        transform_id: str | None = None,
         replace: bool = False,
     ) -> Model:
         """Let a name stand for a model.
@@ -60,25 +63,39 @@ class Store:
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: `open_clip:ARCHITECTURE/TAG`, `open_clip:ARCHITECTURE` with a checkpoint,
-                `open_clip:local-dir:FOLDER`, or `demo:clip`.
-            checkpoint: A file with the model's weights, in any form that open_clip reads.
+                `open_clip:local-dir:FOLDER`, `timm:NAME`, `torchvision:NAME/WEIGHTS`, `demo:clip`; or a
+                torch module of your own in evaluation mode. Of that a copy is taken. It is not kept in the
+                store, which asks for it again when it is opened anew and something has to be computed.
+            checkpoint: A file with the model's weights, in any form that open_clip reads, or for timm and
+                torchvision a state dictionary that torch or safetensors wrote.
             precision: The data type to compute in; part of the identity of what is computed.
+            transform: For a module of your own: from an RGB picture to a tensor "channel y x".
+            transform_id: Your word for that preprocessing. It is part of the identity of what is computed,
+                so change it whenever the preprocessing changes.
             replace: Let the name stand for something else than before; what was computed stays.
 
         Returns:
-            The model: its sizes, and the digests of its weights and preprocessing.
+            The model: its sizes, its modules, and the digests of its weights and preprocessing.
 
         Raises:
             UnknownName: There is no such architecture, tag or kind of source.
-            UnsupportedTower: Its vision tower cannot be decomposed exactly; nothing was loaded.
-            BadSource: Its weights cannot be read or do not fit.
+            UnsupportedTower: An open_clip vision tower that cannot be decomposed exactly; nothing was loaded.
+            BadSource: Its weights cannot be read or do not fit, or a module of your own is in training mode.
             NameTaken: The name stands for another model.
         """
         from . import adding
 
         path = None if checkpoint is None else os.fspath(checkpoint)
-        folder = self._engine.folder
-        return adding.add_model(folder, name, source, checkpoint=path, precision=precision, replace=replace)
+        return adding.add_model(
+            self._engine,
+            name,
+            source,
+            checkpoint=path,
+            precision=precision,
+            transform=transform,
+            transform_id=transform_id,
+            replace=replace,
+        )
 
     def add_images(
         self,

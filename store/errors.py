@@ -14,6 +14,9 @@ BelvedereError
 ├── InputError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
 │   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
+│   ├── NoTextTower (ValueError)           a model that embeds no texts
+│   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
+│   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
@@ -98,6 +101,22 @@ class UnsupportedTower(InputError, ValueError):
             f"the vision tower of {name!r} is not supported: {reason}. "
             "Towers that are: open_clip vision transformers with class-token pooling"
         )
+
+
+class NoTextTower(InputError, ValueError):
+    """A model that embeds no texts."""
+
+
+class UnsuitableModule(InputError, ValueError):
+    """A module whose output cannot be taken as activations; carries `module` and `reason`."""
+
+    def __init__(self, module: str, reason: str, hint: str) -> None:
+        self.module, self.reason = module, reason
+        super().__init__(f"the activations of module {module!r} cannot be taken: {reason}; {hint}")
+
+
+class CannotRun(InputError, RuntimeError):
+    """A model that cannot run here: its arrays were imported, or its module has to be given again."""
 
 
 class WeightsChanged(InputError, ValueError):

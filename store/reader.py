@@ -70,6 +70,10 @@ class Reader(Parts):
         """Give the rows of a unit, counted from its first, that could not be read, with the reason."""
         return self._record(unit).absent
 
+    def facts(self, unit: Unit) -> Mapping[str, Any]:
+        """Give what was measured when a unit was made."""
+        return self._record(unit).facts
+
     def rows(self, unit: Unit) -> pa.Table:
         """Read the stored rows of a unit; `MissingUnits` and `DamagedUnit` as in `array`."""
         record = self._record(unit)

@@ -14,7 +14,7 @@ from . import digest
 from .errors import BadName, StoreError, UnknownName
 from .objects import Objects
 from .parts import schema
-from .sets import ImageSet, Model, TextSet, TowerShape
+from .sets import ImageSet, Model, Module, TextSet, TowerShape
 
 _COMMANDS = {"models": "model", "images": "images", "texts": "texts"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -64,9 +64,9 @@ class Registry:
     def model(self, name: str) -> Model:
         """Give the model of a name; `UnknownName` with the nearest one."""
         data = self._read("models", "model", name, self.models)
-        facts = json.loads(data)
-        made = Model(**{**facts, "shape": TowerShape(**facts["shape"])})
-        model: Model = self._seen.setdefault(("models", data), made)
+        if ("models", data) not in self._seen:
+            self._seen["models", data] = _model(json.loads(data))
+        model: Model = self._seen["models", data]
         return model
 
     def image_set(self, name: str) -> ImageSet:
@@ -112,7 +112,7 @@ class Registry:
         return self._objects.get(_path(folder, name, version))
 
     def _put(self, folder: str, name: str, after: int, facts: Any) -> bool:
-        content = json.dumps(facts, sort_keys=True, ensure_ascii=False, indent=1).encode()
+        content = json.dumps(facts, ensure_ascii=False, indent=1).encode()
         return self._objects.create(_path(folder, name, after + 1), content)
 
     def _keep(self, entries: pa.Table) -> str:
@@ -140,6 +140,16 @@ class Registry:
 
 def _path(folder: str, name: str, version: int) -> str:
     return f"names/{folder}/{name}/{version:06}.json"
+
+
+def _model(facts: dict[str, Any]) -> Model:
+    """Make a model again of what `asdict` made of it."""
+    tower = facts["tower"] and TowerShape(**facts["tower"])
+    modules = {
+        name: Module(**{**module, "shape": tuple(module["shape"])})
+        for name, module in facts["modules"].items()
+    }
+    return Model(**{**facts, "tower": tower, "modules": modules})
 
 
 def check_name(kind: str, name: str) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from . import digest
+from .errors import UnknownName, UnsupportedTower
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,22 @@ class TowerShape:
         return 2 * self.layers + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module of a model, as it runs while an image goes through."""
+
+    kind: str
+    """The name of its class."""
+    shape: tuple[int, ...]
+    """The shape of its output for one image; empty where that is not one tensor with an axis of images."""
+    image_axis: int
+    """The place of the images' axis in the output of a batch."""
+    calls: int
+    """How often it runs in one forward pass."""
+    problem: str | None
+    """Why its activations cannot be taken, where they cannot."""
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A registered model, identified by the digests of its weights, preprocessing and precision."""
@@ -51,14 +68,34 @@ class Model:
     """A local checkpoint file, where one was named."""
     precision: Literal["float32", "float16", "bfloat16"]
     """The data type in which it computes."""
-    shape: TowerShape
-    """The sizes of its vision tower."""
+    tower: TowerShape | None
+    """The sizes of its vision tower, where that is one that is decomposed."""
+    modules: Mapping[str, Module]
+    """The modules that run while an image goes through, by dotted name, in the order of the model."""
     image: Mapping[str, Any]
     """Facts that its image side is identified by: weights, architecture, preprocessing."""
     text: Mapping[str, Any]
-    """Facts that its text side is identified by: weights, architecture, tokenizer."""
+    """Facts that its text side is identified by: weights, architecture, tokenizer; none where it has none."""
     libraries: Mapping[str, str]
     """Versions of the libraries it was registered with; recorded, never hashed."""
+
+    @property
+    def shape(self) -> TowerShape:
+        """The sizes of its vision tower; `UnsupportedTower` where that is not one that is decomposed."""
+        if self.tower is None:
+            raise UnsupportedTower(self.name, f"{self.source} is here for the activations of its modules")
+        return self.tower
+
+    def module(self, name: str) -> Module:
+        """Give a module that runs while an image goes through; `UnknownName` with the nearest one."""
+        if name not in self.modules:
+            raise UnknownName(
+                f"module of model {self.name!r} that runs when an image goes through",
+                name,
+                self.modules,
+                f"belvedere show {self.name} lists all {len(self.modules)}",
+            )
+        return self.modules[name]
 
     def identity(self, side: Literal["image", "text"]) -> dict[str, Any]:
         """Give the facts that everything computed with one side of the model is identified by."""

@@ -136,6 +136,10 @@ class View(ABC):
         """Give the parameters that are part of its identity."""
         return self._values("param")
 
+    def constant(self) -> Mapping[str, str]:
+        """Give what tells it apart beside its inputs, by name; a table has columns of these names."""
+        return {}
+
     def companions(self) -> tuple[View, ...]:
         """List the views that a read combines with what is kept here; they are filled along with it."""
         return ()
@@ -193,7 +197,7 @@ class View(ABC):
 
     def title(self) -> str:
         """Name the view with its inputs: `head_moments[b16 × photos]`."""
-        return f"{self.name()}[{' × '.join(self.names.values())}]"
+        return f"{self.name()}[{' × '.join([*self.names.values(), *self.constant().values()])}]"
 
 
 class Parts(ABC):

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
-from ...store.views import Input, Param, Parts, Read, TableView, Unit
+from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
 from ..conventions import Convention
 from ..kinds import Derived, Made
-from ..moments import joint_maps
+from ..moments import Doubles, joint_maps
 from ..textspan import Picks, layer_textspan
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
@@ -81,16 +81,23 @@ class HeadDescriptions(Derived, TableView):
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Run TextSpan on every head of one layer."""
-        layer = slice(unit.start, unit.stop)
-        whole = slice(None)
-        found = self.moments.show(parts, (layer, whole, whole, whole))[0]
-        every = digest.of_sequence(unit.key for unit in self.texts.units)
-        texts = parts.once(every, lambda: parts.array(self.texts, "embedding"))
-        maps = self._joint_maps(unit.start, parts)
-        picks = layer_textspan(found, maps, texts, m=KEPT, span=self.span)
+        found, maps = self.moments_of(unit.start, parts), self.joint_maps(unit.start, parts)
+        picks = layer_textspan(found, maps, self.embeddings(parts), m=KEPT, span=self.span)
         return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})
 
-    def _joint_maps(self, layer: int, parts: Parts) -> Any:
+    def moments_of(self, layer: int, parts: Parts) -> Array:
+        """Read the moments of a layer's heads over all images, float64 "head factor factor"."""
+        whole = slice(None)
+        found: Array = self.moments.show(parts, (slice(layer, layer + 1), whole, whole, whole))[0]
+        return found
+
+    def embeddings(self, parts: Parts) -> Array:
+        """Read the embeddings of all texts, "text joint"; NaN for those too long for the model."""
+        every = digest.of_sequence(unit.key for unit in self.texts.units)
+        return parts.once(every, lambda: parts.array(self.texts, "embedding"))
+
+    def joint_maps(self, layer: int, parts: Parts) -> Doubles:
+        """Give what makes contributions of the moments' coordinates, float64 "head joint coordinate"."""
         constants = self.maps.constants(parts)
         return joint_maps(
             constants.head_map[layer],

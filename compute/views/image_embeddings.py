@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Coord, Input, Member, Parts
-from ..kinds import ImagePass
+from ..kinds import TowerPass
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
-class ImageEmbeddings(ImagePass):
+class ImageEmbeddings(TowerPass):
     """Each image as the model embeds it, at unit norm; the norm that it had is `coords["norm"]`."""
 
     model: Input[Model]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,7 +18,6 @@ class TextEmbeddings(TextPass):
 
     model: Input[Model]
     texts: Input[TextSet]
-    side: ClassVar[Literal["image", "text"]] = "text"
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(store: belv
         if seen[-1] > 8:
             raise torch.OutOfMemoryError
 
-    hook = model.visual.register_forward_pre_hook(refuse_more_than_eight)
+    hook = model.side.register_forward_pre_hook(refuse_more_than_eight)
     heads = store.view("head_contributions")
     assert heads.fill(slice(0, 256), batch_size=32).complete
     hook.remove()
@@ -56,7 +56,7 @@ def test_an_image_that_does_not_fit_alone_is_a_failure_of_its_unit(store: belved
     def refuse(module: torch.nn.Module, images: tuple[torch.Tensor, ...]) -> None:
         raise torch.OutOfMemoryError("nothing is left")
 
-    hook = loaded(store).visual.register_forward_pre_hook(refuse)
+    hook = loaded(store).side.register_forward_pre_hook(refuse)
     report = store.view("image_embeddings").fill()
     hook.remove()
     assert (report.filled, report.failed) == (0, 2)
@@ -65,7 +65,7 @@ def test_an_image_that_does_not_fit_alone_is_a_failure_of_its_unit(store: belved
 
 def test_views_of_the_same_images_share_one_pass(store: belvedere.Store) -> None:
     passes: list[int] = []
-    hook = loaded(store).visual.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
+    hook = loaded(store).side.register_forward_pre_hook(lambda _, images: passes.append(len(images[0])))
     plans = [
         unit
         for name in ("head_contributions", "mlp_contributions", "residual_contributions", "image_embeddings")

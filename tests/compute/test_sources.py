@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute import image_sources, model_sources, pictures, text_sources
+from belvedere.compute import families, image_sources, pictures, text_sources
 from belvedere.store import digest
 from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnreadablePicture, UnsupportedTower
 from tests.worlds import World, make_clip, picture
@@ -177,9 +178,9 @@ def test_a_text_that_is_too_long_is_absent_and_never_cut(store: belvedere.Store)
 
 
 def test_sources_of_models_are_taken_apart() -> None:
-    found = model_sources.find("open_clip:ViT-B-32/openai")
+    found = cast("Any", families.find("open_clip:ViT-B-32/openai"))
     assert (found.arch, found.weights, found.quick_gelu) == ("ViT-B-32", "openai", True)
-    assert not model_sources.find("open_clip:ViT-B-32/laion2b_s34b_b79k").quick_gelu
+    assert not cast("Any", families.find("open_clip:ViT-B-32/laion2b_s34b_b79k")).quick_gelu
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_sources_of_models_are_taken_apart() -> None:
 )
 def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, message: str) -> None:
     with pytest.raises((BadSource, UnknownName), match=message):
-        model_sources.find(source)
+        families.find(source)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, mess
 )
 def test_unsupported_towers_are_refused_before_anything_is_loaded(source: str, reason: str) -> None:
     with belvedere.trace() as seen, pytest.raises(UnsupportedTower, match=reason):
-        model_sources.find(source)
+        families.find(source)
     assert seen.of("load") == []
 
 

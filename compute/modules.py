@@ -1,0 +1,151 @@
+"""The modules of a model as a forward pass runs them: which there are, and what they give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..store.sets import Module
+
+PROBES = (2, 3)
+"""Images of the two passes that tell where the axis of images is: it is the one whose length differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What is known of one call of a module."""
+
+    shape: tuple[int, ...]
+    problem: str | None
+
+
+def survey(net: nn.Module, image_side: nn.Module, pixels: Tensor) -> dict[str, Module]:
+    """List the modules of a model that run while an image goes through, by dotted name.
+
+    `pixels` is one preprocessed picture, "channel y x". Where the modules allow it they are run without
+    their weights, on torch's device `meta`, which takes no time whatever the model's size.
+    """
+    small, large = (_watched(net, image_side, pixels, count) for count in PROBES)
+    kinds = {name: type(module).__name__ for name, module in net.named_modules()}
+    return {name: _described(kinds[name], small[name], large[name]) for name in kinds if name in small}
+
+
+def _watched(net: nn.Module, image_side: nn.Module, pixels: Tensor, images: int) -> dict[str, list[_Ran]]:
+    """Run some copies of a picture; give what each module gave at each of its calls."""
+    seen: dict[str, list[_Ran]] = defaultdict(list)
+
+    def watch(name: str, module: nn.Module, args: Any, output: Any) -> None:
+        seen[name].append(_looked_at(output))
+
+    batch = pixels.expand(images, *pixels.shape)
+    with ExitStack() as hooks, torch.inference_mode():
+        for name, module in net.named_modules():
+            if name:
+                hooks.callback(module.register_forward_hook(partial(watch, name)).remove)
+        try:
+            _run_without_weights(image_side, batch)
+        except Exception:  # whatever cannot be run without weights is run with them, and raises then
+            seen.clear()
+            image_side(batch)
+    return dict(seen)
+
+
+def _run_without_weights(side: nn.Module, batch: Tensor) -> None:
+    state = {**dict(side.named_parameters()), **dict(side.named_buffers())}
+    empty = {name: torch.empty_like(value, device="meta") for name, value in state.items()}
+    functional_call(side, empty, (torch.empty_like(batch, device="meta"),))
+
+
+def _looked_at(output: Any) -> _Ran:
+    try:
+        tensor = single(output)
+    except ValueError as error:
+        return _Ran((), str(error))
+    if not tensor.is_floating_point():
+        return _Ran((), f"it gives {str(tensor.dtype).removeprefix('torch.')}, not numbers with a point")
+    return _Ran(tuple(tensor.shape), None)
+
+
+def _described(kind: str, small: Sequence[_Ran], large: Sequence[_Ran]) -> Module:
+    shapes = small[0].shape, large[0].shape
+    places = [place for place, pair in enumerate(zip(*shapes, strict=False)) if pair == PROBES]
+    problem = small[0].problem
+    if len(small) > 1:
+        problem = f"it runs {len(small)} times in one forward pass"
+    elif problem is None and (len(places) != 1 or len(shapes[0]) != len(shapes[1])):
+        listed = " × ".join(map(str, shapes[0]))
+        problem = f"no axis of its output is that of the images ({listed} for {PROBES[0]} images)"
+    if problem is not None:
+        return Module(kind, (), 0, len(small), problem)
+    rest = tuple(length for place, length in enumerate(shapes[0]) if place != places[0])
+    return Module(kind, rest, places[0], 1, None)
+
+
+def single(output: Any) -> Tensor:
+    """Give the one tensor of a module's output; `ValueError` where there is none, or more than one."""
+    found = list(_tensors(output))
+    if len(found) != 1:
+        told = ", ".join(" × ".join(map(str, each.shape)) for each in found)
+        raise ValueError(f"it gives a {type(output).__name__} of {len(found)} tensors ({told})")
+    return found[0]
+
+
+def _tensors(output: Any) -> Iterable[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for each in output.values():
+            yield from _tensors(each)
+    elif isinstance(output, tuple | list):
+        for each in output:
+            yield from _tensors(each)
+
+
+class Watch:
+    """Catches what some modules give, while the `with` block lasts."""
+
+    def __init__(self, net: nn.Module, names: Iterable[str]) -> None:
+        """Take a model and the dotted names of modules in it."""
+        self._modules = {name: net.get_submodule(name) for name in names}
+        self._hooks = ExitStack()
+        self._caught: dict[str, list[Tensor]] = defaultdict(list)
+
+    def __enter__(self) -> Self:
+        for name, module in self._modules.items():
+            self._hooks.callback(module.register_forward_hook(partial(self._catch, name)).remove)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hooks.close()
+        self._caught.clear()
+
+    def take(self) -> dict[str, Tensor]:
+        """Give what the modules gave in the last pass, and forget it.
+
+        Raises `RuntimeError` for a module that did not run exactly once.
+        """
+        caught, self._caught = self._caught, defaultdict(list)
+        for name in self._modules:
+            if len(caught[name]) != 1:
+                raise RuntimeError(
+                    f"module {name} ran {len(caught[name])} times in this pass, and once before"
+                )
+        return {name: outputs[0] for name, outputs in caught.items()}
+
+    def forget(self) -> None:
+        """Drop what an aborted pass left."""
+        self._caught.clear()
+
+    def _catch(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        self._caught[name].append(single(output))

@@ -1,0 +1,58 @@
+"""From a module's output to one number for each neuron of each image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pool = Literal["mean", "max", "cls", "token"]
+Channels = Literal["auto", "first", "last"]
+
+
+def layout(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
+    """Give how many neurons and how many positions a module's output of one image has.
+
+    `shape` is "neuron", "token neuron" or "neuron y x". Where the neurons' axis is not the last of two or the
+    first of three, `channels` says "first" or "last". Raises `ValueError` for any other number of axes.
+
+    >>> layout((50, 768), "auto"), layout((64, 7, 7), "auto"), layout((7, 7, 96), "last")
+    ((768, 50), (64, 49), (96, 49))
+    """
+    if len(shape) not in (1, 2, 3):
+        raise ValueError(f"its output for one image has {len(shape)} axes ({' × '.join(map(str, shape))})")
+    if len(shape) == 1:
+        return shape[0], 1
+    place = 0 if _is_first(shape, channels) else len(shape) - 1
+    positions = 1
+    for axis, length in enumerate(shape):
+        positions *= length if axis != place else 1
+    return shape[place], positions
+
+
+def _is_first(shape: tuple[int, ...], channels: Channels) -> bool:
+    return channels == "first" or (channels == "auto" and len(shape) == 3)
+
+
+def pool(output: Tensor, image_axis: int, how: Pool, token: int, channels: Channels) -> Tensor:
+    """Pool the output of a batch over positions, in float32: "image neuron".
+
+    Args:
+        output: A module's output, with the images along `image_axis`.
+        image_axis: Where the images are.
+        how: "mean" and "max" over all positions, the class token where there is one included; "cls" takes
+            the first position, "token" the one that is given.
+        token: A position, counted row by row where positions have two axes.
+        channels: Where the neurons are; see `layout`.
+    """
+    moved = output.movedim(image_axis, 0).float()
+    if moved.ndim == 2:
+        return moved
+    if _is_first(tuple(moved.shape[1:]), channels):
+        moved = moved.flatten(2).transpose(1, 2)
+    else:
+        moved = moved.flatten(1, -2)  # "image token neuron", from either
+    if how == "mean":
+        return moved.mean(dim=1)
+    return moved.amax(dim=1) if how == "max" else moved[:, 0 if how == "cls" else token]

@@ -1,0 +1,98 @@
+"""The view of what the neurons of a module give for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ...store.errors import BadSource, UnsuitableModule
+from ...store.sets import ImageSet, Model, Module
+from ...store.views import Array, Axis, Input, Member, Param, Parts
+from .. import pooling
+from ..kinds import ModulePass
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEURONS = 256
+"""Neurons of one inner chunk, and of one unit of what is made from them."""
+
+
+@dataclass(frozen=True)
+class NeuronActivations(ModulePass):
+    """What each neuron of a module gives for each image: its output, pooled over the image's positions.
+
+    `module` is the dotted name of any module that runs once while an image goes through and gives one tensor
+    (`belvedere show MODEL` lists them). `pool` takes the mean or the maximum over all positions, the first
+    ("cls"), or the one that `token` numbers. Where a module has its neurons elsewhere than last of "token
+    neuron" or first of "neuron y x", `channels` says so.
+    """
+
+    model: Input[Model]
+    images: Input[ImageSet]
+    module: Param[str]
+    pool: Param[Literal["mean", "max", "cls", "token"]] = "mean"
+    token: Param[int] = 0
+    channels: Param[Literal["auto", "first", "last"]] = "auto"
+    dtype: Param[Literal["float32", "float16"]] = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse a module that is not there or whose output is no activations, and a token out of range."""
+        positions = self._layout()[1]
+        if self.pool != "token" and self.token:
+            raise BadSource(f"token={self.token} goes with pool='token', not with pool={self.pool!r}")
+        if not -positions <= self.token < positions:
+            raise BadSource(f"token={self.token}: {self.module} has {positions} positions")
+        object.__setattr__(self, "token", self.token % positions)  # one position has one identity
+
+    def constant(self) -> Mapping[str, str]:
+        """Name the module."""
+        return {"module": self.module}
+
+    @property
+    def _module(self) -> Module:
+        found = self.model.module(self.module)
+        if found.problem is not None:
+            near = [name for name, each in self.model.modules.items() if each.problem is None]
+            inside = [name for name in near if name.startswith(f"{self.module.rpartition('.')[0]}.")]
+            listed = ", ".join((inside or near)[:4])
+            raise UnsuitableModule(self.module, found.problem, f"there are {listed}, …")
+        return found
+
+    def _layout(self) -> tuple[int, int]:
+        try:
+            return pooling.layout(self._module.shape, self.channels)
+        except ValueError as error:
+            raise UnsuitableModule(self.module, str(error), "take one with one to three axes") from error
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Image, neuron."""
+        return ("image", "neuron")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of these axes."""
+        return (len(self.images), self._layout()[0])
+
+    def members(self) -> tuple[Member, ...]:
+        """The activations."""
+        inner = (64, min(NEURONS, self.shape[1]))
+        return (Member("activation", self.dims, self.shape, self.dtype, inner),)
+
+    def collect(self, output: Tensor) -> Mapping[str, Array]:
+        """Pool the output; `ArithmeticError` where it is not finite."""
+        axis = self._module.image_axis
+        found = pooling.pool(output, axis, self.pool, self.token, self.channels).cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ArithmeticError(
+                f"module {self.module} gave activations that are not finite; nothing was kept"
+            )
+        return {"activation": found}
+
+    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
+        """Give the activations, in float32."""
+        return parts.array(self, "activation", selection).astype(np.float32, copy=False)
