@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -136,7 +137,7 @@ class _Pass:
         towers = [view for view in views if isinstance(view, TowerPass)]
         self._tokens = any(view.tokens for view in towers)
         self._tracer = Tracer(loaded.side, views[0].model.name) if towers else None
-        self._watch = Watch(loaded.net, {view.module for view in views if isinstance(view, ModulePass)})
+        self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
 
     def __enter__(self) -> _Pass:
         if self._tracer is not None:
@@ -181,14 +182,24 @@ class _Pass:
         else:
             with torch.inference_mode():
                 self._loaded.run(pixels)
-        outputs = self._watch.take()
+        watched = self._watch.take()
         found: list[Mapping[str, Array]] = []
         for view in self._views:
             if isinstance(view, ModulePass):
-                found.append(view.collect(outputs[view.module]))
+                found.append(watched[view.module][id(view)])
             else:
                 found.append(cast("TowerPass", view).collect(cast("Any", trace)))
         return found, error
+
+
+def _looks(views: Sequence[ModulePass]) -> dict[str, Callable[[Tensor], dict[int, Mapping[str, Array]]]]:
+    """Say by module what is taken of its output: what each view collects."""
+
+    def look(of: Sequence[ModulePass], output: Tensor) -> dict[int, Mapping[str, Array]]:
+        return {id(view): view.collect(output) for view in of}
+
+    names = dict.fromkeys(view.module for view in views)
+    return {name: partial(look, [view for view in views if view.module == name]) for name in names}
 
 
 def _narrowed(values: Array, member: Member) -> Array:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..store.sets import Module
+
+T = TypeVar("T")
 
 PROBES = (2, 3)
 """Images of the two passes that tell where the axis of images is: it is the one whose length differs."""
@@ -110,42 +112,45 @@ def _tensors(output: Any) -> Iterable[Tensor]:
             yield from _tensors(each)
 
 
-class Watch:
-    """Catches what some modules give, while the `with` block lasts."""
+class Watch(Generic[T]):
+    """Looks at what some modules give, while the `with` block lasts.
 
-    def __init__(self, net: nn.Module, names: Iterable[str]) -> None:
-        """Take a model and the dotted names of modules in it."""
-        self._modules = {name: net.get_submodule(name) for name in names}
+    Each output is looked at when it is given: a later module may write into it, as ReLU often does.
+    """
+
+    def __init__(self, net: nn.Module, looks: Mapping[str, Callable[[Tensor], T]]) -> None:
+        """Take a model, and by the dotted names of modules in it what is done with their outputs."""
+        self._looks = {name: (net.get_submodule(name), look) for name, look in looks.items()}
         self._hooks = ExitStack()
-        self._caught: dict[str, list[Tensor]] = defaultdict(list)
+        self._seen: dict[str, list[T]] = defaultdict(list)
 
     def __enter__(self) -> Self:
-        for name, module in self._modules.items():
-            self._hooks.callback(module.register_forward_hook(partial(self._catch, name)).remove)
+        for name, (module, look) in self._looks.items():
+            self._hooks.callback(module.register_forward_hook(partial(self._catch, name, look)).remove)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hooks.close()
-        self._caught.clear()
+        self._seen.clear()
 
-    def take(self) -> dict[str, Tensor]:
-        """Give what the modules gave in the last pass, and forget it.
+    def take(self) -> dict[str, T]:
+        """Give what was made of the modules' outputs in the last pass, and forget it.
 
         Raises `RuntimeError` for a module that did not run exactly once.
         """
-        caught, self._caught = self._caught, defaultdict(list)
-        for name in self._modules:
-            if len(caught[name]) != 1:
-                raise RuntimeError(
-                    f"module {name} ran {len(caught[name])} times in this pass, and once before"
-                )
-        return {name: outputs[0] for name, outputs in caught.items()}
+        seen, self._seen = self._seen, defaultdict(list)
+        for name in self._looks:
+            if len(seen[name]) != 1:
+                raise RuntimeError(f"module {name} ran {len(seen[name])} times in this pass, and once before")
+        return {name: outputs[0] for name, outputs in seen.items()}
 
     def forget(self) -> None:
         """Drop what an aborted pass left."""
-        self._caught.clear()
+        self._seen.clear()
 
-    def _catch(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
-        self._caught[name].append(single(output))
+    def _catch(
+        self, name: str, look: Callable[[Tensor], T], module: nn.Module, args: Any, output: Any
+    ) -> None:
+        self._seen[name].append(look(single(output)))

@@ -24,6 +24,9 @@ def layout(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
         raise ValueError(f"its output for one image has {len(shape)} axes ({' × '.join(map(str, shape))})")
     if len(shape) == 1:
         return shape[0], 1
+    if channels == "auto" and len(shape) == 3 and shape[0] == shape[1] != shape[2]:
+        listed = " × ".join(map(str, shape))
+        raise ValueError(f"of its output {listed} it is not plain which axis has the neurons")
     place = 0 if _is_first(shape, channels) else len(shape) - 1
     positions = 1
     for axis, length in enumerate(shape):

@@ -29,14 +29,20 @@ def fit(net: nn.Module, path: str) -> None:
     """
     state = _read(path)
     found = {name.removeprefix("module."): value for name, value in state.items()}
-    try:
-        net.load_state_dict(found)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+    wanted = net.state_dict()
+    lacking, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    other = [name for name, value in wanted.items() if name in found and found[name].shape != value.shape]
+    told = [
+        f"{len(names)} {what} (such as {names[0]})"
+        for names, what in ((lacking, "are missing"), (extra, "are unknown"), (other, "have another shape"))
+        if names
+    ]
+    if told:
         raise BadSource(
-            f"{path} does not fit {type(net).__name__}: {' '.join(lines) or error}; "
+            f"{path} does not fit {type(net).__name__}: of its weights {', '.join(told)}; "
             "is it a checkpoint of another architecture?"
-        ) from error
+        )
+    net.load_state_dict(found)
 
 
 def _read(path: str) -> dict[str, Tensor]:
@@ -49,15 +55,10 @@ def _read(path: str) -> dict[str, Tensor]:
             return load_file(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        raise BadSource(f"{path} is no checkpoint of torch's or of safetensors ({_first(error)})") from error
+        raise BadSource(f"{path} is no checkpoint of weights that torch or safetensors wrote") from error
     for name in _INSIDE:
         if isinstance(state, dict) and isinstance(state.get(name), dict):
             state = state[name]
-    if not isinstance(state, dict):
-        raise BadSource(f"{path} holds a {type(state).__name__}, not weights by name")
+    if not isinstance(state, dict) or not all(isinstance(each, torch.Tensor) for each in state.values()):
+        raise BadSource(f"{path} holds a {type(state).__name__} that is not weights by name")
     return state
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

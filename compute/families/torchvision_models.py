@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import BadSource, UnknownName
@@ -98,4 +99,6 @@ def _plain(value: Any) -> Any:
     """Turn a setting of a preprocessing to what JSON gives back unchanged."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, Enum):
+        return _plain(value.value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -63,10 +63,11 @@ class NeuronActivations(ModulePass):
         return found
 
     def _layout(self) -> tuple[int, int]:
+        shape = self._module.shape
         try:
-            return pooling.layout(self._module.shape, self.channels)
+            return pooling.layout(shape, self.channels)
         except ValueError as error:
-            raise UnsuitableModule(self.module, str(error), "take one with one to three axes") from error
+            raise UnsuitableModule(self.module, str(error), "say channels='first' or 'last', or take another") from error
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -86,7 +87,8 @@ class NeuronActivations(ModulePass):
     def collect(self, output: Tensor) -> Mapping[str, Array]:
         """Pool the output; `ArithmeticError` where it is not finite."""
         axis = self._module.image_axis
-        found = pooling.pool(output, axis, self.pool, self.token, self.channels).cpu().numpy()
+        pooled = pooling.pool(output, axis, self.pool, self.token, self.channels).cpu()
+        found = np.array(pooled)  # a copy: a module further on may write into the output
         if not np.isfinite(found).all():
             raise ArithmeticError(
                 f"module {self.module} gave activations that are not finite; nothing was kept"
