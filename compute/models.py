@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..store import digest
 from ..store.errors import BadSource, WeightsChanged
-from ..store.sets import Model
+from ..store.sets import Model, Module
 from ..store.tracing import emit
 from ..store.views import Array
 from . import modules, pictures
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 """The data types in which a model can compute."""
+SIDES = (224, 256, 128, 96, 64, 48, 32, 28, 16, 299, 336, 384, 448, 512)
+"""Sizes of empty pictures that a model is tried with, one after the other, in pixels."""
 LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm")
 """Libraries whose versions are recorded with a model; none is part of its identity."""
 
@@ -87,7 +89,7 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
         checkpoint=checkpoint,
         precision=cast("Any", precision),
         tower=found.tower(net),
-        modules=modules.survey(net, found.image_side(net), _blank(found.transform(net))),
+        modules=_surveyed(net, found.image_side(net), found.transform(net)),
         image=_image_facts(found, net),
         text=found.text_facts(net),
         libraries={each: importlib.metadata.version(each) for each in LIBRARIES},
@@ -117,16 +119,28 @@ def _image_facts(found: Found, net: nn.Module) -> dict[str, Any]:
     return {**found.image_facts(net), "decoding": pictures.DECODING}
 
 
-def _blank(transform: Transform) -> Tensor:
+def _surveyed(net: nn.Module, side: nn.Module, transform: Transform) -> dict[str, Module]:
+    """Run empty pictures through a model; of several sizes, as some preprocessing leaves the size alone."""
+    first: Exception | None = None
+    for length in SIDES:
+        pixels = _blank(transform, length)
+        try:
+            return modules.survey(net, side, pixels)
+        except Exception as error:  # whatever a model raises for pictures of a size that it was not made for
+            first = first or error
+    raise BadSource(f"{type(net).__name__} takes no picture that its preprocessing gives: {first}") from first
+
+
+def _blank(transform: Transform, length: int) -> Tensor:
     """Preprocess an empty picture; `BadSource` where that gives no tensor of one picture."""
     try:
-        pixels: Any = transform(Image.new("RGB", (64, 48)))
+        pixels: Any = transform(Image.new("RGB", (length, length)))
     except Exception as error:
-        raise BadSource(f"the preprocessing fails on an empty picture of 64 × 48 pixels: {error}") from error
+        raise BadSource(f"the preprocessing fails on an empty picture {length} wide: {error}") from error
     if not isinstance(pixels, Tensor) or pixels.ndim != 3:
         shape = f" of shape {tuple(pixels.shape)}" if hasattr(pixels, "shape") else ""
         raise BadSource(
-            f"the preprocessing gives a {type(pixels).__name__}{shape}, not a tensor channel × y × x"
+            f"the preprocessing gives a {type(pixels).__name__}{shape}, not a channel × y × x tensor"
         )
     return pixels
 

@@ -53,7 +53,7 @@ class HeadTopImages(Derived, TableView):
         """Refuse more than is kept."""
         if not 1 <= self.k <= KEPT:
             raise BadSource(f"k={self.k}: from 1 to {KEPT} images of each end are kept")
-        if not 0 <= self.m <= DESCRIPTIONS:
+        if not 1 <= self.m <= DESCRIPTIONS:
             raise BadSource(
                 f"m={self.m}: images are kept of at most {DESCRIPTIONS} descriptions of each head"
             )

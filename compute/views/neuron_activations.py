@@ -42,6 +42,8 @@ class NeuronActivations(ModulePass):
     def __post_init__(self) -> None:
         """Refuse a module that is not there or whose output is no activations, and a token out of range."""
         positions = self._layout()[1]
+        if self.pool == "cls" and len(self._module.shape) == 3:
+            raise BadSource(f"pool='cls': {self.module} gives a map of positions, which has no class token")
         if self.pool != "token" and self.token:
             raise BadSource(f"token={self.token} goes with pool='token', not with pool={self.pool!r}")
         if not -positions <= self.token < positions:
@@ -67,7 +69,9 @@ class NeuronActivations(ModulePass):
         try:
             return pooling.layout(shape, self.channels)
         except ValueError as error:
-            raise UnsuitableModule(self.module, str(error), "say channels='first' or 'last', or take another") from error
+            raise UnsuitableModule(
+                self.module, str(error), "say channels='first' or 'last', or take another"
+            ) from error
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -87,8 +91,8 @@ class NeuronActivations(ModulePass):
     def collect(self, output: Tensor) -> Mapping[str, Array]:
         """Pool the output; `ArithmeticError` where it is not finite."""
         axis = self._module.image_axis
-        pooled = pooling.pool(output, axis, self.pool, self.token, self.channels).cpu()
-        found = np.array(pooled)  # a copy: a module further on may write into the output
+        pooled = pooling.pool(output, axis, self.pool, self.token, self.channels)
+        found = pooled.cpu().numpy().copy()  # a module further on may write into the output
         if not np.isfinite(found).all():
             raise ArithmeticError(
                 f"module {self.module} gave activations that are not finite; nothing was kept"
