@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from .options import examples, open_store, store_option
+
+if TYPE_CHECKING:
+    from ..store.sets import Model
 
 replace_option = click.option(
     "--replace", is_flag=True, help="Let the name stand for something else than before."
@@ -33,6 +36,7 @@ def command() -> None:
     epilog=examples(
         "belvedere add model b16 open_clip:ViT-B-16/laion2b_s34b_b88k",
         "belvedere add model mine open_clip:ViT-B-32 --checkpoint weights.pt",
+        "belvedere add model resnet torchvision:resnet50/IMAGENET1K_V2",
     )
 )
 @click.argument("name")
@@ -58,13 +62,19 @@ def model(
     """Let NAME stand for the model SOURCE.
 
     SOURCE is open_clip:ARCHITECTURE/TAG, open_clip:ARCHITECTURE with a --checkpoint,
-    open_clip:local-dir:FOLDER, or demo:clip.
+    open_clip:local-dir:FOLDER, or demo:clip, whose heads are decomposed; or timm:NAME or
+    torchvision:NAME/WEIGHTS, with or without a --checkpoint, whose modules give activations.
     """
     store = open_store(folder, create=True)
     added = store.add_model(name, source, checkpoint=checkpoint, precision=precision, replace=replace)
-    shape = added.shape
-    sizes = f"{shape.layers} layers of {shape.heads} heads, {shape.tokens} tokens, {shape.joint} dimensions"
-    click.echo(f"model {name}: {sizes}, {added.precision}")
+    click.echo(f"model {name}: {_sizes(added)}, {added.precision}")
+
+
+def _sizes(model: Model) -> str:
+    shape = model.tower
+    if shape is None:
+        return f"{len(model.modules)} modules, whose activations can be taken"
+    return f"{shape.layers} layers of {shape.heads} heads, {shape.tokens} tokens, {shape.joint} dimensions"
 
 
 @command.command(

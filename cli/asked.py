@@ -26,12 +26,13 @@ def asked(
     model: str | None,
     images: str | None,
     texts: str | None,
-    values: Mapping[str, Any],
+    values: Mapping[str, str],
 ) -> Lazy[Any]:
     """Find the view, narrowed where a condition is given."""
     from ..query.lazy_table import LazyTable
+    from ..query.resolve import read
 
-    found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **values)
+    found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **read(view, values))
     if where is None:
         return found
     if not isinstance(found, LazyTable):

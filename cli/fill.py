@@ -36,7 +36,7 @@ def command(
     images: str | None,
     texts: str | None,
     where: str | None,
-    values: dict[str, Any],
+    values: dict[str, str],
     as_json: bool,
     folder: Path | None,
     **settings: Any,

@@ -60,17 +60,22 @@ def inputs(command: Command) -> Command:
 
 def parameters(command: Command) -> Command:
     """Add -p NAME VALUE for parameters of a view; what has an option of its own is refused."""
-    return values("A parameter of the view.", _refuse_inputs)(command)
+    return _pairs("A parameter of the view.", _refuse_inputs, str)(command)
 
 
-def values(
-    what: str, check: Callable[[Sequence[str]], None] = lambda names: None
+def values(what: str) -> Callable[[Command], Command]:
+    """Add -p NAME VALUE, given to the command as the mapping `values`; JSON is read as such."""
+    return _pairs(
+        f"{what} A value is read as JSON where it is some, else as text.", lambda names: None, _read
+    )
+
+
+def _pairs(
+    what: str, check: Callable[[Sequence[str]], None], convert: Callable[[str], Any]
 ) -> Callable[[Command], Command]:
-    """Add -p NAME VALUE, given to the command as the mapping `values` once the names are checked."""
-
     def read(ctx: click.Context, option: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         check([name for name, _ in pairs])
-        return {name: _read(text) for name, text in pairs}
+        return {name: convert(text) for name, text in pairs}
 
     return click.option(
         "-p",
@@ -80,7 +85,7 @@ def values(
         multiple=True,
         metavar="NAME VALUE",
         callback=read,
-        help=f"{what} A value is read as JSON where it is some, else as text. May be given several times.",
+        help=f"{what} May be given several times.",
     )
 
 

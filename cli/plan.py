@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -32,7 +31,7 @@ def command(
     images: str | None,
     texts: str | None,
     where: str | None,
-    values: dict[str, Any],
+    values: dict[str, str],
     form: str,
     folder: Path | None,
 ) -> None:

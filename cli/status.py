@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from .asked import asked
 from .entry import DONE, INCOMPLETE
 from .formats import Rows, show, size
 from .options import examples, inputs, open_store, output, parameters, store_option
@@ -34,7 +35,7 @@ def command(
     model: str | None,
     images: str | None,
     texts: str | None,
-    values: dict[str, Any],
+    values: dict[str, str],
     form: str,
     folder: Path | None,
 ) -> None:
@@ -50,7 +51,8 @@ def command(
             raise click.UsageError("name a VIEW to ask about one combination of inputs or parameters")
         found = store.status()
     else:
-        found = [store.view(view, model=model, images=images, texts=texts, **values).status()]
+        lazy = asked(store, view, None, model=model, images=images, texts=texts, values=values)
+        found = [lazy.status()]
     rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
     show(rows, form, people=_readable(found))
     wrong = any(each.stale or each.failed for each in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
@@ -92,6 +93,19 @@ def parameters(cls: type[View]) -> list[Field]:
 def required(cls: type[View]) -> list[Field]:
     """List the parameters that have no default."""
     return [field for field in parameters(cls) if field.default is MISSING]
+
+
+def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
+    kinds = {field.name: field.type for field in parameters(view_class(name))}
+    return {param: text if kinds.get(param) is str else _plainly(text) for param, text in texts.items()}
+
+
+def _plainly(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _tree(cls: type[View]) -> Iterator[Field]:
