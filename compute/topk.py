@@ -15,7 +15,7 @@ Places = NDArray[np.int64]
 class TopK:
     """The k largest values of each column, in float64, and their rows; of equal ones the first.
 
-    Exact for all finite values, ties and negative ones included. A row that is NaN in a column is no candidate
+    Exact for finite values, ties and negative ones included. A row that is NaN in a column is no candidate
     there. Memory does not grow with the number of rows.
     """
 
