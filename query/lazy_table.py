@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
+from ..store.extras import extra
 from ..store.views import TableView, Unit
 from . import duck
 from .engine import ROUNDS, Engine
@@ -77,11 +78,8 @@ class LazyTable(Lazy[TableView]):
         return self.arrow(missing=missing).to_pandas()
 
     def pl(self, *, missing: Literal["fill", "raise"] = "fill") -> pl.DataFrame:
-        """Fetch the rows as a polars data frame; see `arrow`. Needs the extra `polars`."""
-        import polars
-
-        frame = polars.from_arrow(self.arrow(missing=missing))
-        assert isinstance(frame, polars.DataFrame)
+        """Fetch the rows as a polars data frame; see `arrow`. `MissingExtra` without the extra `polars`."""
+        frame: pl.DataFrame = extra("polars").from_arrow(self.arrow(missing=missing))
         return frame
 
     def fetchall(self, *, missing: Literal["fill", "raise"] = "fill") -> list[tuple[Any, ...]]:
