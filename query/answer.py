@@ -71,5 +71,10 @@ class Answer:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def _repr_html_(self) -> str:
+        from .html import of_answer
+
+        return of_answer(self)
+
     def __repr__(self) -> str:
         return f"<Answer {len(self)} rows × {len(self.columns)} columns, {self.completeness}>"

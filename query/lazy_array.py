@@ -57,6 +57,11 @@ class LazyArray(Lazy[ArrayView]):
     def __getitem__(self, index: Index) -> Array:
         return self.read(index)
 
+    def _repr_html_(self) -> str:
+        from .html import of_array
+
+        return of_array(self)
+
     def __reduce__(self) -> Any:
         folder, view = self._engine.folder, self._view
         asked = {**question.inputs(view), **question.parameters(view)}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class _Condition:
     """What `where` was given."""
 
-    text: str = "true"
+    text: str = ""
     params: tuple[Any, ...] = ()
 
 
@@ -45,7 +45,8 @@ class LazyTable(Lazy[TableView]):
         `params` are the values of `?` in it. Raises `QueryError` when it is not understood.
         """
         known = self._condition
-        both = _Condition(f"({known.text}) AND ({condition})", (*known.params, *params))
+        text = f"({known.text}) AND ({condition})" if known.text else condition
+        both = _Condition(text, (*known.params, *params))
         narrowed = LazyTable(self._engine, self._view, both)
         narrowed._units()  # a mistake in the condition shows here, not when rows are fetched
         return narrowed
@@ -87,6 +88,11 @@ class LazyTable(Lazy[TableView]):
         columns = self.arrow(missing=missing).to_pydict().values()
         return list(zip(*columns, strict=True))
 
+    def _repr_html_(self) -> str:
+        from .html import of_table
+
+        return of_table(self)
+
     def _units(self) -> tuple[Unit, ...]:
         """List the units that could have rows for which the condition holds; nothing is read."""
         return tuple(self._scan(lambda _: set())[1].needed.values())
@@ -98,7 +104,8 @@ class LazyTable(Lazy[TableView]):
         """Read the rows of the units that are ready; say which units could have some, and which lack."""
         scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
         axes = [name for name in ("layer", "head", "rank") if name in self._view.columns]
-        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text} ORDER BY {', '.join(axes)}"
+        condition = self._condition.text or "true"
+        query = f"SELECT * FROM {self._view.name()} WHERE ({condition}) ORDER BY {', '.join(axes)}"
         try:
             with duck.connection({self._view.name(): scan}) as con:
                 rows = duck.run(con, query, list(self._condition.params))
