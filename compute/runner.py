@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..store import arrays, digest, parts
+from ..store import arrays, digest, markup, parts
 from ..store.claims import Claims
 from ..store.errors import (
     BadSource,
@@ -82,6 +82,14 @@ class Report:
     def complete(self) -> bool:
         """Whether every unit that was asked for is there now."""
         return not self.failed and not self.skipped
+
+    def _repr_html_(self) -> str:
+        counts = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what == "filled")
+        made, not_made = self.filled + self.reused, self.failed + self.skipped
+        progress = markup.bar(made + not_made, (made, markup.READY), (not_made, markup.FAILED))
+        hint = markup.warning("store.errors() says why") if not_made or self.absent else ""
+        return markup.box(f"<div>{progress} {markup.value(told)}</div>{hint}")
 
 
 class Progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from ..store.extras import extra
 from .completeness import Completeness
 from .duck import Held
 
@@ -40,11 +41,9 @@ class Answer:
         return self._fetched().arrow().to_pandas()
 
     def pl(self) -> pl.DataFrame:
-        """Give the rows as a polars data frame. Needs the extra `polars`."""
-        import polars
-
-        frame = polars.from_arrow(self._fetched().arrow())
-        assert isinstance(frame, polars.DataFrame)
+        """Give the rows as a polars data frame; `MissingExtra` where the extra `polars` is not installed."""
+        polars = extra("polars")
+        frame: pl.DataFrame = polars.from_arrow(self._fetched().arrow())
         return frame
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -71,6 +70,11 @@ class Answer:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def _repr_html_(self) -> str:
+        from .html import of_answer
+
+        return of_answer(self)
 
     def __repr__(self) -> str:
         return f"<Answer {len(self)} rows × {len(self.columns)} columns, {self.completeness}>"

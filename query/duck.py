@@ -79,8 +79,12 @@ class Held:
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Give the first row; None where there is none."""
-        rows = self._con.table(_HELD).limit(1).fetchall()
+        rows = self.first(1)
         return rows[0] if rows else None
+
+    def first(self, rows: int) -> list[tuple[Any, ...]]:
+        """Give at most so many rows, the first; no others are fetched."""
+        return self._con.table(_HELD).limit(rows).fetchall()
 
     def __len__(self) -> int:
         ((count,),) = self._con.execute(f"SELECT count(*) FROM {_HELD}").fetchall()

@@ -70,6 +70,11 @@ class Lazy(Generic[V]):
 
 def check_missing(missing: str, known: Sequence[str]) -> None:
     """Refuse an unknown word for what to do about missing units; `BadSource` lists those that are known."""
-    if missing not in known:
+    check_known("missing", missing, known)
+
+
+def check_known(argument: str, word: str, known: Sequence[str]) -> None:
+    """Refuse a word that an argument does not know; `BadSource` lists those that it knows."""
+    if word not in known:
         listed = ", ".join(f'"{each}"' for each in known)
-        raise BadSource(f"missing={missing!r} is not known; there are {listed}")
+        raise BadSource(f"{argument}={word!r} is not known; there are {listed}")

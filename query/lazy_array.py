@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ..compute.runner import Progress, Report, Settings
-from ..store.errors import AbsentRows, DamagedUnit, MissingUnits
-from ..store.views import Array, ArrayView, Parts, Unit
-from .coords import Coords
-from .engine import ROUNDS
-from .lazy import Lazy, check_missing
-from .selection import Index, Selection, parse
+from ..store.extras import extra
+from ..store.views import Array, ArrayView
+from . import question
+from .coords import Coords, beside
+from .engine import Engine
+from .lazy import Lazy, check_known, check_missing
+from .reading import Absent, Missing, Reading, unmasked
+from .selection import Index, parse, parse_outer, rows_of
 
-Missing = Literal["fill", "raise", "mask"]
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+    from ..compute.torch_data import Tensor, ViewDataset
+    from .batches import Batch
 
 
 class LazyArray(Lazy[ArrayView]):
     """An array view: indexed like a numpy array, it reads what is kept and computes the rest."""
+
+    def __init__(self, engine: Engine, view: ArrayView) -> None:
+        super().__init__(engine, view)
+        self._reading = Reading(engine, view)
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -47,6 +57,17 @@ class LazyArray(Lazy[ArrayView]):
     def __getitem__(self, index: Index) -> Array:
         return self.read(index)
 
+    def _repr_html_(self) -> str:
+        from .html import of_array
+
+        return of_array(self)
+
+    def __reduce__(self) -> Any:
+        folder, view = self._engine.folder, self._view
+        asked = {**question.inputs(view), **question.parameters(view)}
+        mode = "a" if folder.writable else "r"
+        return question.again, (folder.root, mode, view.name(), asked, question.identity(view))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.read(...), dtype=dtype)
 
@@ -67,13 +88,94 @@ class LazyArray(Lazy[ArrayView]):
             DamagedUnit: Bytes are not those that were written, and are not to be filled again.
         """
         check_missing(missing, get_args(Missing))
-        selection = parse(index, self.dims, self.shape)
-        if not all(selection.lengths):
-            return selection.finish(np.empty(selection.lengths, self.dtype))
-        units = self._touched(selection)
-        if missing == "mask":
-            return self._masked(selection, units)
-        return self._filled(units, missing, lambda: self._whole(selection, units))
+        return self._reading.read(parse(index, self.dims, self.shape), missing)
+
+    def to_torch(self, index: Index = ..., *, missing: Missing = "fill") -> Tensor:
+        """Read part of the array as a torch tensor in the main memory, indexed as `read` is.
+
+        With missing="mask", NaN stands for what is missing or could not be read. Errors are those of `read`.
+        """
+        from ..compute.torch_data import tensor
+
+        return tensor(unmasked(self.read(index, missing=missing)))
+
+    def to_xarray(self, name: str | None = None, *, missing: Missing = "fill") -> DataArray:
+        """Give the array to xarray, lazily: what is looked at (`.values`, `.load()`) is read, or filled.
+
+        Coordinates are `image_id` (or `text_id`), by which `sel` selects, with the columns of the set that
+        have values; positions along `layer`, `head`, `token` and `neuron`; and what is in `coords`. Of two
+        axes of one name the second is called `factor_2`.
+
+        Args:
+            name: Its name, the view's unless said.
+            missing: As in `read`, when something is looked at; with "mask" NaN stands for what is masked.
+
+        Raises:
+            MissingExtra: xarray is not installed; it is the extra `xarray`.
+            BadSource: `missing` is none of the three.
+        """
+        check_missing(missing, get_args(Missing))
+        extra("xarray")
+        from .xarray_array import data_array
+
+        return data_array(self, name, missing)
+
+    def iter_batches(
+        self,
+        batch_size: int = 256,
+        *,
+        index: Index = ...,
+        missing: Literal["fill", "raise"] = "fill",
+        absent: Absent = "raise",
+    ) -> Iterator[Batch]:
+        """Go through the array in order, so many positions of its first axis at a time.
+
+        Only one batch is in memory, and only the units that it touches are filled before it is given out.
+
+        Args:
+            batch_size: Positions of the first axis in a batch; the last, and one with absent rows, has fewer.
+            index: What to go through, each axis on its own as with `numpy.ix_`; the first one stays.
+            missing: "fill" computes the units that are missing, "raise" raises `MissingUnits`.
+            absent: "raise" raises `AbsentRows` for images and texts that could not be read, "skip" leaves
+                them out.
+
+        Raises:
+            BadSource: `batch_size` is below 1, or `missing` or `absent` is another word.
+            BadSelection: The index does not fit.
+        """
+        from .batches import batches
+
+        check_missing(missing, ("fill", "raise"))
+        check_known("absent", absent, get_args(Absent))
+        return batches(self._reading, rows_of(index, self.dims, self.shape), batch_size, missing, absent)
+
+    def dataset(
+        self,
+        select: Index = ...,
+        *,
+        label: str | None = "label",
+        missing: Literal["fill", "raise"] = "fill",
+    ) -> ViewDataset:
+        """Make a torch dataset of the array's rows and their labels, such as a probe is trained on.
+
+        What is missing is computed first. Rows without a label, and images that could not be read, are left
+        out and counted in `skipped`. A `DataLoader` reads a whole batch at once; with workers, let it start
+        them with `multiprocessing_context="forkserver"`.
+
+        Args:
+            select: Which rows, and what of each, each axis on its own as with `numpy.ix_`; the first stays.
+            label: A column of the image set (`label` or `grp`) or text set (`category`); None for rows alone.
+            missing: "fill" computes the units that are missing, "raise" raises `MissingUnits`.
+
+        Raises:
+            UnknownName: There is no such column.
+            BadSource: None of the rows has a label, or `missing` is another word.
+            BadSelection: The index does not fit.
+        """
+        from .labelled import dataset
+
+        check_missing(missing, ("fill", "raise"))
+        return dataset(self, rows_of(select, self.dims, self.shape), label, missing)
 
     @property
     def coords(self) -> Mapping[str, Any]:
@@ -82,10 +184,16 @@ class LazyArray(Lazy[ArrayView]):
         Names along an axis, such as `term`, are a tuple. Numbers that are kept beside each image, such as
         `norm`, are an array, read and filled when they are asked for; NaN where the image could not be read.
         """
-        return Coords(self._view.coords(), self._beside)
+        return Coords(self._view.coords(), lambda name: self._beside(name, ..., "fill"))
 
-    def _beside(self, read: Callable[[Parts], Array]) -> Array:
-        return self._filled(self._view.units, "fill", lambda: read(self._engine.reader))
+    def _beside(self, name: str, index: Index, missing: Missing) -> Array:
+        """Read numbers that are kept beside the array, indexed along its first axis."""
+        shown = beside(self._view, name, self._engine.reader)
+        return self._reading.read(parse_outer(index, self.dims[:1], self.shape[:1]), missing, shown)
+
+    def _outer(self, index: Index, missing: Missing) -> Array:
+        """Read part of the array, each axis indexed on its own."""
+        return self._reading.read(parse_outer(index, self.dims, self.shape), missing)
 
     def fill(
         self,
@@ -98,78 +206,5 @@ class LazyArray(Lazy[ArrayView]):
         progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
-        units = self._touched(parse(selection, self.dims, self.shape))
+        units = self._reading.touched(parse(selection, self.dims, self.shape))
         return self._fill(units, Settings(device, batch_size, workers, retry_failed), progress)
-
-    def _touched(self, selection: Selection) -> Sequence[Unit]:
-        """List the units in which a selection lies; all, where a reader does not see the units' axis."""
-        if self._view.axis != self.dims[0] or len(self._view.units) == 1:
-            return self._view.units
-        return [self._view.units[index] for index in self._view.grid.touched(selection.first)]
-
-    def _filled(self, units: Sequence[Unit], missing: Missing, read: Callable[[], Array]) -> Array:
-        """Read once the units are there; what turns out damaged, or goes away meanwhile, is filled again."""
-        for _ in range(ROUNDS):
-            self._have(units, missing)
-            try:
-                return read()
-            except (DamagedUnit, MissingUnits) as error:
-                if missing == "raise" or not self._engine.folder.writable:
-                    raise
-                trouble = error
-        raise trouble
-
-    def _have(self, units: Sequence[Unit], missing: Missing) -> None:
-        if missing == "fill":
-            self._engine.ensure(units)
-            return
-        found = self._engine.plan(units)
-        if found.steps:
-            hint = 'fill() computes them, or read(…, missing="fill")'
-            lacking = found.wanted - found.reused or found.units
-            raise MissingUnits(self._view.title(), lacking, found.wanted, hint)
-
-    def _whole(self, selection: Selection, units: Sequence[Unit]) -> Array:
-        absent = self._absent(units)
-        if absent and self._view.axis == self.dims[0]:
-            gone = {place: absent[place] for place in selection.first if place in absent}
-            if gone:
-                raise AbsentRows(self._view.title(), self._view.axis, gone)
-        return selection.finish(self._view.show(self._engine.reader, selection.axes))
-
-    def _absent(self, units: Sequence[Unit]) -> dict[int, str]:
-        absent = self._engine.reader.absent
-        return {unit.start + row: reason for unit in units for row, reason in absent(unit).items()}
-
-    def _masked(self, selection: Selection, units: Sequence[Unit]) -> Array:
-        """Read the rows that are there, and mask the others."""
-        while True:
-            done = self._engine.done(self._view)
-            ready = [unit for unit in units if unit.key in done]
-            if self._engine.plan(ready).steps or (
-                self._view.axis != self.dims[0] and len(ready) < len(units)
-            ):
-                ready = []
-            try:
-                return self._mask(selection, ready)
-            except MissingUnits:  # set aside by another process after it was listed
-                continue
-            except DamagedUnit:
-                if not self._engine.folder.writable:
-                    raise
-
-    def _mask(self, selection: Selection, ready: Sequence[Unit]) -> Array:
-        places = np.asarray(selection.first, dtype=np.intp)
-        if self._view.axis == self.dims[0]:
-            starts = {unit.index for unit in ready}
-            block = self._view.grid.block
-            absent = self._absent(ready)
-            there = np.array([p // block in starts and p not in absent for p in places.tolist()], dtype=bool)
-        else:
-            there = np.full(len(places), bool(ready))
-        values = np.zeros(selection.lengths, self.dtype)
-        if there.any():
-            values[there] = self._view.show(self._engine.reader, selection.narrowed(places[there]))
-        mask = np.broadcast_to(~there.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
-        masked: Array = np.ma.MaskedArray(selection.finish(values), selection.finish(mask.copy()))
-        return masked

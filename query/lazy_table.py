@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
+from ..store.extras import extra
 from ..store.views import TableView, Unit
 from . import duck
 from .engine import ROUNDS, Engine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class _Condition:
     """What `where` was given."""
 
-    text: str = "true"
+    text: str = ""
     params: tuple[Any, ...] = ()
 
 
@@ -44,7 +45,8 @@ class LazyTable(Lazy[TableView]):
         `params` are the values of `?` in it. Raises `QueryError` when it is not understood.
         """
         known = self._condition
-        both = _Condition(f"({known.text}) AND ({condition})", (*known.params, *params))
+        text = f"({known.text}) AND ({condition})" if known.text else condition
+        both = _Condition(text, (*known.params, *params))
         narrowed = LazyTable(self._engine, self._view, both)
         narrowed._units()  # a mistake in the condition shows here, not when rows are fetched
         return narrowed
@@ -77,17 +79,19 @@ class LazyTable(Lazy[TableView]):
         return self.arrow(missing=missing).to_pandas()
 
     def pl(self, *, missing: Literal["fill", "raise"] = "fill") -> pl.DataFrame:
-        """Fetch the rows as a polars data frame; see `arrow`. Needs the extra `polars`."""
-        import polars
-
-        frame = polars.from_arrow(self.arrow(missing=missing))
-        assert isinstance(frame, polars.DataFrame)
+        """Fetch the rows as a polars data frame; see `arrow`. `MissingExtra` without the extra `polars`."""
+        frame: pl.DataFrame = extra("polars").from_arrow(self.arrow(missing=missing))
         return frame
 
     def fetchall(self, *, missing: Literal["fill", "raise"] = "fill") -> list[tuple[Any, ...]]:
         """Fetch the rows as tuples; see `arrow`."""
         columns = self.arrow(missing=missing).to_pydict().values()
         return list(zip(*columns, strict=True))
+
+    def _repr_html_(self) -> str:
+        from .html import of_table
+
+        return of_table(self)
 
     def _units(self) -> tuple[Unit, ...]:
         """List the units that could have rows for which the condition holds; nothing is read."""
@@ -99,7 +103,8 @@ class LazyTable(Lazy[TableView]):
     def _scan(self, ready: Ready) -> tuple[pa.Table, Seen]:
         """Read the rows of the units that are ready; say which units could have some, and which lack."""
         scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
-        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text}"
+        condition = self._condition.text or "true"
+        query = f"SELECT * FROM {self._view.name()} WHERE ({condition})"
         try:
             with duck.connection({self._view.name(): scan}) as con:
                 rows = duck.run(con, query, list(self._condition.params))

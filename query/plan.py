@@ -59,6 +59,11 @@ class Plan:
                 counts[unit.view.name()] = counts.get(unit.view.name(), 0) + 1
         return counts
 
+    def _repr_html_(self) -> str:
+        from .html import of_plan
+
+        return of_plan(self)
+
     def __str__(self) -> str:
         if not self.steps:
             return f"nothing to compute: all {self.wanted} units are ready"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,12 @@ class Selection:
         return range(axis.start, axis.stop, axis.step) if isinstance(axis, slice) else axis.tolist()
 
     @property
+    def order(self) -> Array:
+        """The positions selected along the first axis, in the order in which they were asked for."""
+        places = np.asarray(self.first, dtype=np.intp)
+        return places[::-1] if 0 in self.flipped else places
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """How many positions are selected along each axis."""
         return tuple(
@@ -45,6 +52,14 @@ class Selection:
     def narrowed(self, positions: Array) -> tuple[Axis, ...]:
         """Give the axes with only these positions on the first."""
         return (positions, *self.axes[1:])
+
+    def at(self, positions: Array) -> Selection:
+        """Ask the same of other positions along the first axis, which stays, in their order."""
+        first: Axis = positions
+        if len(positions) and (np.diff(positions) == 1).all():
+            first = slice(int(positions[0]), int(positions[-1]) + 1, 1)
+        dropped, flipped = (tuple(axis for axis in axes if axis) for axes in (self.dropped, self.flipped))
+        return Selection((first, *self.axes[1:]), dropped, flipped, None)
 
     def finish(self, values: Array) -> Array:
         """Flip, drop and move axes of what was read."""
@@ -65,8 +80,38 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
     numpy would pair up; ask one after the other).
     """
     entries, dots = _spread(index if isinstance(index, tuple) else (index,), dims)
+    found = _checked(entries, dims, shape)
+    lists = [axis for axis, entry in enumerate(found.axes) if not isinstance(entry, slice)]
+    if len(lists) > 1:
+        raise BadSelection("two lists in one index would be paired up; index with one, then with the other")
+    pointed = sorted([*found.dropped, *lists])
+    apart = bool(lists) and (
+        pointed[-1] - pointed[0] >= len(pointed) or (dots is not None and pointed[0] < dots <= pointed[-1])
+    )
+    return replace(found, leading=lists[0]) if apart else found
+
+
+def parse_outer(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Selection:
+    """Check an index that selects along each axis on its own, as `numpy.ix_` does; any axes may have lists.
+
+    Raises `BadSelection` as `parse` does, but not for several lists.
+    """
+    entries, _ = _spread(index if isinstance(index, tuple) else (index,), dims)
+    return _checked(entries, dims, shape)
+
+
+def rows_of(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Selection:
+    """Check an index as `parse_outer` does, and that it leaves the first axis, along which rows lie."""
+    found = parse_outer(index, dims, shape)
+    if 0 in found.dropped:
+        one = found.first[0]
+        raise BadSelection(f"the axis {dims[0]} stays in batches: for a single row take {one}:{one + 1}")
+    return found
+
+
+def _checked(entries: Sequence[Any], dims: tuple[str, ...], shape: tuple[int, ...]) -> Selection:
     axes: list[Axis] = []
-    dropped, flipped, lists = [], [], []
+    dropped, flipped = [], []
     for axis, (entry, name, length) in enumerate(zip(entries, dims, shape, strict=True)):
         if isinstance(entry, slice):
             forward, backwards = _slice(entry, name, length)
@@ -78,14 +123,7 @@ def parse(index: Index, dims: tuple[str, ...], shape: tuple[int, ...]) -> Select
             dropped.append(axis)
         else:
             axes.append(_positions(entry, name, length))
-            lists.append(axis)
-    if len(lists) > 1:
-        raise BadSelection("two lists in one index would be paired up; index with one, then with the other")
-    pointed = sorted([*dropped, *lists])
-    apart = bool(lists) and (
-        pointed[-1] - pointed[0] >= len(pointed) or (dots is not None and pointed[0] < dots <= pointed[-1])
-    )
-    return Selection(tuple(axes), tuple(dropped), tuple(flipped), lists[0] if apart else None)
+    return Selection(tuple(axes), tuple(dropped), tuple(flipped), None)
 
 
 def _is_integer(entry: Any) -> bool:

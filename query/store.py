@@ -250,6 +250,11 @@ class Store:
     ) -> None:
         self.close()
 
+    def _repr_html_(self) -> str:
+        from .html import of_store
+
+        return of_store(self)
+
     def __repr__(self) -> str:
         names = self._engine.folder.names
         counts = f"{len(names.models())} models, {len(names.image_sets())} image sets"

@@ -6,7 +6,8 @@ BelvedereError
 │   ├── NotAStore (FileNotFoundError)      the folder holds no store
 │   ├── NewerFormat (ValueError)           written by a later Belvedere
 │   ├── ReadOnlyStore (PermissionError)    opened with mode="r"
-│   └── StoreFull (OSError)                no room left on the device
+│   ├── StoreFull (OSError)                no room left on the device
+│   └── Forked (RuntimeError)              used in a process that was forked after the store was used
 ├── NamingError
 │   ├── UnknownName (KeyError)             no model, image set, text set, view, parameter, column of that name
 │   ├── NameTaken (ValueError)             the name stands for something else
@@ -20,7 +21,8 @@ BelvedereError
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
-│   └── BadSelection (IndexError)          an index outside the array
+│   ├── BadSelection (IndexError)          an index outside the array
+│   └── MissingExtra (ImportError)         a library that is optional, and not installed
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
 │   ├── DamagedUnit (ValueError)           bytes that are not those that were written
@@ -62,6 +64,10 @@ class ReadOnlyStore(StoreError, PermissionError):
 
 class StoreFull(StoreError, OSError):
     """The device that holds the store refused to take more."""
+
+
+class Forked(StoreError, RuntimeError):
+    """A store was used in a process that was forked after its first use, where reads would never end."""
 
 
 class NamingError(BelvedereError):
@@ -133,6 +139,14 @@ class PictureChanged(InputError, ValueError):
 
 class BadSelection(InputError, IndexError):
     """An index that does not fit the array."""
+
+
+class MissingExtra(InputError, ImportError):
+    """An optional library is not installed; carries `library`, which is the name of the extra too."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+        super().__init__(f'{library} is not installed; pip install "belvedere[{library}]" adds it')
 
 
 class UnitError(BelvedereError):

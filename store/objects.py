@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
-from .errors import ReadOnlyStore, StoreError, StoreFull
+from .errors import Forked, ReadOnlyStore, StoreError, StoreFull
 from .tracing import emit
 
 _OS_ERROR = re.compile(r"os error (\d+)")
@@ -150,9 +151,24 @@ class Objects:
             )
 
 
+_users: set[int] = set()
+"""The process that used obstore first; its threads do not live on in those forked from it."""
+
+
+def _refuse_if_forked() -> None:
+    if os.getpid() not in _users:
+        if _users:
+            raise Forked(
+                "a store was used before this process was forked, and cannot be read in it; start processes "
+                'with "forkserver" or "spawn", as in DataLoader(…, multiprocessing_context="forkserver")'
+            )
+        _users.add(os.getpid())
+
+
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
     """Give the errors of the backend the names that this package promises."""
+    _refuse_if_forked()
     try:
         yield
     except FileNotFoundError:

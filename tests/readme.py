@@ -1,6 +1,7 @@
-"""Runs the blocks of README.md one after the other.
+"""Runs the blocks of README.md and of the pages in docs/, each page from top to bottom in a fresh folder.
 
-`python -m tests.readme` writes their real output into it.
+`python -m tests.readme` writes their real output into all of them, `python -m tests.readme docs/PAGE.md …`
+into some.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROMPT = re.compile(r"^(\$|>>>) ", re.MULTILINE)
 NOT_RUN = "<!-- not run:"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command or statement, and what the README shows of its output."""
+    """A command or statement, and what the page shows of its output."""
 
     source: str
     """The command without its prompt, or the statement."""
@@ -58,8 +61,14 @@ class Shell:
         """Run one statement; give what an interpreter would show."""
         shown = io.StringIO()
         with contextlib.chdir(self._folder), contextlib.redirect_stdout(shown):
-            exec(compile(source, "README.md", "single"), self._names)
+            exec(compile(source, "<page>", "single"), self._names)
         return shown.getvalue()
+
+
+def pages() -> list[Path]:
+    """List the README and the pages of docs/ that have blocks to run."""
+    every = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in every if any(blocks(page.read_text()))]
 
 
 def examples(kind: str, block: str) -> Iterator[Example]:
@@ -74,10 +83,15 @@ def examples(kind: str, block: str) -> Iterator[Example]:
 
 
 def blocks(text: str) -> Iterator[tuple[re.Match[str], str]]:
-    """Find the blocks that are run, each with its kind."""
+    """Find the blocks that are run, those with a prompt, each with its kind."""
     for match in BLOCK.finditer(text):
-        if not text[: match.start()].rstrip().split("\n")[-1].startswith(NOT_RUN):
+        if PROMPT.search(match.group(2)) and not is_excused(text, match.start()):
             yield match, match.group(1)
+
+
+def is_excused(text: str, place: int) -> bool:
+    """Tell whether the line above a block says why it is not run."""
+    return text[:place].rstrip().split("\n")[-1].startswith(NOT_RUN)
 
 
 def run(shell: Shell, kind: str, example: Example) -> str:
@@ -85,16 +99,16 @@ def run(shell: Shell, kind: str, example: Example) -> str:
     return shell.command(example.source) if kind == "console" else shell.statement(example.source)
 
 
-def write() -> None:
-    """Put the real output below every command and statement."""
-    text = README.read_text()
+def write(page: Path) -> None:
+    """Put the real output below every command and statement of a page."""
+    text = page.read_text()
     with tempfile.TemporaryDirectory() as folder:
         shell = Shell(Path(folder))
         pieces, end = [], 0
         for match, kind in blocks(text):
             pieces += [text[end : match.start()], f"```{kind}\n{_rewritten(shell, kind, match.group(2))}```"]
             end = match.end()
-    README.write_text("".join([*pieces, text[end:]]))
+    page.write_text("".join([*pieces, text[end:]]))
 
 
 def _rewritten(shell: Shell, kind: str, block: str) -> str:
@@ -110,5 +124,11 @@ def _rewritten(shell: Shell, kind: str, block: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def main(names: Sequence[str]) -> None:
+    """Rewrite the pages of these names, or all."""
+    for page in [Path(name).resolve() for name in names] or pages():
+        write(page)
+
+
 if __name__ == "__main__":
-    write()
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Every block of the README runs and shows what really comes out, or says why it is not run."""
+"""Every block of the README and of docs/ runs and shows what really comes out, or says why it is not run."""
 
 from __future__ import annotations
 
@@ -6,30 +6,53 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
 from click import Context
 
 from belvedere.cli import main
-from tests.readme import NOT_RUN, README, Shell, blocks, examples, run
+from tests import readme
+from tests.readme import NOT_RUN, PROMPT, README, ROOT, Shell, blocks, examples, is_excused, pages, run
 
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+EVERY = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_readme_shows_what_really_comes_out(tmp_path: Path) -> None:
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_a_page_shows_what_really_comes_out(page: Path, tmp_path: Path) -> None:
     shell, checker = Shell(tmp_path), doctest.OutputChecker()
-    for match, kind in blocks(README.read_text()):
+    for match, kind in blocks(page.read_text()):
         for example in examples(kind, match.group(2)):
             found = run(shell, kind, example)
             assert checker.check_output(example.shown, found, LOOSE), (
                 f"{example.source}\nshows\n{example.shown}\ninstead of\n{found}\n"
-                "if that is right: python -m tests.readme"
+                f"if that is right: python -m tests.readme {named(page)}"
             )
 
 
-def test_every_block_is_run_or_says_why_not() -> None:
-    text = README.read_text()
-    for fence in re.finditer(r"^```(\w*)\n", text, re.MULTILINE):
-        before = text[: fence.start()].rstrip().split("\n")[-1]
-        assert fence.group(1) in ("console", "python", "") or before.startswith(NOT_RUN), fence.group()
+@pytest.mark.parametrize("page", EVERY, ids=named)
+def test_every_block_is_run_or_says_why_not(page: Path) -> None:
+    text = page.read_text()
+    for fenced in FENCED.finditer(text):
+        kind, block = fenced.groups()
+        runs = not kind or (kind in ("console", "python") and PROMPT.search(block))
+        assert runs or is_excused(text, fenced.start()), fenced.group()
+
+
+def test_pages_with_prompts_are_found_and_others_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\n>>> 1 + 1\n3\n```\n\n```python\nx = 1\n```\n\n```console\n$ echo a\nb\n```\n")
+    assert [kind for _, kind in blocks(page.read_text())] == ["python", "console"]
+    readme.main([str(page)])
+    assert page.read_text() == (
+        "```python\n>>> 1 + 1\n2\n```\n\n```python\nx = 1\n```\n\n```console\n$ echo a\na\n```\n"
+    )
+    skipped = f"{NOT_RUN} it is long -->\n```python\n>>> 1\n```\n"
+    assert list(blocks(skipped)) == []
 
 
 def test_every_command_stands_in_the_readme() -> None:

@@ -1,0 +1,55 @@
+"""A view as the question it answers: the names and parameters by which a store gives it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..store import digest
+from ..store.errors import NameTaken
+from ..store.marker import Mode
+from ..store.views import View
+
+if TYPE_CHECKING:
+    from .lazy_array import LazyArray
+
+_INPUTS = {"model": "model", "image_set": "images", "text_set": "texts"}
+"""What `Store.view` calls the inputs, by the column that they are in a table."""
+
+
+def inputs(view: View) -> dict[str, str]:
+    """Give the registered names beneath a view, as `Store.view` takes them."""
+    return {_INPUTS[column]: name for column, name in view.names.items()}
+
+
+def parameters(view: View) -> dict[str, Any]:
+    """Give the values of a view's parameters and of those beneath it, as `Store.view` takes them."""
+    found: dict[str, Any] = {}
+    for field in view.fields():
+        value = getattr(view, field.name)
+        if field.role != "input":
+            found.setdefault(field.name, value)
+        elif isinstance(value, View):
+            found = {**parameters(value), **found}
+    return found
+
+
+def identity(view: View) -> str:
+    """Give the digest of all that a view's numbers follow from."""
+    return digest.of_sequence(unit.key for unit in view.units)
+
+
+def again(root: Path, mode: Mode, name: str, asked: dict[str, Any], known: str) -> LazyArray:
+    """Open a store and ask it for a view again, as a process does that was handed one.
+
+    Raises `NameTaken` where a name stands for something else by now.
+    """
+    from .store import Store
+
+    array: LazyArray = Store(root, mode).view(name, **asked)
+    if identity(array._view) != known:
+        raise NameTaken(
+            f"{array._view.title()} is not the view that was handed on: one of its names stands for "
+            "something else now; ask the store for the view again"
+        )
+    return array
