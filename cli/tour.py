@@ -17,6 +17,7 @@ from .layout import layout, width
 
 if TYPE_CHECKING:
     from ..query.heads import Agreement, Described, Head, Names
+    from ..query.lazy import Lazy
     from ..query.store import Store
 
 LAYERS, HEADS, TEXTS = 6, 3, 4
@@ -64,6 +65,8 @@ def tour(folder: Path, sources: Sources, picture: Path) -> bool:
     _descriptions(store, names, heads[:HEADS])
     _ask(store, names)
     _truth(store, names, heads)
+    if not _pictures(store, names) or not _neurons(store, names):
+        return False
     _picture(store, names, picture)
     return True
 
@@ -196,6 +199,62 @@ def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
         click.echo(f"    {line}")
 
 
+def _pictures(store: Store, names: Names) -> bool:
+    _chapter(
+        "7. Pictures",
+        "The ten images to which each head adds most along its first description: how many of them are of one "
+        "label, or for a head that is about the background of one group?",
+    )
+    if not _filled(store.view("head_top_images", model=names.model, images=names.images, texts=names.texts)):
+        return False
+    query = (
+        "SELECT layer, head, role, direction, if(role = 'background', grp, label) AS known, count(*) AS of_10\n"
+        "FROM head_roles JOIN head_top_images USING (model, image_set, text_set, layer, head)\n"
+        "JOIN head_descriptions d USING (model, image_set, text_set, layer, head)\n"
+        "JOIN images USING (image_set, image_id)\n"
+        f"WHERE model = '{names.model}' AND image_set = '{names.images}' AND text_set = '{names.texts}'\n"
+        "AND role <> 'none' AND d.rank = 0 AND direction = description AND head_top_images.rank >= 0\n"
+        "GROUP BY ALL ORDER BY of_10 DESC, layer DESC, head LIMIT 5"
+    )
+    answer = store.sql(query)
+    _table(answer.columns, answer.fetchall())
+    _typed(store, query)
+    return True
+
+
+def _neurons(store: Store, names: Names) -> bool:
+    modules = store.model(names.model).modules
+    module = [name for name in modules if name.endswith(".mlp.gelu")][-1]
+    _chapter(
+        "8. Neurons",
+        f"The same for neurons, here those of {module}: of the 20 images that activate each most, how many "
+        "are of one label? The five neurons with most:",
+    )
+    table = store.view("top_images", model=names.model, images=names.images, module=module)
+    if not _filled(table):
+        return False
+    query = (
+        "SELECT neuron, label, count(*) AS of_20, avg(activation) AS activation\n"
+        "FROM top_images JOIN images USING (image_set, image_id)\n"
+        f"WHERE model = '{names.model}' AND image_set = '{names.images}' AND module = '{module}'\n"
+        "GROUP BY ALL ORDER BY of_20 DESC, activation DESC LIMIT 5"
+    )
+    answer = store.sql(query)
+    _table(answer.columns, answer.fetchall())
+    _typed(store, query)
+    return True
+
+
+def _filled(view: Lazy[Any]) -> bool:
+    """Fill a view, with a bar."""
+    from ..query.progress import Bar
+
+    complete = view.fill(progress=Bar()).complete
+    if not complete:
+        click.echo("some units failed: belvedere errors says why", err=True)
+    return complete
+
+
 def _python(names: Names, head: Head, said: Described, column: str) -> list[str]:
     """Write the same in Python."""
     return [
@@ -211,7 +270,7 @@ def _picture(store: Store, names: Names, path: Path) -> None:
     from ..query.picture import heads_picture
 
     heads_picture(store, names.model, names.images, names.texts, path)
-    _chapter("7. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:")
+    _chapter("9. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:")
     click.echo(f"  {path}")
 
 

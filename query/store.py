@@ -145,6 +145,10 @@ class Store:
 
         return adding.add_texts(self._engine.folder, name, source, replace=replace)
 
+    def model(self, name: str) -> Model:
+        """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""
+        return self._engine.folder.names.model(name)
+
     def view(
         self,
         name: str,
