@@ -100,7 +100,8 @@ class LazyTable(Lazy[TableView]):
         """Read the rows of the units that are ready; say which units could have some, and which lack."""
         scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
         axes = [name for name in ("layer", "head", "rank") if name in self._view.columns]
-        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text} ORDER BY {', '.join(axes)}"
+        order = ", ".join(axes) or "ALL"
+        query = f"SELECT * FROM {self._view.name()} WHERE {self._condition.text} ORDER BY {order}"
         try:
             with duck.connection({self._view.name(): scan}) as con:
                 rows = duck.run(con, query, list(self._condition.params))
