@@ -36,10 +36,11 @@ def command(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Say what the numbers of VIEW were made from, down to weights, images and texts.
+    """Say what the numbers of VIEW were made from.
 
-    Of each view beneath it says which units count, and when, where and with what they were made; --json
-    has every unit. Nothing is computed. The exit code is 1 where units of VIEW itself are not there.
+    The tree ends at weights, images and texts. Of each view in it, it says which units count, and when,
+    where and with what they were made; --json has every unit. Nothing is computed. The exit code is 1
+    where units of VIEW itself are not there.
     """
     store = open_store(folder)
     found = store.lineage(view, model=model, images=images, texts=texts, where=where, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -97,12 +98,17 @@ def test_a_view_of_another_package_is_found_with_its_package(site: Path) -> None
 
 
 def test_what_it_keeps_is_not_taken_for_that_of_another_package(site: Path) -> None:
-    install(site, "lengths", GOOD, word_lengths="WordLengths")
-    install(site, "sizes", GOOD, other="Other")
-    mine = found().views["word_lengths"](text_set(["a"]))  # type: ignore[call-arg]
+    for package in ("lengths", "sizes"):
+        install(site, package, GOOD)
+    texts = text_set(["a", "an"])
+    one, other = (importlib.import_module(each).WordLengths(texts) for each in ("lengths", "sizes"))
     recipe = {"view": "word_lengths", "version": 1, "parameters": {"least": 0}, "inputs": {}}
-    assert mine.recipe == {**recipe, "package": "lengths"}
-    assert "package" not in json.dumps([each.__module__ for each in built_in().values()])
+    assert (one.recipe, other.recipe) == ({**recipe, "package": "lengths"}, {**recipe, "package": "sizes"})
+    assert {unit.key for unit in one.units} & {unit.key for unit in other.units} == set()
+
+
+def test_belvederes_own_views_are_of_no_package(kept: belvedere.Store) -> None:
+    assert "package" not in json.dumps(kept.view("head_descriptions")._view.recipe)
 
 
 FAULTS = {
@@ -224,6 +230,8 @@ def test_everything_else_goes_on_beside_a_broken_view(broken_site: Path, store: 
     )
     rows = shell(broken_site, "sql", query, "--csv", "--store", path)
     assert (rows.returncode, rows.stdout) == (0, f"n,texts\n{sum(map(len, TEXTS))},12\n")
+    root = json.loads(shell(broken_site, "lineage", "word_lengths", "--json", "--store", path).stdout)["root"]
+    assert {unit["made"]["libraries"]["noisy"] for unit in root["units"]} == {"1.2"}
     for words in (("fill", "torn"), ("sql", "FROM torn")):
         refused = shell(broken_site, *words, "--store", path)
         assert (refused.returncode, refused.stdout) == (2, "")
