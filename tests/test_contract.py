@@ -106,7 +106,7 @@ def broken(fault: str, bare: Path, pictures: Path, folder: Path) -> list[str]:
     [
         ("none", []),
         ("dice", ["deterministic", "by units", "after a kill", "appended"]),
-        ("shared key", ["as declared", "appended"]),
+        ("shared key", ["as declared", "after a kill", "appended"]),
         ("old key", ["appended"]),
         ("astray", ["as declared"]),
     ],
