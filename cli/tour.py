@@ -202,13 +202,14 @@ def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
 def _pictures(store: Store, names: Names) -> bool:
     _chapter(
         "7. Pictures",
-        "The ten images to which each head adds most along its first description: how many of them are of one "
-        "label, or for a head that is about the background of one group?",
+        "The ten images to which each head adds most along its first description: how many of them are of "
+        "one label, or for a head that is about the background of one group?",
     )
     if not _filled(store.view("head_top_images", model=names.model, images=names.images, texts=names.texts)):
         return False
     query = (
-        "SELECT layer, head, role, direction, if(role = 'background', grp, label) AS known, count(*) AS of_10\n"
+        "SELECT layer, head, role, direction,\n"
+        "  if(role = 'background', grp, label) AS known, count(*) AS of_10\n"
         "FROM head_roles JOIN head_top_images USING (model, image_set, text_set, layer, head)\n"
         "JOIN head_descriptions d USING (model, image_set, text_set, layer, head)\n"
         "JOIN images USING (image_set, image_id)\n"

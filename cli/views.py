@@ -24,8 +24,13 @@ def command(form: str, folder: Path | None) -> None:
     """List every view: arrays are read in Python, tables in SQL as well.
 
     The table leaves out the columns that each table view holds and its parameters; --json has them.
+    Views of other packages stand after Belvedere's own. What a package names and cannot be used is said
+    on stderr, with the reason.
     """
+    from ..compute.views import broken_views
     from ..query.catalog import views
 
     found = Rows.of(COLUMNS, views())
     show(found, form, people=found.narrowed(("view", "kind", "inputs", "summary")))
+    for each in broken_views().values():
+        click.echo(f"broken: {each.name} of {' and of '.join(each.packages)}: {each.reason}", err=True)

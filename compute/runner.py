@@ -31,16 +31,17 @@ from ..store.folder import Folder
 from ..store.grid import Grid
 from ..store.reader import Reader
 from ..store.tracing import emit
-from ..store.views import ArrayView, TableView, Unit
+from ..store.views import ArrayView, TableView, Unit, View
 from .kinds import Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
+from .views import package_of
 
 if TYPE_CHECKING:
     from .models import Loaded
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
-"""Libraries whose versions are recorded with each unit; none is part of its identity."""
+"""Libraries whose versions are recorded with each unit, and that of the package that a view comes from."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
@@ -256,7 +257,7 @@ class Runner:
             "seconds": round(seconds, 3),
             "device": self._device() if not isinstance(unit.view, Derived) else "cpu",
             "batch_size": self._settings.batch_size,
-            "libraries": _libraries(),
+            "libraries": _libraries(unit.view),
         }
         data = _encoded(unit, made)
         rows = [self._absent(unit, row, reason) for row, reason in sorted(made.absent.items())]
@@ -313,8 +314,9 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
     return data
 
 
-def _libraries() -> dict[str, str]:
-    return {each: importlib.metadata.version(each) for each in LIBRARIES}
+def _libraries(view: View) -> dict[str, str]:
+    package = package_of(view)
+    return {each: importlib.metadata.version(each) for each in (*LIBRARIES, *([package] if package else []))}
 
 
 def _described(steps: Sequence[Step]) -> str:

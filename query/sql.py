@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import product
 from typing import cast
 
-from ..compute.views import all_views
+from ..compute.views import all_views, refuse_broken
 from ..store.errors import (
     MissingUnits,
     NoTextTower,
@@ -98,6 +98,7 @@ def _scan(engine: Engine, name: str) -> Scan:
 
 def _refuse_unknown(names: Set[str]) -> None:
     for name in sorted(names):
+        refuse_broken(name)
         if not {".", "/"} & set(name):  # DuckDB reads files by their names
             raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], "belvedere views lists them")
 

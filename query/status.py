@@ -52,26 +52,47 @@ class Status:
         return "\n".join([*lines, *(f"  {cause}" for cause in self.causes)])
 
 
+@dataclass(frozen=True, slots=True)
+class States:
+    """What is known of some units of a view."""
+
+    records: Mapping[str, Record]
+    """The records of those that are ready, by key."""
+    failed: Mapping[str, str]
+    """Why others could not be made, by key."""
+    stale: frozenset[str]
+    """The keys of those that were made before, from something that has changed since."""
+    causes: tuple[str, ...]
+    """What changed."""
+
+
 def status(folder: Folder, view: View, units: Sequence[Unit]) -> Status:
     """Look up the state of some of a view's units."""
+    found = states(folder, view, units)
+    ready = len([unit for unit in units if unit.key in found.records])
+    failed, stale = (sum(unit.key in keys for unit in units) for keys in (found.failed, found.stale))
+    return Status(
+        view=view.title(),
+        ready=ready,
+        missing=len(units) - ready - failed - stale,
+        stale=stale,
+        failed=failed,
+        absent=sum(len(record.absent) for record in found.records.values()),
+        bytes=sum(record.nbytes for record in found.records.values()),
+        causes=(*found.causes, *dict.fromkeys(found.failed.values())),
+    )
+
+
+def states(folder: Folder, view: View, units: Sequence[Unit]) -> States:
+    """Look up what is known of each of some units; those that are nowhere in it were never made."""
     records = _kept(folder, view, units)
     rest = [unit for unit in units if unit.key not in records]
     reported = folder.failures.units(view) if rest else set()
     reasons = {unit.key: folder.failures.whole(unit) for unit in rest if unit.key in reported}
-    failed = [unit for unit in rest if reasons.get(unit.key)]
-    left = [unit for unit in rest if not reasons.get(unit.key)]
+    failed = {key: reason.message for key, reason in reasons.items() if reason}
+    left = [unit for unit in rest if unit.key not in failed]
     stale, causes = _stale(folder, view, left) if left else ([], [])
-    messages = dict.fromkeys(reason.message for reason in reasons.values() if reason)
-    return Status(
-        view=view.title(),
-        ready=len(units) - len(rest),
-        missing=len(left) - len(stale),
-        stale=len(stale),
-        failed=len(failed),
-        absent=sum(len(record.absent) for record in records.values()),
-        bytes=sum(record.nbytes for record in records.values()),
-        causes=(*causes, *messages),
-    )
+    return States(records, failed, frozenset(unit.key for unit in stale), tuple(causes))
 
 
 def _kept(folder: Folder, view: View, units: Sequence[Unit]) -> dict[str, Record]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .answer import Answer
     from .duck import Params
     from .engine import Engine
+    from .lineage import Lineage
     from .status import Status
     from .verify import Verified
 
@@ -218,6 +219,42 @@ class Store:
         from .status import status
 
         return [status(self._engine.folder, view, view.units) for view in self._filled()]
+
+    def lineage(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        where: str | None = None,
+        index: Any = None,
+        **parameters: Any,
+    ) -> Lineage:
+        """Tell where the numbers of a view come from, down to weights, images and texts; nothing is computed.
+
+        Args:
+            name: A view.
+            model: A model's name; needed where the store has several, as are the next two.
+            images: An image set's name.
+            texts: A text set's name.
+            where: An SQL condition on the rows of a table.
+            index: An index of an array, as `store.view(…)[index]` takes it.
+            parameters: Parameters of the view.
+
+        Returns:
+            A tree of views, each with the units that the numbers go back to, what is known of how they were
+            made, and whether they are there. `print` shows it; `to_dict()` is for JSON.
+
+        Raises:
+            UnknownName: No view, input or parameter of that name.
+            BadSource: `where` for an array, or `index` for a table.
+            QueryError: The condition is not understood.
+        """
+        from .lineage import lineage
+
+        lazy = self.view(name, model=model, images=images, texts=texts, **parameters)
+        return lineage(self._engine, lazy, where, index)
 
     def errors(self) -> list[Failure]:
         """List the images, texts and units that could not be read or made."""

@@ -11,7 +11,8 @@ BelvedereError
 ├── NamingError
 │   ├── UnknownName (KeyError)             no model, image set, text set, view, parameter, column of that name
 │   ├── NameTaken (ValueError)             the name stands for something else
-│   └── BadName (ValueError)               characters that a name cannot have
+│   ├── BadName (ValueError)               characters that a name cannot have
+│   └── BrokenView (ImportError)           a view of another package that cannot be used
 ├── InputError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
 │   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
@@ -88,6 +89,17 @@ class NameTaken(NamingError, ValueError):
 
 class BadName(NamingError, ValueError):
     """The name has characters that a name cannot have."""
+
+
+class BrokenView(NamingError, ImportError):
+    """A view of another package that cannot be used; carries `view`, `packages` and `reason`."""
+
+    def __init__(self, view: str, packages: Sequence[str], reason: str) -> None:
+        self.view, self.packages, self.reason = view, tuple(packages), reason
+        super().__init__(
+            f"the view {view!r} of {' and of '.join(self.packages)} cannot be used: {reason} "
+            "(mend or uninstall the package; everything else goes on)"
+        )
 
 
 class InputError(BelvedereError):

@@ -159,14 +159,19 @@ class View(ABC):
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """All that identifies it, but for the images, texts and upstream units that a unit covers."""
+        """All that identifies it, but for the images, texts and upstream units that a unit covers.
+
+        A view of another package has the package's name in it: another package may bring one of its name.
+        """
         beneath: dict[str, Any] = {}
         for field, each in self.inputs().items():
             if isinstance(each, View):
                 beneath[field] = each.recipe
             elif isinstance(each, Model):
                 beneath[field] = each.identity(self.side)
-        return {"view": self.name(), "version": self.version, "parameters": self.params(), "inputs": beneath}
+        own = {"view": self.name(), "version": self.version, "parameters": self.params(), "inputs": beneath}
+        package = type(self).__module__.partition(".")[0]
+        return own if package == __name__.partition(".")[0] else {**own, "package": package}
 
     @cached_property
     def recipe_key(self) -> str:
