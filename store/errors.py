@@ -17,6 +17,7 @@ BelvedereError
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
+│   ├── MissingExtra (ImportError)         a library that an extra of the package brings
 │   └── BadSelection (IndexError)          an index outside the array
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
@@ -110,6 +111,14 @@ class UnreadablePicture(InputError, ValueError):
 
 class PictureChanged(InputError, ValueError):
     """A file whose bytes are not those that were added."""
+
+
+class MissingExtra(InputError, ImportError):
+    """A library that an extra of the package brings is not installed; carries `library` and `extra`."""
+
+    def __init__(self, library: str, extra: str, what: str) -> None:
+        self.library, self.extra = library, extra
+        super().__init__(f'{what} needs {library}, which is not installed: pip install "belvedere[{extra}]"')
 
 
 class BadSelection(InputError, IndexError):
