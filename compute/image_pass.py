@@ -14,9 +14,9 @@ from torch import Tensor
 from ..store.errors import InexactDecomposition, UnreadablePicture
 from ..store.sets import ImageSet
 from ..store.views import Array, Member, Unit
-from . import pictures
 from .kinds import ImagePass, Made
 from .models import Loaded
+from .pictures import Pictures
 from .towers.check import TOLERANCE, check
 from .towers.native import Tracer
 from .towers.trace import Trace
@@ -28,6 +28,7 @@ AHEAD = 3
 def make(
     units: Sequence[Unit],
     loaded: Loaded,
+    pictures: Pictures,
     precision: str,
     *,
     batch_size: int,
@@ -42,7 +43,7 @@ def make(
     """
     first = units[0]
     images = cast("ImagePass", first.view).images
-    batches = _Batches(images, first.start, first.stop, loaded, pool)
+    batches = _Batches(images, first.start, first.stop, loaded, pictures, pool)
     collected: dict[str, list[tuple[Sequence[int], dict[str, Array]]]] = defaultdict(list)
     tokens = any(cast("ImagePass", unit.view).tokens for unit in units)
     worst = 0.0
@@ -120,11 +121,17 @@ class _Batches:
     """Decoded images of one block, a few batches ahead of the model."""
 
     def __init__(
-        self, images: ImageSet, start: int, stop: int, loaded: Loaded, pool: ThreadPoolExecutor
+        self,
+        images: ImageSet,
+        start: int,
+        stop: int,
+        loaded: Loaded,
+        pictures: Pictures,
+        pool: ThreadPoolExecutor,
     ) -> None:
         self._paths = images.entries["path"][start:stop].to_pylist()
         self._digests = images.entries["digest"][start:stop].to_pylist()
-        self._loaded, self._pool = loaded, pool
+        self._loaded, self._pictures, self._pool = loaded, pictures, pool
         self.absent: dict[int, str] = {}
 
     def of(self, size: int) -> Iterator[tuple[int, list[int], list[Tensor]]]:
@@ -140,7 +147,7 @@ class _Batches:
             yield len(batch), *self._readable(start, batch)
 
     def _decode(self, row: int) -> Tensor:
-        picture = pictures.fetch(str(self._paths[row]), str(self._digests[row]))
+        picture = self._pictures.fetch(str(self._paths[row]), str(self._digests[row]))
         return self._loaded.transform(picture)
 
     def _readable(self, start: int, batch: list[Future[Tensor]]) -> tuple[list[int], list[Tensor]]:

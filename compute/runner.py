@@ -13,11 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..store import arrays, digest, parts
 from ..store.claims import Claims
-from ..store.errors import BadSource, DamagedUnit, MissingUnits, StoreError, StoreFull, WeightsChanged
+from ..store.errors import (
+    BadSource,
+    DamagedUnit,
+    MissingExtra,
+    MissingUnits,
+    StoreError,
+    StoreFull,
+    WeightsChanged,
+)
 from ..store.failures import failure
 from ..store.folder import Folder
 from ..store.grid import Grid
@@ -27,6 +36,9 @@ from ..store.views import ArrayView, TableView, Unit
 from .kinds import Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
+
+if TYPE_CHECKING:
+    from .pictures import Pictures
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "torch", "torchvision", "zarr")
 """Libraries whose versions are recorded with each unit; none is part of its identity."""
@@ -178,7 +190,7 @@ class Runner:
             made = self._compute(step)
             for unit in step.units:
                 self._keep(unit, made[unit.key], time.time() - started)
-        except (StoreError, WeightsChanged, BadSource):
+        except (StoreError, WeightsChanged, BadSource, MissingExtra):
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
@@ -215,11 +227,19 @@ class Runner:
         return image_pass.make(
             step.units,
             loaded,
+            self._pictures,
             cast("ImagePass", view).model.precision,
             batch_size=self._settings.batch_size,
             pool=self._pool,
             tick=self._tick,
         )
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """The pictures of the store, opened once for a run."""
+        from .pictures import Pictures
+
+        return Pictures(self._folder.objects)
 
     def _tick(self, count: int) -> None:
         self._progress.advance(count)
