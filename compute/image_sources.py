@@ -152,7 +152,11 @@ def _folder(folder: Path, labels: Literal["folder"] | None) -> list[Found]:
             f"{folder} holds both pictures and a data set; for the data set name the file of one shard or a "
             f"folder without pictures, or a split as {folder}#train, for the pictures a glob"
         )
-    return _dataset(root, "")
+    if labels:
+        raise BadSource(
+            f"{folder} is a data set, which has its labels in a column; leave labels='folder' out"
+        )
+    return _dataset(folder, "")
 
 
 def _dataset(root: Path, split: str) -> list[Found]:

@@ -44,11 +44,6 @@ def choose(names: Registry, answer: Callable[[], Answer], statement: str) -> Sub
             break
     if not found:
         raise BadSource("the statement chooses no images")
-    seen: set[str] = set()
-    for each in found:
-        if each.path in seen:
-            raise BadSource(f"the statement chooses {each.path} twice; SELECT DISTINCT, or GROUP BY ALL")
-        seen.add(each.path)
     return Subset(f"sql: {statement.strip()}", found)
 
 
@@ -68,6 +63,7 @@ def _found(names: Registry, answer: Answer) -> Iterator[Found]:
     if not kinds or sets.null_count or places.null_count:
         raise QueryError("image_set has to be a name and image_id a whole number in each row of the answer")
     known: dict[str, list[dict[str, Any]]] = {}
+    seen: dict[str, str] = {}
     chosen: list[tuple[Any, Any]] = list(zip(sets.to_pylist(), places.to_pylist(), strict=True))
     for name, place in chosen:
         if name not in known:
@@ -75,5 +71,9 @@ def _found(names: Registry, answer: Answer) -> Iterator[Found]:
         if not 0 <= place < len(known[name]):
             raise QueryError(f"{name} has {len(known[name])} images, counted from 0, and none of id {place}")
         row = known[name][place]
+        here = f"image {place} of {name}"
+        if row["path"] in seen:
+            raise BadSource(f"the statement chooses {row['path']} twice: {seen[row['path']]}, and {here}")
+        seen[row["path"]] = here
         facts = {column: row[column] for column in _TAKEN}
         yield Found(row["path"], row["label"], row["grp"], facts)

@@ -195,6 +195,8 @@ def test_what_is_no_data_set_of_pictures_is_refused(store: belvedere.Store, tmp_
     (tmp_path / "both" / "logo.png").write_bytes(picture(1))
     with pytest.raises(BadSource, match="holds both pictures and a data set"):
         store.add_images("x", tmp_path / "both")
+    with pytest.raises(BadSource, match="is a data set, which has its labels in a column"):
+        store.add_images("x", tmp_path / "two", labels="folder")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "train.parquet").write_bytes(b"PAR1 and no more")
     for place in ("torn", "torn/train.parquet", "torn#train"):
