@@ -81,28 +81,42 @@ def _sizes(model: Model) -> str:
     epilog=examples(
         "belvedere add images photos ~/photos --labels folder",
         "belvedere add images few a.jpg b.jpg",
+        "belvedere add images dogs --sql \"SELECT image_set, image_id FROM images WHERE label = 'dog'\"",
     )
 )
 @click.argument("name")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--sql", "statement", metavar="QUERY", help="Instead of a SOURCE: take images that are in the store."
+)
 @click.option(
     "--labels", type=click.Choice(["folder"]), help="Take each image's class from the folder that it lies in."
 )
 @replace_option
 @store_option
 def images(
-    name: str, sources: tuple[str, ...], labels: Literal["folder"] | None, replace: bool, folder: Path | None
+    name: str,
+    sources: tuple[str, ...],
+    statement: str | None,
+    labels: Literal["folder"] | None,
+    replace: bool,
+    folder: Path | None,
 ) -> None:
     """Let NAME stand for an ordered set of images.
 
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
-    path[,label][,grp], or demo:scenes. Their bytes are read once. Adding the same source again appends
-    what it has gained.
+    path[,label][,grp], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits), or
+    demo:scenes. Their bytes are read once. Adding the same source again appends what it has gained.
+
+    QUERY answers with columns image_set and image_id, in the order that the images are to have; its
+    answer has to be complete.
     """
+    if bool(sources) == (statement is not None):
+        raise click.UsageError("name a SOURCE or --sql QUERY, one of the two")
     store = open_store(folder, create=True)
-    source = sources[0] if len(sources) == 1 else list(sources)
+    source: Any = (sources[0] if len(sources) == 1 else list(sources)) if sources else None
     with Reading() as tick:
-        added = store.add_images(name, source, labels=labels, replace=replace, tick=tick)
+        added = store.add_images(name, source, sql=statement, labels=labels, replace=replace, tick=tick)
     unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
     told = [(added.changed, "changed"), (added.gone, "gone")]
     more = "".join(f", {count:,} {what}" for count, what in told if count)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..store.errors import UnreadablePicture
 from ..store.sets import ImageSet
-from . import pictures
 from .families.family import Transform
+from .pictures import Pictures
 
 AHEAD = 3
 """Batches that are decoded before they are needed."""
@@ -21,12 +21,17 @@ class Batches:
     """Some images of a set, preprocessed."""
 
     def __init__(
-        self, images: ImageSet, positions: Sequence[int], transform: Transform, pool: ThreadPoolExecutor
+        self,
+        images: ImageSet,
+        positions: Sequence[int],
+        transform: Transform,
+        pictures: Pictures,
+        pool: ThreadPoolExecutor,
     ) -> None:
         """Take the positions of images in their set, and threads to decode them in."""
         chosen = images.entries.select(["path", "digest"]).take(list(positions))
         self._paths, self._digests = chosen["path"].to_pylist(), chosen["digest"].to_pylist()
-        self._transform, self._pool = transform, pool
+        self._transform, self._pictures, self._pool = transform, pictures, pool
         self.absent: dict[int, str] = {}
         """Which of the images, counted from the first, could not be decoded, with the reason."""
 
@@ -43,7 +48,7 @@ class Batches:
             yield len(batch), *self._readable(start, batch)
 
     def _decode(self, row: int) -> Tensor:
-        picture = pictures.fetch(str(self._paths[row]), str(self._digests[row]))
+        picture = self._pictures.fetch(str(self._paths[row]), str(self._digests[row]))
         return self._transform(picture)
 
     def _readable(self, start: int, batch: list[Future[Tensor]]) -> tuple[list[int], list[Tensor]]:

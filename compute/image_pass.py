@@ -21,6 +21,7 @@ from .gather import gather
 from .kinds import ImagePass, Made, ModulePass, TowerPass
 from .models import Loaded
 from .modules import Watch
+from .pictures import Pictures
 from .steps import Kept, Step
 from .towers.check import TOLERANCE, check
 from .towers.native import Tracer
@@ -30,6 +31,7 @@ def make(
     step: Step,
     load: Callable[[], Loaded],
     reader: Reader,
+    pictures: Pictures,
     *,
     batch_size: int,
     pool: ThreadPoolExecutor,
@@ -49,7 +51,11 @@ def make(
             {row: at for row, at in step.kept.get(draft.unit.key, {}).items() if row not in run}, reader
         )
     if run:
-        _run(drafts, run, load(), batch_size, pool, tick)
+        loaded = load()
+        view, start = drafts[0].view, drafts[0].unit.start
+        positions = [start + row for row in run]
+        batches = Batches(view.images, positions, loaded.transform, pictures, pool)
+        _run(drafts, run, loaded, batches, batch_size, tick)
     else:
         tick(step.weight)
     return {draft.unit.key: draft.finished() for draft in drafts}
@@ -109,13 +115,11 @@ def _run(
     drafts: Sequence[_Draft],
     rows: Sequence[int],
     loaded: Loaded,
+    batches: Batches,
     batch_size: int,
-    pool: ThreadPoolExecutor,
     tick: Callable[[int], None],
 ) -> None:
     """Run images through the model, batch by batch."""
-    view, unit = drafts[0].view, drafts[0].unit
-    batches = Batches(view.images, [unit.start + row for row in rows], loaded.transform, pool)
     with _Pass(loaded, [draft.view for draft in drafts]) as running:
         for count, places, pixels in batches.of(batch_size):
             for some, found, error in running.parts([rows[place] for place in places], pixels):

@@ -1,128 +1,170 @@
-"""Where a set of images comes from: a folder, a glob, a list, a table, or the demo world."""
+"""Where a set of images comes from, and what is read of each image once."""
 
 from __future__ import annotations
 
-import csv
 import glob
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from ..store import digest
-from ..store.errors import BadSource, UnknownName
-from . import pictures
+from ..store.errors import BadSource
+from . import image_tables, images_in_memory
+from .dataset_folders import is_dataset, open_rows
+from .decoding import measure
+from .found import Found, Row, Tick
+from .images_in_memory import InMemory
+from .pictures import DATASET, DEMO, SUFFIXES, Pictures
 
 DEMO_SCENES = 2000
 """How many scenes `demo:scenes` has."""
-ImageSource = str | Path | Sequence[str | Path]
+ImageSource = str | Path | Iterable[str | Path] | InMemory
 """What `add_images` takes."""
-Tick = Callable[[int, int], None]
-"""Told how many of how many are done."""
-Row = dict[str, Any]
-"""One picture's entry in a set, by column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A picture that a source names, not read yet."""
-
-    path: str
-    """Its absolute path, or `demo:scenes/` and a number."""
-    label: str | None = None
-    """Its class, where the source gives one."""
-    grp: str | None = None
-    """Its group, where the source gives one."""
-
-
-def find(source: ImageSource, labels: Literal["folder"] | None = None) -> list[Found]:
-    """List the pictures of a source.
+def find(
+    source: ImageSource, labels: Literal["folder"] | None, pictures: Pictures, tick: Tick
+) -> list[Found]:
+    """List the pictures of a source; those that are in memory are kept in the store, one after the other.
 
     Args:
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
-            column `path` and perhaps `label` and `grp`, or `demo:scenes`.
+            column `path` and perhaps `label` and `grp` (or `group`), a Hugging Face data set folder or a
+            .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
+            and a label, or `demo:scenes`.
         labels: "folder" takes each picture's class from the first folder below the source.
+        pictures: The pictures of the store.
+        tick: Told how many of how many pictures in memory are kept.
 
     Raises:
         BadSource: There is nothing of the kind, or no picture in it.
         UnknownName: A table lacks the column `path`.
+        MissingExtra: The source needs a library that is not installed.
     """
     if labels not in (None, "folder"):
         raise BadSource(f"labels={labels!r}: only 'folder' gives labels")
     if labels and (not isinstance(source, str | Path) or not Path(source).is_dir()):
         raise BadSource(f"labels='folder' goes with a folder, which {source} is not")
-    if not isinstance(source, str | Path):
-        found = [_file(Path(path)) for path in source]
-    elif str(source) == "demo:scenes":
-        found = _scenes()
-    elif Path(source).is_dir():
-        found = _folder(Path(source), labels)
-    elif Path(source).suffix.lower() in (".csv", ".parquet"):
-        found = _table(Path(source))
-    elif Path(source).is_file():
-        found = [_file(Path(source))]
+    if isinstance(source, str | Path):
+        what, found = str(source), _named(str(source), labels)
     else:
-        found = _glob(str(source))
+        what, found = "the list", _listed(source, pictures, tick)
     if not found:
-        raise BadSource(f"{source} names no pictures; known are {', '.join(sorted(pictures.SUFFIXES))}")
+        raise BadSource(f"{what} names no pictures; known are {', '.join(sorted(SUFFIXES))}")
     twice = [path for path, count in Counter(each.path for each in found).items() if count > 1]
     if twice:
-        raise BadSource(f"{source} names {twice[0]} twice; copy the file if it is to count twice")
+        raise BadSource(f"{what} names {twice[0]} twice; copy the file if it is to count twice")
     return found
 
 
-def read_all(found: Sequence[Found], known: Mapping[str, Row], tick: Tick) -> list[Row]:
+def written(source: ImageSource, found: Sequence[Found]) -> str:
+    """Write down a source: its absolute path where it is one."""
+    if not isinstance(source, str | Path):
+        kept = any(each.facts for each in found)
+        return f"{len(found)} pictures in memory" if kept else f"a list of {len(found)}"
+    text = str(source)
+    return text if text.startswith("demo:") else str(Path(text).absolute())
+
+
+def read_all(found: Sequence[Found], known: Mapping[str, Row], pictures: Pictures, tick: Tick) -> list[Row]:
     """Read every picture's bytes for its digest and its header for its size; a row for each, in order.
 
-    A file that is known by its path, and whose size and time are those that are known, is not read. One
-    that is no picture keeps its place, with no width and height; one that cannot be opened at all raises
-    `BadSource`.
+    A picture whose facts the source knows is not read, nor is one that is known by its path, and whose
+    size and time are those that are known. One that is no picture keeps its place, with no width and
+    height; one that cannot be opened at all raises `BadSource`.
     """
     rows = []
     with ThreadPoolExecutor(8) as pool:
-        for row in pool.map(lambda each: _entry(each, known.get(each.path)), found):
+        made = pool.map(lambda each: _entry(each, known.get(each.path), pictures), found)
+        for each, row in zip(found, made, strict=True):
             rows.append(row)
-            tick(len(rows), len(found))
+            if each.facts is None:
+                tick(len(rows), len(found))
     return rows
 
 
-def _entry(found: Found, known: Row | None) -> Row:
-    named = {"path": found.path, "label": found.label, "grp": found.grp}
+def _entry(found: Found, known: Row | None, pictures: Pictures) -> Row:
+    place = {"path": found.path, "label": found.label, "grp": found.grp}
+    if found.facts is not None:
+        return {**found.facts, **place}
     try:
-        stamp = _stamp(found.path)
+        size, modified = pictures.stamp(found.path) or (None, None)
+        stamp = {"size": size, "modified": modified}
         if known is not None and stamp == {key: known[key] for key in stamp}:
-            return {**known, **named}
+            return {**known, **place}
         data = pictures.read(found.path)
     except OSError as error:
         raise BadSource(f"{found.path} cannot be read ({error.strerror})") from error
-    width, height = pictures.measure(data) or (None, None)
-    return {**named, **stamp, "digest": digest.of_bytes(data), "width": width, "height": height}
+    width, height = measure(data) or (None, None)
+    return {**place, **stamp, "digest": digest.of_bytes(data), "width": width, "height": height}
 
 
-def _stamp(path: str) -> Row:
-    """Give a file's size and time; scenes, which never change, have neither."""
-    if path.startswith(pictures.DEMO):
-        return {"size": None, "modified": None}
-    stat = Path(path).stat()
-    return {"size": stat.st_size, "modified": stat.st_mtime_ns}
+def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
+    """List the pictures of a source that is a name of something."""
+    path = Path(source)
+    if source == "demo:scenes":
+        return _scenes()
+    if path.is_dir():
+        return _folder(path, labels)
+    if path.suffix.lower() in (".csv", ".parquet"):
+        return _dataset(path, "") if is_dataset(path) else image_tables.read(path)
+    if path.is_file():
+        return [image_tables.file(path)]
+    folder, hashed, split = source.rpartition("#")
+    if hashed and Path(folder).exists():
+        return _dataset(Path(folder), split)
+    return _glob(source)
 
 
-def _file(path: Path) -> Found:
-    if not path.is_file():
-        raise BadSource(f"no file {path}")
-    return Found(str(path.resolve()))
+def _listed(source: Iterable[Any], pictures: Pictures, tick: Tick) -> list[Found]:
+    """List files, or keep pictures that are in memory; the first says which of the two they are."""
+    items = images_in_memory.items(source)
+    first = next(items, None)
+    if first is None:
+        return []
+    whole = chain([first], items)
+    if isinstance(first, str | PathLike):
+        return [image_tables.file(Path(path)) for path in whole]
+    return images_in_memory.keep(whole, source, pictures, tick)
 
 
 def _folder(folder: Path, labels: Literal["folder"] | None) -> list[Found]:
     root = folder.resolve()
-    files = (each for each in root.rglob("*") if each.suffix.lower() in pictures.SUFFIXES and each.is_file())
+    files = (each for each in root.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
     found = []
     for each in sorted(files, key=lambda each: each.relative_to(root).parts):
         below = each.relative_to(root).parts[:-1]
         found.append(Found(str(each), below[0] if labels == "folder" and below else None))
-    return found
+    try:
+        dataset = is_dataset(root)
+    except BadSource:
+        if not found:
+            raise
+        return found  # whatever that Parquet file was, the pictures beside it are meant
+    if not dataset:
+        return found
+    if found:
+        raise BadSource(
+            f"{folder} holds both pictures and a data set; for the data set name the file of one shard or a "
+            f"folder without pictures, or a split as {folder}#train, for the pictures a glob"
+        )
+    if labels:
+        raise BadSource(
+            f"{folder} is a data set, which has its labels in a column; leave labels='folder' out"
+        )
+    return _dataset(folder, "")
+
+
+def _dataset(root: Path, split: str) -> list[Found]:
+    """List the rows of one split; an empty name takes the only one."""
+    rows = open_rows(root, split)
+    source = f"{DATASET}{root.resolve()}#{split}"
+    told = zip(rows.labels(), rows.groups(), strict=True)
+    return [Found(f"{source}/{row}", label, grp) for row, (label, grp) in enumerate(told)]
 
 
 def _glob(pattern: str) -> list[Found]:
@@ -132,37 +174,8 @@ def _glob(pattern: str) -> list[Found]:
     return [Found(str(each)) for each in files if each.is_file()]
 
 
-def _table(path: Path) -> list[Found]:
-    """Take rows in their order; relative paths start at the table's folder."""
-    if not path.is_file():
-        raise BadSource(f"no table {path}")
-    columns, rows = _rows(path)
-    if "path" not in columns:
-        raise UnknownName(f"column of {path}", "path", columns)
-    found = []
-    for row in rows:
-        place = _file(path.parent / str(row["path"]))
-        found.append(replace(place, label=_text(row.get("label")), grp=_text(row.get("grp"))))
-    return found
-
-
-def _rows(path: Path) -> tuple[list[str], Iterable[dict[str, Any]]]:
-    if path.suffix.lower() == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            return list(reader.fieldnames or []), list(reader)
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    return table.column_names, table.to_pylist()
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
-
-
 def _scenes() -> list[Found]:
     from ..demo.scenes import test_scenes
 
     scenes = test_scenes(DEMO_SCENES)
-    return [Found(f"{pictures.DEMO}{i}", each.label, each.grp) for i, each in enumerate(scenes)]
+    return [Found(f"{DEMO}{i}", each.label, each.grp) for i, each in enumerate(scenes)]

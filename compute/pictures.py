@@ -1,18 +1,20 @@
-"""Bytes of pictures, read, checked against what was added, and decoded."""
+"""Pictures by their paths: painted, kept in the store, rows of data sets, or files."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
+import errno
+import threading
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..store import digest
-from ..store.errors import PictureChanged, UnreadablePicture
+from ..store.errors import BadSource, PictureChanged, UnreadablePicture
+from ..store.objects import Objects
+from .dataset_folders import DatasetRows, open_rows
+from .decoding import decode
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """File names that count as pictures when a folder is read."""
 GONE = "gone"
 """Stands for the digest of a file that was not there any more when its set was added again."""
@@ -20,76 +22,100 @@ DECODING = 2
 """Raised when a file would be decoded to other pixels: part of what everything computed follows from."""
 DEMO = "demo:scenes/"
 """Pictures of the demo world are painted when they are read; this and a number is their path."""
+KEPT = "kept:"
+"""Pictures whose bytes the store keeps; this and their digest is their path, and `/2` for the same again."""
+DATASET = "dataset:"
+"""Rows of data set folders: this, the folder, `#`, the split where there is one, `/` and the row."""
 
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # once: threads must not touch the filters
+class Pictures:
+    """The bytes of the pictures of one store, by their paths; what it opens it keeps open."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._rows: dict[str, DatasetRows] = {}
+        self._lock = threading.Lock()
+
+    def read(self, path: str) -> bytes:
+        """Read a picture's bytes; `OSError` where there is no such picture any more."""
+        if path.startswith(DEMO):
+            from ..demo.scenes import scene
+
+            return scene(int(path.removeprefix(DEMO))).png()
+        if path.startswith(KEPT):
+            return self._objects.get(_object(path))
+        if path.startswith(DATASET):
+            rows, row = self._row(path)
+            return rows.picture(row)
+        return Path(path).read_bytes()
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a picture is still there."""
+        if path.startswith(KEPT):
+            return self._objects.exists(_object(path))
+        if path.startswith(DATASET):
+            try:
+                self._row(path)
+            except FileNotFoundError:
+                return False
+            return True
+        return path.startswith(DEMO) or Path(path).is_file()
+
+    def stamp(self, path: str) -> tuple[int, int] | None:
+        """Give size in bytes and time in nanoseconds of the file or files that hold a picture.
+
+        None for pictures that never change; `OSError` where there is no such picture any more.
+        """
+        if path.startswith((DEMO, KEPT)):
+            return None
+        if path.startswith(DATASET):
+            rows, _ = self._row(path)
+            return rows.stamp
+        stat = Path(path).stat()
+        return stat.st_size, stat.st_mtime_ns
+
+    def keep(self, data: bytes) -> str:
+        """Keep the bytes of a picture in the store, and give its path."""
+        key = digest.of_bytes(data)
+        self._objects.put(_object(key), data)
+        return f"{KEPT}{key}"
+
+    def fetch(self, path: str, sha256: str) -> Image.Image:
+        """Read and decode a picture that was added with this digest.
+
+        Raises `UnreadablePicture`, or `PictureChanged` where the picture is gone or has other bytes now.
+        """
+        if sha256 == GONE:
+            raise UnreadablePicture("the file was gone when its image set was last added")
+        try:
+            data = self.read(path)
+        except OSError as error:
+            raise PictureChanged(
+                f"{path} cannot be read any more ({error.strerror}); "
+                "add its image set again to go on without it"
+            ) from error
+        if digest.of_bytes(data) != sha256:
+            raise PictureChanged(
+                f"{path} has changed since it was added; add its image set again to take it as it is now"
+            )
+        return decode(data)
+
+    def _row(self, path: str) -> tuple[DatasetRows, int]:
+        """Find a row of a data set; `FileNotFoundError` where it is not there any more."""
+        source, _, row = path.removeprefix(DATASET).rpartition("/")
+        folder, _, split = source.rpartition("#")
+        try:
+            with self._lock:
+                if source not in self._rows:
+                    self._rows[source] = open_rows(Path(folder), split)
+                rows = self._rows[source]
+        except BadSource as error:
+            raise FileNotFoundError(errno.ENOENT, str(error), path) from error
+        if int(row) >= len(rows):
+            raise FileNotFoundError(errno.ENOENT, f"the data set has {len(rows)} rows by now", path)
+        return rows, int(row)
 
 
-def read(path: str) -> bytes:
-    """Read a picture's bytes; `OSError` where there is no such file."""
-    if path.startswith(DEMO):
-        from ..demo.scenes import scene
-
-        return scene(int(path.removeprefix(DEMO))).png()
-    return Path(path).read_bytes()
-
-
-def exists(path: str) -> bool:
-    """Tell whether a picture is still there."""
-    return path.startswith(DEMO) or Path(path).is_file()
-
-
-def decode(data: bytes) -> Image.Image:
-    """Decode a picture as RGB; `UnreadablePicture` for what is none, is cut short, or is absurdly large."""
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            _refuse_bombs(picture)
-            return picture.convert("RGB")
-    except UnreadablePicture:
-        raise
-    except UnidentifiedImageError as error:
-        raise UnreadablePicture("not a picture in a known format") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadablePicture(f"too large to decode safely: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UnreadablePicture(_plainly(str(error)) or type(error).__name__) from error
-
-
-def fetch(path: str, sha256: str) -> Image.Image:
-    """Read and decode a picture that was added with this digest.
-
-    Raises `UnreadablePicture`, or `PictureChanged` where the file is gone or has other bytes now.
-    """
-    if sha256 == GONE:
-        raise UnreadablePicture("the file was gone when its image set was last added")
-    try:
-        data = read(path)
-    except OSError as error:
-        raise PictureChanged(
-            f"{path} cannot be read any more ({error.strerror}); add its image set again to go on without it"
-        ) from error
-    if digest.of_bytes(data) != sha256:
-        raise PictureChanged(
-            f"{path} has changed since it was added; add its image set again to take it as it is now"
-        )
-    return decode(data)
-
-
-def measure(data: bytes) -> tuple[int, int] | None:
-    """Give width and height from a picture's header; None where it has none."""
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return picture.size
-    except Exception:  # Pillow's readers raise whatever a damaged header leads them to
-        return None
-
-
-def _refuse_bombs(picture: Image.Image) -> None:
-    """Refuse what Pillow would only warn of; its own error comes at twice as many pixels."""
-    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
-        raise UnreadablePicture(f"too large to decode safely: {picture.width} × {picture.height} pixels")
-
-
-def _plainly(message: str) -> str:
-    """Drop addresses of Python objects from a message, so that it is the same on every run."""
-    return re.sub(r"<[^>]* at 0x[0-9a-f]+>", "the file", message)
+def _object(path: str) -> str:
+    """Give the object that holds a picture which the store keeps."""
+    return f"pictures/{path.removeprefix(KEPT).partition('/')[0]}"

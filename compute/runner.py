@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..store import arrays, digest, markup, parts
@@ -21,6 +22,7 @@ from ..store.errors import (
     BadSource,
     CannotRun,
     DamagedUnit,
+    MissingExtra,
     MissingUnits,
     StoreError,
     StoreFull,
@@ -39,6 +41,7 @@ from .views import package_of
 
 if TYPE_CHECKING:
     from .models import Loaded
+    from .pictures import Pictures
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
 """Libraries whose versions are recorded with each unit, and that of the package that a view comes from."""
@@ -198,7 +201,7 @@ class Runner:
             made = self._compute(step)
             for unit in step.units:
                 self._keep(unit, made[unit.key], time.time() - started)
-        except (StoreError, WeightsChanged, BadSource, CannotRun):
+        except (StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra):
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
@@ -237,6 +240,7 @@ class Runner:
             step,
             lambda: self._loaded(step),
             self._reader,
+            self._pictures,
             batch_size=size,
             pool=self._pool,
             tick=self._tick,
@@ -244,6 +248,13 @@ class Runner:
 
     def _loaded(self, step: Step) -> Loaded:
         return self._residents.get(cast("Any", step.model), self._device())
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """The pictures of the store, opened once for a run."""
+        from .pictures import Pictures
+
+        return Pictures(self._folder.objects)
 
     def _tick(self, count: int) -> None:
         self._progress.advance(count)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from ..compute import image_sources, pictures, text_sources
-from ..compute.image_sources import Found, ImageSource, Tick
+from ..compute import image_sources, text_sources
+from ..compute.found import Found, Tick
+from ..compute.image_sources import ImageSource
+from ..compute.pictures import GONE, Pictures
 from ..compute.text_sources import TextSource
 from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
 from ..store.registry import IMAGE_ENTRIES, check_name
 from ..store.sets import ImageSet, Model, TextSet
+from .subset import Subset
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -69,7 +72,7 @@ def add_model(
         model = register(name, given.source, given, checkpoint=None, precision=precision)
     while True:
         after = registered.version("models", name)
-        if after and not replace:
+        if registered.has("models", name) and not replace:
             before = registered.model(name)
             if any(before.identity(side) != model.identity(side) for side in ("image", "text")):
                 what = f"{before.source} at {before.precision}, other weights or settings"
@@ -84,7 +87,7 @@ def add_model(
 def add_images(
     folder: Folder,
     name: str,
-    source: ImageSource,
+    source: ImageSource | Subset,
     *,
     labels: Literal["folder"] | None,
     replace: bool,
@@ -92,20 +95,46 @@ def add_images(
 ) -> Added:
     """Register a set of images, or append to it what its source has gained; see `Store.add_images`."""
     check_name("a set of images", name)
-    found = image_sources.find(source, labels)
+    pictures = Pictures(folder.objects)
+    offer = _offer(source, labels, pictures, tick)
     known: dict[str, dict[str, Any]] = {}
     while True:  # another process that adds to the set at the same time makes this one look again
         after = folder.names.version("images", name)
-        before = None if replace or not after else folder.names.image_set(name)
+        keep = folder.names.has("images", name) and not replace
+        before = folder.names.image_set(name) if keep else None
         if before is not None:
-            _refuse_others(before, source, found)
+            _refuse_others(before, offer)
             known = {row["path"]: row for row in before.entries.to_pylist()} | known
-        read = {row["path"]: row for row in image_sources.read_all(found, known, tick)}
-        rows = _merged(before.entries.to_pylist() if before else [], read)
+        read = {row["path"]: row for row in image_sources.read_all(offer.found, known, pictures, tick)}
+        rows = _merged(before.entries.to_pylist() if before else [], read, pictures)
         entries = pa.Table.from_pylist(rows, schema=IMAGE_ENTRIES)
-        if folder.names.put_image_set(ImageSet(name, _written(source), entries), after):
+        if folder.names.put_image_set(ImageSet(name, offer.source, entries), after):
             return _told(name, before.entries.to_pylist() if before else [], rows)
         known |= read
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """The pictures that a source has at the moment."""
+
+    source: str
+    """The source in words."""
+    found: Sequence[Found]
+    """The pictures."""
+    exact: bool
+    """Whether its words tell it from every other source."""
+    outlived: bool
+    """Whether a set from it keeps the places of pictures that are gone from it."""
+
+
+def _offer(
+    source: ImageSource | Subset, labels: Literal["folder"] | None, pictures: Pictures, tick: Tick
+) -> _Offer:
+    if isinstance(source, Subset):
+        return _Offer(source.source, source.found, exact=True, outlived=False)
+    found = image_sources.find(source, labels, pictures, tick)
+    named = isinstance(source, str | Path)
+    return _Offer(image_sources.written(source, found), found, exact=named, outlived=named)
 
 
 def _told(name: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Added:
@@ -115,23 +144,31 @@ def _told(name: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, 
         name,
         count=len(rows),
         new=len(rows) - len(before),
-        changed=sum(old != new and new != pictures.GONE for old, new in pairs),
-        gone=sum(row["digest"] == pictures.GONE for row in rows),
-        unreadable=sum(row["width"] is None and row["digest"] != pictures.GONE for row in rows),
+        changed=sum(old != new and new != GONE for old, new in pairs),
+        gone=sum(row["digest"] == GONE for row in rows),
+        unreadable=sum(row["width"] is None and row["digest"] != GONE for row in rows),
     )
 
 
-def _refuse_others(before: ImageSet, source: ImageSource, found: Sequence[Found]) -> None:
-    """Refuse images that neither come from the same source as those before nor contain them all."""
-    same = isinstance(source, str | Path) and before.source == _written(source)
-    if not same and not set(before.entries["path"].to_pylist()) <= {each.path for each in found}:
-        raise _taken("image set", before.name, f"{len(before)} images from {before.source}")
+def _refuse_others(before: ImageSet, offer: _Offer) -> None:
+    """Refuse images that neither come from the same place as those before nor contain them all."""
+    same = offer.exact and before.source == offer.source
+    if same and offer.outlived:
+        return
+    offered = {each.path for each in offer.found}
+    lost = [path for path in before.entries["path"].to_pylist() if path not in offered]
+    if lost:
+        what = f"{len(before)} images from {before.source}"
+        more = f", which leaves out {len(lost)} of them now, {lost[0]} first" if same else ""
+        raise _taken("image set", before.name, f"{what}{more}")
 
 
-_GONE = {"digest": pictures.GONE, "width": None, "height": None, "size": None, "modified": None}
+_GONE = {"digest": GONE, "width": None, "height": None, "size": None, "modified": None}
 
 
-def _merged(before: Sequence[dict[str, Any]], read: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _merged(
+    before: Sequence[dict[str, Any]], read: dict[str, dict[str, Any]], pictures: Pictures
+) -> list[dict[str, Any]]:
     """Append rows with new paths; files that are gone keep their places, and labels not given anew stay."""
     rows = []
     for row in before:
@@ -149,7 +186,7 @@ def add_texts(folder: Folder, name: str, source: TextSource, *, replace: bool) -
     entries = text_sources.find(source)
     while True:
         after, new = folder.names.version("texts", name), len(entries)
-        if after and not replace:
+        if folder.names.has("texts", name) and not replace:
             before = folder.names.text_set(name)
             if not before.entries.equals(entries.slice(0, len(before))):
                 raise _taken("text set", name, f"{len(before)} texts from {before.source}")
@@ -158,8 +195,8 @@ def add_texts(folder: Folder, name: str, source: TextSource, *, replace: bool) -
             return Added(name, len(entries), new)
 
 
-def _written(source: ImageSource | TextSource) -> str:
-    """Write down a source: its absolute path where it is one."""
+def _written(source: TextSource) -> str:
+    """Write down a source of texts: its absolute path where it is one."""
     if not isinstance(source, str | Path):
         return f"a list of {len(source)}"
     text = str(source)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..compute import pictures
+from ..compute.pictures import Pictures
 from ..store.errors import InputError
 from .heads import Head, Names, clear_heads, descriptions, projections, strongest
 
@@ -134,7 +134,7 @@ def _rows(part: Any, store: Store, names: Names, heads: Sequence[Head]) -> None:
         wspace=0.06,
         hspace=0.14,
     )
-    paths = _paths(store, names)
+    paths, pictures = _paths(store, names), Pictures(store._engine.folder.objects)
     for row, head in enumerate(heads):
         said = descriptions(store, names, head, TEXTS)
         words: Axes = part.add_subplot(grid[row, :4])
@@ -146,7 +146,7 @@ def _rows(part: Any, store: Store, names: Names, heads: Sequence[Head]) -> None:
         for column, image in enumerate(top):
             axes: Axes = part.add_subplot(grid[row, 4 + column])
             axes.axis("off")
-            axes.imshow(_thumbnail(*paths[image]))
+            axes.imshow(_thumbnail(pictures, *paths[image]))
 
 
 def _words(axes: Axes, head: Head, said: Sequence[Any]) -> None:
@@ -176,7 +176,7 @@ def _paths(store: Store, names: Names) -> list[tuple[str, str]]:
     return [(str(path), str(digest)) for path, digest in found.fetchall()]
 
 
-def _thumbnail(path: str, digest: str) -> Image.Image:
+def _thumbnail(pictures: Pictures, path: str, digest: str) -> Image.Image:
     """Give the middle square of an image, or an empty one where it has changed since."""
     from PIL import Image, ImageOps
 

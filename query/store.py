@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
+from ..store.errors import BadSource
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.families.family import ModelSource, Transform
-    from ..compute.image_sources import ImageSource, Tick
+    from ..compute.found import Tick
+    from ..compute.image_sources import ImageSource
     from ..compute.text_sources import TextSource
     from ..store.failures import Failure
     from ..store.sets import Model
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .duck import Params
     from .engine import Engine
     from .lineage import Lineage
+    from .naming import Standing
     from .status import Status
     from .verify import Verified
 
@@ -101,8 +104,9 @@ class Store:
     def add_images(
         self,
         name: str,
-        source: ImageSource,
+        source: ImageSource | None = None,
         *,
+        sql: str | None = None,
         labels: Literal["folder"] | None = None,
         replace: bool = False,
         tick: Tick = lambda done, total: None,
@@ -114,20 +118,35 @@ class Store:
 
         Args:
             name: Letters, digits, "_", "-" and ".".
-            source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], or
-                `demo:scenes`.
+            source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], a
+                Hugging Face data set folder (`FOLDER#SPLIT` where it has several splits; written by
+                `save_to_disk` or shards of Parquet), `demo:scenes`, or PIL images or pairs of an image and
+                a label, of which the store keeps a copy as PNG.
+            sql: Instead of a source: a statement over images that are in the store, such as
+                `SELECT image_set, image_id FROM images WHERE label = 'dog'`. No picture is read.
             labels: "folder" takes the class of each image from the first folder below the source.
             replace: Let the name stand for other images than before.
             tick: Told how many of how many images have been read.
 
         Raises:
-            BadSource: There is nothing there, or no picture in it.
-            NameTaken: The name stands for other images.
+            BadSource: There is nothing there, or no picture in it, or one that is named twice.
+            NameTaken: The name stands for other images, or for one that the statement leaves out now.
+            MissingUnits: The statement's answer would be incomplete.
+            MissingExtra: The source needs a library that is not installed.
         """
-        from . import adding
+        from . import adding, subset
 
         folder = self._engine.folder
-        return adding.add_images(folder, name, source, labels=labels, replace=replace, tick=tick)
+        given: ImageSource | subset.Subset
+        if source is not None and sql is None:
+            given = source
+        elif sql is not None and source is None and labels is None:
+            given = subset.choose(folder.names, lambda: self.sql(sql, require_complete=True), sql)
+        else:
+            raise BadSource(
+                "images come from a source, perhaps with labels, or from sql: give one of the two"
+            )
+        return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
 
     def add_texts(self, name: str, source: TextSource, *, replace: bool = False) -> Added:
         """Let a name stand for an ordered set of texts.
@@ -149,6 +168,41 @@ class Store:
     def model(self, name: str) -> Model:
         """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""
         return self._engine.folder.names.model(name)
+
+    def remove(self, name: str, kind: str | None = None, *, dry_run: bool = False) -> Standing:
+        """Let a name stand for nothing any more; what was computed under it stays.
+
+        It is found again under any name that stands for the same contents, also one that is added later.
+
+        Args:
+            name: The name of a model, a set of images or a set of texts.
+            kind: "model", "images" or "texts"; needed only where the name stands for several.
+            dry_run: Only say what stands behind the name.
+
+        Raises:
+            UnknownName: The name stands for nothing; the message has the nearest.
+            BadSource: The name stands for several, and `kind` does not say which is meant.
+        """
+        from . import naming
+
+        return naming.remove(self._engine, name, kind, dry_run=dry_run)
+
+    def rename(self, old: str, new: str, kind: str | None = None) -> None:
+        """Let a new name stand for what an old one does; what was filled under it is found under the new one.
+
+        Args:
+            old: The name of a model, a set of images or a set of texts.
+            new: Letters, digits, "_", "-" and ".".
+            kind: "model", "images" or "texts"; needed only where the old name stands for several.
+
+        Raises:
+            UnknownName: The old name stands for nothing; the message has the nearest.
+            NameTaken: The new name stands for something.
+            BadSource: The old name stands for several, and `kind` does not say which is meant.
+        """
+        from . import naming
+
+        naming.rename(self._engine, old, new, kind)
 
     def view(
         self,

@@ -22,8 +22,8 @@ BelvedereError
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
-│   ├── BadSelection (IndexError)          an index outside the array
-│   └── MissingExtra (ImportError)         a library that is optional, and not installed
+│   ├── MissingExtra (ImportError)         a library that an extra of the package brings
+│   └── BadSelection (IndexError)          an index outside the array
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
 │   ├── DamagedUnit (ValueError)           bytes that are not those that were written

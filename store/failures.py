@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from .objects import Objects
@@ -51,8 +51,7 @@ class Failures:
 
     def put(self, unit: Unit, rows: list[Failure]) -> None:
         """Write what went wrong with a unit, over what was written before."""
-        path = self._path(unit.view, unit.key)
-        self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
+        self._write(self._path(unit.view, unit.key), rows)
 
     def settle(self, unit: Unit, rows: list[Failure]) -> None:
         """Write what could not be read in a unit that is made now, and forget what that supersedes.
@@ -67,6 +66,17 @@ class Failures:
                 self._objects.delete(path)
         if rows:
             self.put(unit, rows)
+
+    def follow(self, column: str, old: str, new: str) -> None:
+        """Let what is recorded under a name of a column be recorded under another one."""
+        for path in sorted(each.path for each in self._objects.list("failures/")):
+            before = self._read(path)
+            rows = [
+                replace(row, inputs={**row.inputs, column: new}) if row.inputs.get(column) == old else row
+                for row in before
+            ]
+            if rows != before:
+                self._write(path, rows)
 
     def units(self, view: View) -> set[str]:
         """List the keys of the units of a recipe with something recorded against them."""
@@ -87,6 +97,9 @@ class Failures:
         """Read every failure, in the order of views, units and rows."""
         paths = sorted(each.path for each in self._objects.list("failures/"))
         return [row for path in paths for row in self._read(path)]
+
+    def _write(self, path: str, rows: list[Failure]) -> None:
+        self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
 
     def _read(self, path: str) -> list[Failure]:
         return [Failure(**row) for row in self._objects.get_json(path)]

@@ -223,6 +223,19 @@ class Records:
                 self._objects.create(path, digest.canonical(view.recipe))
             self._described.add(path)
 
+    def follow(self, view: str, place: int, old: str, new: str) -> None:
+        """Let what belongs to combinations with a name belong to those with another one as well.
+
+        `place` counts along the names in a view's title. What was written under the old name stays: other
+        processes may remember that it is there.
+        """
+        prefix = f"recipes/{view}/"
+        for info in list(self._objects.list(prefix)):
+            parts = info.path.removeprefix(prefix).split("/")
+            if parts[place] == old:
+                parts[place] = new
+                self._objects.create(f"{prefix}{'/'.join(parts)}", self._objects.get(info.path))
+
     def path(self, unit: Unit) -> str:
         """Give where a unit's record lies."""
         return f"{folder_of(unit.view)}{unit.key}.json"

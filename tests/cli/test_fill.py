@@ -16,14 +16,14 @@ from tests.shell import Run
 SLOW = """
 import pathlib, sys, time
 from belvedere.cli import main
-from belvedere.compute import pictures
+from belvedere.compute.pictures import Pictures
 
-def fetch(path, digest, fast=pictures.fetch):
+def fetch(self, path, digest, fast=Pictures.fetch):
     pathlib.Path(sys.argv[-1], "reading").touch()
     time.sleep(0.5)
-    return fast(path, digest)
+    return fast(self, path, digest)
 
-pictures.fetch = fetch
+Pictures.fetch = fetch
 main(["fill", "head_moments", "--json", "--workers", "1", "--store", sys.argv[-1]])
 """
 

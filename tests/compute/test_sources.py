@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute import families, image_sources, pictures, text_sources
+from belvedere.compute import families, text_sources
+from belvedere.compute.decoding import decode
 from belvedere.store import digest
 from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnreadablePicture, UnsupportedTower
 from tests.worlds import World, make_clip, picture
@@ -101,10 +102,10 @@ def test_pictures_that_are_none_are_told_apart_from_those_cut_short() -> None:
     sink = io.BytesIO()
     Image.effect_noise((64, 64), 90).convert("RGB").save(sink, "JPEG")
     with pytest.raises(UnreadablePicture, match="not a picture in a known format"):
-        pictures.decode(b"hello")
+        decode(b"hello")
     with pytest.raises(UnreadablePicture, match="truncated"):
-        pictures.decode(sink.getvalue()[:-400])
-    assert pictures.decode(sink.getvalue()).size == (64, 64)
+        decode(sink.getvalue()[:-400])
+    assert decode(sink.getvalue()).size == (64, 64)
 
 
 def test_a_broken_picture_becomes_an_error_and_the_rest_goes_on(
@@ -245,12 +246,11 @@ def test_one_checkpoint_in_two_forms_is_one_model(world: World, tmp_path: Path) 
     assert one.identity("text") == two.identity("text")
 
 
-def test_the_demo_scenes_are_two_thousand_with_their_truth() -> None:
-    found = image_sources.find("demo:scenes")
-    assert len(found) == 2000
-    assert found[7].path == "demo:scenes/7"
-    assert found[7].label
-    assert found[7].grp
+def test_the_demo_scenes_are_two_thousand_with_their_truth(store: belvedere.Store) -> None:
+    assert store.add_images("scenes", "demo:scenes").count == 2000
+    (found,) = rows(added(store, "scenes").slice(7, 1), "path", "label", "grp")
+    assert found[0] == "demo:scenes/7"
+    assert all(found)
 
 
 def test_a_device_that_is_not_there_is_refused_and_nothing_fails_for_it(store: belvedere.Store) -> None:

@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 
 import belvedere
-from belvedere.compute import image_pass, pictures
+from belvedere.compute import image_pass
+from belvedere.compute.decoding import decode, measure
+from belvedere.compute.pictures import Pictures
 from belvedere.store.errors import BadSource, NameTaken
 from belvedere.store.views import Member
 from tests.worlds import World, add_pictures, engine, picture
@@ -54,13 +56,13 @@ def test_files_that_did_not_change_are_not_read_again(
     store.add_images("x", tmp_path / "p")
     (tmp_path / "p" / "00001.png").write_bytes(picture(77))
     read: list[str] = []
-    real = pictures.read
+    real = Pictures.read
 
-    def told(path: str) -> bytes:
+    def told(self: Pictures, path: str) -> bytes:
         read.append(Path(path).name)
-        return real(path)
+        return real(self, path)
 
-    monkeypatch.setattr(pictures, "read", told)
+    monkeypatch.setattr(Pictures, "read", told)
     assert store.add_images("x", tmp_path / "p").new == 0
     assert read == ["00001.png"]
 
@@ -120,15 +122,15 @@ def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
     data = picture(1)
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(pictures.decode, [data] * 200))
-        list(pool.map(pictures.measure, [data] * 200))
+        list(pool.map(decode, [data] * 200))
+        list(pool.map(measure, [data] * 200))
     assert list(warnings.filters) == before
 
 
 def test_a_picture_with_absurdly_many_pixels_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
     with pytest.raises(belvedere.BelvedereError, match="too large to decode safely"):
-        pictures.decode(picture(1))
+        decode(picture(1))
 
 
 def test_values_too_large_for_half_width_are_refused() -> None:

@@ -1,7 +1,8 @@
-"""Sets chosen from others: what is kept of an image is copied, and only the rest goes through the model."""
+"""Sets of images are chosen by SQL from those that are there, complete or not at all."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,99 +10,161 @@ import numpy as np
 import pytest
 
 import belvedere
-from tests.worlds import World, add_pictures, engine, picture, records
+from belvedere.compute.pictures import Pictures
+from belvedere.store.errors import BadSource, MissingUnits, NameTaken, QueryError, UnknownName
+from tests.worlds import add_pictures, picture
 
-CHOSEN = [5, 290, 17, 256, 255, 3]
-
-
-def paths(world: World, numbers: Any) -> list[Path]:
-    return [world.photos / f"{number:05}.png" for number in numbers]
+DOGS = "SELECT image_set, image_id FROM images WHERE label = 'dog' AND image_set = 'pets' ORDER BY path DESC"
 
 
-def test_rows_that_are_kept_are_copied_and_no_model_is_loaded(filled: belvedere.Store, world: World) -> None:
-    filled.add_images("chosen", paths(world, CHOSEN))
-    for name in ("image_embeddings", "mlp_contributions", "head_contributions"):
-        view, whole = filled.view(name, images="chosen"), filled.view(name, images="photos")
-        assert (view.plan().images, view.plan().copied) == (0, len(CHOSEN))
-        with belvedere.trace() as seen:
-            np.testing.assert_array_equal(view[...], whole[...][CHOSEN])
-        assert seen.of("load") == []
+@pytest.fixture
+def pets(store: belvedere.Store, tmp_path: Path) -> belvedere.Store:
+    """The small store with a set of two cats and three dogs, besides its 300 photos."""
+    add_pictures(tmp_path / "pets" / "cat", range(2))
+    add_pictures(tmp_path / "pets" / "dog", range(2, 5))
+    store.add_images("pets", tmp_path / "pets", labels="folder")
+    return store
 
 
-def test_what_is_derived_of_a_subset_starts_no_model(filled: belvedere.Store, world: World) -> None:
-    filled.add_images("chosen", paths(world, range(1, 300, 2)))
-    with belvedere.trace() as seen:
-        table = filled.view("head_top_images", images="chosen").where("layer = 1").df()
-    assert seen.of("load") == []
-    heads = filled.view("head_contributions", images="photos")[1::2, 1, 0]
-    texts = filled.view("text_embeddings")[...]
-    first = table[(table["head"] == 0) & (table["rank"] == 0)].iloc[0]
-    text = filled.sql("SELECT text_id FROM texts WHERE text = $text", {"text": first["direction"]}).fetchall()
-    assert int(np.argmax(heads @ texts[text[0][0]])) == first["image_id"]
-    moments = filled.view("head_moments", images="chosen")[...]
-    assert moments[0, 0, 0, 0] == 150
+def listed(store: belvedere.Store, name: str) -> list[tuple[Any, ...]]:
+    columns = "parse_filename(path), label, digest, width"
+    query = f"SELECT {columns} FROM images WHERE image_set = $name ORDER BY image_id"
+    return store.sql(query, {"name": name}).fetchall()
 
 
-def test_images_that_are_new_are_run_and_the_others_copied(
-    store: belvedere.Store, world: World, tmp_path: Path
+def test_a_subset_has_the_rows_it_names_in_its_order_and_reads_no_file(
+    pets: belvedere.Store, tmp_path: Path
 ) -> None:
-    store.view("neuron_activations", module="visual", images="photos").fill(slice(0, 256))
-    new = add_pictures(tmp_path / "new", [1000, 1001])
-    files = [*paths(world, [4, 270]), *sorted(new.iterdir()), *paths(world, [9])]
-    store.add_images("mixed", files)
-    view = store.view("neuron_activations", module="visual", images="mixed")
-    assert (view.plan().images, view.plan().copied) == (3, 2)
-    assert "2 rows copied from what is kept of other image sets" in str(view.plan())
-    report = view.fill()
-    assert (report.filled, report.failed) == (1, 0)
-    whole = store.view("neuron_activations", module="visual", images="photos")[...]
-    np.testing.assert_allclose(view[...][[0, 1, 4]], whole[[4, 270, 9]], atol=1e-6)
-    assert not np.allclose(view[2], view[3])
+    shutil.rmtree(tmp_path / "pets")
+    added = pets.add_images("dogs", sql=DOGS)
+    assert (added.count, added.new, added.changed, added.gone) == (3, 3, 0, 0)
+    assert listed(pets, "dogs") == listed(pets, "pets")[:1:-1]
+    sources = pets.sql("SELECT source FROM image_sets WHERE image_set = 'dogs'").fetchall()
+    assert sources == [(f"sql: {DOGS}",)]
 
 
-def test_views_of_one_set_lack_different_rows(store: belvedere.Store, world: World) -> None:
-    store.view("head_contributions", images="photos").fill()
-    store.view("mlp_contributions", images="photos").fill(slice(0, 256))
-    store.add_images("chosen", paths(world, CHOSEN))
-    both = [store.view(name, images="chosen") for name in ("head_contributions", "mlp_contributions")]
-    plan = engine(store).plan([unit for each in both for unit in each._view.units])
-    assert (plan.images, plan.copied) == (2, len(CHOSEN) + 4)
-    for view in both:
-        whole = store.view(view._view.name(), images="photos")[...]
-        np.testing.assert_allclose(view[...], whole[CHOSEN], atol=1e-6)
+def test_a_subset_may_join_the_tables_of_views(kept: belvedere.Store, tmp_path: Path) -> None:
+    store = belvedere.open(shutil.copytree(kept.path, tmp_path / "copy"))
+    statement = """
+        SELECT DISTINCT image_set, image_id, layer FROM images JOIN head_descriptions USING (image_set)
+        WHERE image_id < 4 AND layer = 1 ORDER BY image_id DESC
+    """
+    assert store.add_images("few", sql=statement).count == 4
+    rows = store.view("image_embeddings", images="few")[:]
+    assert np.array_equal(rows, store.view("image_embeddings", images="photos")[:4][::-1])
 
 
-def test_a_picture_that_cannot_be_read_is_absent_from_the_copy_too(world: World, tmp_path: Path) -> None:
-    folder = add_pictures(tmp_path / "photos", range(4))
-    (folder / "00002.png").write_bytes(picture(2)[:60])
-    store = World(world.clip, folder).store(tmp_path / "store")
-    store.view("image_embeddings").fill()
-    store.add_images("turned", [folder / f"{number:05}.png" for number in (3, 2, 1)])
-    view = store.view("image_embeddings", images="turned")
-    assert (view.plan().images, view.plan().copied) == (0, 3)
-    assert view.fill().absent == 1
-    assert view.read(missing="mask").mask[:, 0].tolist() == [False, True, False]
-    copied = [record.facts for record in records(store).values() if "copied" in record.facts]
-    whole = [record.facts for record in records(store).values() if "copied" not in record.facts]
-    assert copied == [{"relative_error": whole[0]["relative_error"], "copied": 3}]
-    assert "image_embeddings[m × turned]" in str(store.status()[1])
+def test_a_subset_of_an_incomplete_answer_is_refused(store: belvedere.Store) -> None:
+    statement = "SELECT image_set, 0 AS image_id FROM head_descriptions WHERE image_set = 'photos'"
+    with pytest.raises(MissingUnits, match="head_descriptions"):
+        store.add_images("few", sql=statement)
+    assert store.sql("SELECT image_set FROM image_sets").fetchall() == [("photos",)]
 
 
-def test_a_source_that_turns_out_damaged_is_made_again(filled: belvedere.Store, world: World) -> None:
-    filled.add_images("chosen", paths(world, CHOSEN))
-    whole = filled.view("image_embeddings", images="photos")[...]
-    for record in records(filled).values():
-        if record.attempt.startswith("data/image_embeddings"):
-            chunk = filled.path / record.attempt / "embedding/c/0/0"
-            chunk.write_bytes(bytes(len(chunk.read_bytes())))
-    again = belvedere.open(filled.path)
-    found = again.view("image_embeddings", images="chosen")
-    np.testing.assert_allclose(found[...], whole[CHOSEN], atol=1e-6)
+def test_a_subset_of_two_sets_names_pictures_of_both(pets: belvedere.Store) -> None:
+    statement = "SELECT image_set, image_id FROM images WHERE image_id = 1 ORDER BY image_set"
+    pets.add_images("both", sql=statement)
+    assert [name for name, *_ in listed(pets, "both")] == ["00001.png", "00001.png"]
+    assert pets.view("image_embeddings", images="both")[:].shape == (2, 12)
 
 
-@pytest.mark.parametrize("model", ["m", "n"])
-def test_only_rows_of_the_same_recipe_are_copied(filled: belvedere.Store, world: World, model: str) -> None:
-    filled.add_model("n", world.source, precision="bfloat16")
-    filled.add_images("chosen", paths(world, CHOSEN))
-    plan = filled.view("image_embeddings", model=model, images="chosen").plan()
-    assert (plan.images, plan.copied) == ((0, 6) if model == "m" else (6, 0))
+@pytest.mark.parametrize(
+    ("statement", "error", "message"),
+    [
+        (
+            "SELECT image_id FROM images",
+            QueryError,
+            "answers with image_id; it has to answer with image_set and",
+        ),
+        ("SELECT image_set, path FROM images", QueryError, "answers with image_set, path; it has to"),
+        ("SELECT image_set, image_id FROM images WHERE label = 'x'", BadSource, "chooses no images"),
+        (
+            "SELECT image_set, 0 AS image_id FROM images",
+            BadSource,
+            r"chooses .*\.png twice: image 0 of p\w+, and image 0 of p",
+        ),
+        (
+            "SELECT 'pets' AS image_set, 5 AS image_id",
+            QueryError,
+            "pets has 5 images, counted from 0, and none",
+        ),
+        ("SELECT 'pets' AS image_set, 0.5 AS image_id", QueryError, "image_id a whole number in each row"),
+        ("SELECT 'pets' AS image_set, NULL::INT AS image_id", QueryError, "in each row"),
+        (
+            "SELECT 'pest' AS image_set, 0 AS image_id",
+            UnknownName,
+            "no image set 'pest'; did you mean 'pets'",
+        ),
+        ("SELEC 1", QueryError, "only one SELECT"),
+    ],
+)
+def test_a_statement_that_names_no_images_is_refused(
+    pets: belvedere.Store, statement: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        pets.add_images("x", sql=statement)
+
+
+def test_a_source_and_a_statement_are_not_given_at_once(pets: belvedere.Store, tmp_path: Path) -> None:
+    for given in ({}, {"source": tmp_path, "sql": DOGS}, {"sql": DOGS, "labels": "folder"}):
+        with pytest.raises(BadSource, match="give one of the two"):
+            pets.add_images("x", **given)
+
+
+def test_the_same_statement_appends_what_it_has_gained(pets: belvedere.Store, tmp_path: Path) -> None:
+    pets.add_images("dogs", sql=DOGS)
+    before = listed(pets, "dogs")
+    add_pictures(tmp_path / "pets" / "dog", [9])
+    pets.add_images("pets", tmp_path / "pets", labels="folder")
+    assert pets.add_images("dogs", sql=DOGS).new == 1
+    assert listed(pets, "dogs")[:3] == before
+    assert listed(pets, "dogs")[3][0] == "00009.png"
+
+
+def test_a_subset_that_has_lost_a_row_is_refused_unless_replaced(
+    pets: belvedere.Store, tmp_path: Path
+) -> None:
+    pets.add_images("dogs", sql=DOGS)
+    shutil.rmtree(tmp_path / "pets" / "dog")
+    add_pictures(tmp_path / "pets" / "dog", [3])
+    pets.add_images("pets", tmp_path / "pets", labels="folder", replace=True)
+    told = (
+        r"stands for 3 images from sql: .*, which leaves out 2 of them now, .*00004\.png first; take another"
+    )
+    with pytest.raises(NameTaken, match=told):
+        pets.add_images("dogs", sql=DOGS)
+    assert len(listed(pets, "dogs")) == 3
+    assert pets.add_images("dogs", sql=DOGS, replace=True).count == 1
+
+
+def test_a_picture_that_changed_in_its_set_changes_in_the_subset(
+    pets: belvedere.Store, tmp_path: Path
+) -> None:
+    pets.add_images("dogs", sql=DOGS)
+    (tmp_path / "pets" / "dog" / "00004.png").write_bytes(picture(77))
+    (tmp_path / "pets" / "dog" / "00002.png").unlink()
+    pets.add_images("pets", tmp_path / "pets", labels="folder")
+    added = pets.add_images("dogs", sql=DOGS)
+    assert (added.count, added.changed, added.gone) == (3, 1, 1)
+
+
+def test_a_set_that_changes_while_it_is_asked_is_asked_again(
+    pets: belvedere.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, other = type(pets).sql, belvedere.open(pets.path)
+
+    def late(self: belvedere.Store, *words: Any, **options: Any) -> Any:
+        answer = real(self, *words, **options)
+        monkeypatch.setattr(type(pets), "sql", real)
+        other.add_images("pets", tmp_path / "pets" / "dog", replace=True)
+        return answer
+
+    monkeypatch.setattr(type(pets), "sql", late)
+    pets.add_images("first", sql="SELECT image_set, image_id FROM images WHERE image_set = 'pets' LIMIT 1")
+    assert [name for name, *_ in listed(pets, "first")] == ["00002.png"]
+
+
+def test_no_picture_is_read_for_a_subset(pets: belvedere.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pictures, "read", None)
+    monkeypatch.setattr(Pictures, "stamp", None)
+    assert pets.add_images("dogs", sql=DOGS).count == 3

@@ -1,0 +1,58 @@
+"""`belvedere remove`: let a name stand for nothing any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .formats import size
+from .options import examples, open_store, store_option
+
+if TYPE_CHECKING:
+    from ..query.naming import Standing
+
+KINDS = ("model", "images", "texts")
+
+
+@click.command(
+    epilog=examples(
+        "belvedere remove dogs",
+        "belvedere remove images dogs --yes",
+    )
+)
+@click.argument("words", nargs=-1, required=True, metavar="[model|images|texts] NAME")
+@click.option("--yes", is_flag=True, help="Do it; without this, only what stands behind the name is said.")
+@store_option
+def command(words: tuple[str, ...], yes: bool, folder: Path | None) -> None:
+    """Let NAME stand for nothing any more.
+
+    What was computed under it stays, and is found again under any name of the same contents. The kind is
+    needed only where NAME stands for several.
+    """
+    kind, (name,) = kind_and_names(words, 1)
+    found = open_store(folder).remove(name, kind, dry_run=not yes)
+    click.echo(_told(found, yes))
+    if not yes:
+        click.echo("Nothing is changed yet: --yes removes the name.", err=True)
+
+
+def kind_and_names(words: tuple[str, ...], count: int) -> tuple[str | None, tuple[str, ...]]:
+    """Take the kind, where one is said, from so many names."""
+    if len(words) == count:
+        return None, words
+    if len(words) == count + 1:
+        if words[0] not in KINDS:
+            raise click.UsageError(f"{words[0]!r} is no kind of name; kinds are {', '.join(KINDS)}")
+        return words[0], words[1:]
+    raise click.UsageError(f"{len(words)} words where {count} or, with the kind first, {count + 1} are due")
+
+
+def _told(found: Standing, removed: bool) -> str:
+    """Say what stands behind a name, and what becomes of it."""
+    units = f"{found.units:,} unit{'' if found.units == 1 else 's'}"
+    lines = [f"{found.kind} {found.name}: {'removed; ' * removed}{units}, {size(found.bytes)}, stay kept"]
+    if found.shared:
+        lines.append(f"  the same contents: {', '.join(found.shared)}")
+    return "\n".join(lines)

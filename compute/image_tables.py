@@ -1,0 +1,62 @@
+"""Tables of pictures, CSV or Parquet: a path in each row, perhaps a label and a group."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..store.errors import BadSource, UnknownName
+from .dataset_folders import GROUPS
+from .found import Found
+
+
+def read(path: Path) -> list[Found]:
+    """Take rows in their order; relative paths start at the table's folder.
+
+    Raises:
+        BadSource: There is no such table or one of its files is not there, or it has two columns of groups.
+        UnknownName: It lacks the column `path`.
+    """
+    if not path.is_file():
+        raise BadSource(f"no table {path}")
+    columns, rows = _rows(path)
+    if "path" not in columns:
+        raise UnknownName(f"column of {path}", "path", columns)
+    groups = [name for name in GROUPS if name in columns]
+    if len(groups) > 1:
+        raise BadSource(f"{path} has columns grp and group, which mean the same; leave one out")
+    found = []
+    for row in rows:
+        place = file(path.parent / str(row["path"]))
+        grp = _text(row[groups[0]]) if groups else None
+        found.append(replace(place, label=_text(row.get("label")), grp=grp))
+    return found
+
+
+def file(path: Path) -> Found:
+    """Take one file; `BadSource` where it is not there."""
+    if not path.is_file():
+        raise BadSource(f"no file {path}")
+    return Found(str(path.resolve()))
+
+
+def _rows(path: Path) -> tuple[list[str], Iterable[dict[str, Any]]]:
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.DictReader(opened)
+            return list(reader.fieldnames or []), list(reader)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise BadSource(f"{path} cannot be read as Parquet ({error})") from error
+    return table.column_names, table.to_pylist()
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)

@@ -1,0 +1,118 @@
+"""Names that are taken back or changed; what was computed stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..compute.views import all_views
+from ..store.errors import BadSource, DamagedUnit, UnknownName
+from ..store.folder import Folder
+from ..store.registry import Kind, check_name
+from .engine import Engine
+from .resolve import needed_inputs
+from .sql import belongs, instances
+
+KINDS: dict[str, Kind] = {"model": "models", "images": "images", "texts": "texts"}
+"""What names stand for, as commands and arguments call it."""
+_COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
+_A = {"model": "a model", "images": "a set of images", "texts": "a set of texts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A name, and what stands behind it; that stays in the store whatever becomes of the name."""
+
+    kind: str
+    """What the name stands for: model, images or texts."""
+    name: str
+    """The name."""
+    units: int
+    """How many units are kept of the combinations that were filled under the name."""
+    bytes: int
+    """What these units take, metadata aside."""
+    shared: tuple[str, ...]
+    """Other names of the kind that stand for the same contents, and so for the same units."""
+
+
+def remove(engine: Engine, name: str, kind: str | None, *, dry_run: bool) -> Standing:
+    """Let a name stand for nothing; see `Store.remove`."""
+    found = kind_of(engine.folder, name, kind)
+    behind = standing(engine, name, found)
+    if not dry_run:
+        engine.folder.names.remove(KINDS[found], name)
+    return behind
+
+
+def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
+    """Let another name stand for what a name stands for; see `Store.rename`."""
+    folder, found = engine.folder, kind_of(engine.folder, old, kind)
+    check_name(_A[found], new)
+
+    def follow() -> None:
+        for name, view in all_views().items():
+            needed = needed_inputs(view)
+            if found in needed:
+                folder.records.follow(name, needed.index(found), old, new)
+        folder.failures.follow(_COLUMNS[found], old, new)
+
+    folder.names.rename(KINDS[found], old, new, follow)
+
+
+def kind_of(folder: Folder, name: str, kind: str | None) -> str:
+    """Find what a name stands for.
+
+    Raises:
+        UnknownName: It stands for nothing of that kind, or there is no such kind.
+        BadSource: It stands for several things, and none of them is named.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("kind of name", kind, KINDS)
+    found = [each for each, under in KINDS.items() if folder.names.has(under, name)]
+    if kind in found:
+        return kind
+    if kind is not None or not found:
+        asked = [kind] if kind is not None else list(KINDS)
+        known = sorted({each for one in asked for each in folder.names.names(KINDS[one])})
+        what = _A[kind].partition(" ")[2] if kind is not None else "model, set of images or set of texts"
+        raise UnknownName(what, name, known)
+    if len(found) > 1:
+        listed = " and ".join(_A[each] for each in found)
+        raise BadSource(f"{name!r} stands for {listed}; say which: {' or '.join(found)}")
+    return found[0]
+
+
+def standing(engine: Engine, name: str, kind: str) -> Standing:
+    """Say what stands behind a name: units of the combinations filled under it, and names that share it."""
+    sizes: dict[str, int] = {}
+    for view in _views(engine, name, kind):
+        done = engine.done(view)
+        for unit in view.units:
+            if unit.key in done and unit.key not in sizes:
+                try:
+                    sizes[unit.key] = engine.folder.records.get(unit).nbytes
+                except (DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
+                    continue
+    return Standing(kind, name, len(sizes), sum(sizes.values()), _shared(engine.folder, name, kind))
+
+
+def _views(engine: Engine, name: str, kind: str) -> Iterator[Any]:
+    for view in (each for cls in all_views().values() for each in instances(engine, cls)):
+        if view.names.get(_COLUMNS[kind]) == name and belongs(engine, view):
+            yield view
+
+
+def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
+    """List the other names that stand for the same contents."""
+    mine = _contents(folder, name, kind)
+    others = (each for each in folder.names.names(KINDS[kind]) if each != name)
+    return tuple(each for each in others if _contents(folder, each, kind) == mine)
+
+
+def _contents(folder: Folder, name: str, kind: str) -> Any:
+    if kind == "model":
+        model = folder.names.model(name)
+        return model.identity("image"), model.identity("text")
+    found = folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)
+    return found.all_contents
