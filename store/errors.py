@@ -13,6 +13,7 @@ BelvedereError
 │   └── BadName (ValueError)               characters that a name cannot have
 ├── InputError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
+│   ├── BadDestination (ValueError)        a place that cannot be written to as asked
 │   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
@@ -89,6 +90,10 @@ class BadSource(InputError, ValueError):
     """A source that cannot be read as what was asked."""
 
 
+class BadDestination(InputError, ValueError):
+    """A place that cannot be written to as asked, or holds something already."""
+
+
 class UnsupportedTower(InputError, ValueError):
     """A vision tower that cannot be decomposed exactly; carries `name` and `reason`."""
 
@@ -149,14 +154,17 @@ class UnitFailed(UnitError, RuntimeError):
 class AbsentRows(UnitError, LookupError):
     """Rows of images or texts that could not be read; carries `rows`, a mapping of row to reason."""
 
-    def __init__(self, view: str, axis: str, rows: dict[int, str]) -> None:
+    def __init__(
+        self,
+        view: str,
+        axis: str,
+        rows: dict[int, str],
+        hint: str = 'leave it out of the selection, or read(…, missing="mask")',
+    ) -> None:
         self.view, self.axis, self.rows = view, axis, rows
         first, reason = next(iter(rows.items()))
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        super().__init__(
-            f"{view} has no row for {axis} {first} ({reason}){more}; "
-            'leave it out of the selection, or read(…, missing="mask")'
-        )
+        super().__init__(f"{view} has no row for {axis} {first} ({reason}){more}; {hint}")
 
 
 class InexactDecomposition(UnitError, ArithmeticError):
