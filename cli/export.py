@@ -69,7 +69,7 @@ def command(
     folder: Path | None,
     **how: Any,
 ) -> None:
-    """Write a plain copy of VIEW to DEST, for programs that do not know Belvedere.
+    """Write a plain copy of VIEW to DEST, for other programs.
 
     An array goes to .zarr (a folder, with coordinates), .npy, .safetensors or .parquet (a row for each
     vector); a table to .parquet or .csv. What is missing is computed first. DEST appears when it is whole.
@@ -119,7 +119,7 @@ def _tell(done: Exported, *, as_json: bool) -> None:
         names = ("view", "form", "columns", "shape", "dtype", "bytes", "absent")
         click.echo(encoded({"path": str(done.path), **{name: getattr(done, name) for name in names}}))
     elif done.dtype is None:
-        click.echo(f"{done.path}: {done.shape[0]:,} rows, {len(done.columns)} columns, {size(done.bytes)}")
+        click.echo(f"{done.path}: {done.shape[0]:,} rows, {len(done.columns)} columns")
     else:
         axes = _axes(done.columns, done.shape)
-        click.echo(f"{done.path}: {axes}, {done.dtype}, {size(done.bytes)}")
+        click.echo(f"{done.path}: {axes}, {done.dtype}")

@@ -14,7 +14,7 @@ from tests.shell import Run
 def test_an_array_is_written_and_its_size_said_before(run: Run, whole: Path, tmp_path: Path) -> None:
     found = run("export", "head_moments", "a.npy", "--store", whole)
     assert found.exit_code == 0
-    assert found.stdout == "a.npy: 4 layer × 4 head × 36 factor × 36 factor_2, float64, 166.0 kB\n"
+    assert found.stdout == "a.npy: 4 layer × 4 head × 36 factor × 36 factor_2, float64\n"
     first, bar = found.stderr.splitlines()
     assert first == (
         "head_moments[clip × scenes]: 4 layer × 4 head × 36 factor × 36 factor_2, float64, 165.9 kB dense"
@@ -45,17 +45,14 @@ def test_what_is_missing_is_computed_or_refused(run: Run, bare: Path, tmp_path: 
     assert "Error: 1 of 1 units of image_embeddings[clip × scenes] are missing; " in found.stderr
     assert not (tmp_path / "a.npy").exists()
     found = run(*words, "--batch-size", 16)
-    assert (found.exit_code, found.stdout[-40:]) == (
-        0,
-        "a.npy: 40 image × 64 joint, float32, 10.4 kB\n"[-40:],
-    )
+    assert (found.exit_code, found.stdout) == (0, f"{tmp_path}/a.npy: 40 image × 64 joint, float32\n")
     assert "40/40" in found.stderr
 
 
 def test_a_table_is_written_narrowed(run: Run, whole: Path, tmp_path: Path) -> None:
     words = ("export", "head_descriptions", "a.csv", "--where", "layer = 3 AND rank < 2", "--store", whole)
     found = run(*words)
-    assert found.stdout.startswith("a.csv: 8 rows, 11 columns, ")
+    assert found.stdout == "a.csv: 8 rows, 11 columns\n"
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["layer"], row["head"], row["rank"]) for row in rows] == [
