@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from .dense import BLOCK, ROWS, Block, Coordinate, Dense, Writer
+from . import dense as plain
+from .dense import ROWS, Block, Coordinate, Dense, Writer
 from .views import Array
 
 CHUNK = 1 << 23
@@ -79,7 +80,9 @@ def chunking(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """
     if not shape:
         return ()
-    together = max(1, BLOCK // max(1, prod(shape[1:]) * itemsize))  # rows of one block: it has whole chunks
+    together = max(
+        1, plain.BLOCK // max(1, prod(shape[1:]) * itemsize)
+    )  # rows of one block: it has whole chunks
     chunk = [min(ROWS, 1 << (together.bit_length() - 1), max(1, shape[0])), *shape[1:]]
     for axis in range(1, len(chunk) - 1):
         if prod(chunk) * itemsize > CHUNK:
