@@ -13,18 +13,8 @@ DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes."""
 
 COMMANDS = (
-    "demo",
-    "add",
-    "rename",
-    "remove",
-    "views",
-    "status",
-    "lineage",
-    "plan",
-    "fill",
-    "sql",
-    "errors",
-    "verify",
+    *("demo", "add", "rename", "remove", "show", "views", "status", "lineage"),
+    *("plan", "fill", "sql", "export", "errors", "verify"),
 )
 """The commands, in the order in which a newcomer meets them; each is the file of its name."""
 

@@ -26,6 +26,11 @@ class Lazy(Generic[V]):
     def _units(self) -> tuple[Unit, ...]:
         return self._view.units
 
+    @property
+    def title(self) -> str:
+        """The view with its inputs: `head_moments[b16 × photos]`."""
+        return self._view.title()
+
     def status(self) -> Status:
         """Tell which units are ready, missing, stale or failed, and why."""
         return status(self._engine.folder, self._view, self._units())
@@ -58,14 +63,19 @@ class Lazy(Generic[V]):
         return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
-        if isinstance(progress, bool):
-            progress = Bar() if progress and sys.stderr.isatty() else Progress()
-        return self._engine.fill(units, settings, progress)
+        return self._engine.fill(units, settings, progress_of(progress))
 
     def __repr__(self) -> str:
         done = self._engine.done(self._view)
         ready = sum(unit.key in done for unit in self._units())
         return f"<View {self._view.title()} {ready} of {len(self._units())} units ready>"
+
+
+def progress_of(wanted: bool | Progress) -> Progress:
+    """Give what tells of progress: a bar, where one is wanted and stderr is a terminal; or this one."""
+    if isinstance(wanted, bool):
+        return Bar() if wanted and sys.stderr.isatty() else Progress()
+    return wanted
 
 
 def check_missing(missing: str, known: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from . import question
 from .coords import Coords, beside
 from .engine import Engine
 from .lazy import Lazy, check_known, check_missing
+from .part import Part, Select, part_of
 from .reading import Absent, Missing, Reading, unmasked
 from .selection import Index, parse, parse_outer, rows_of
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..compute.torch_data import Tensor, ViewDataset
     from .batches import Batch
+    from .export import Exported
 
 
 class LazyArray(Lazy[ArrayView]):
@@ -208,3 +211,44 @@ class LazyArray(Lazy[ArrayView]):
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
         units = self._reading.touched(parse(selection, self.dims, self.shape))
         return self._fill(units, Settings(device, batch_size, workers, retry_failed), progress)
+
+    def part(self, select: Select = "") -> Part:
+        """Find what `export` takes for a text such as `image=0:1000,layer=-1`: its axes and their lengths."""
+        known = {name: each for name, each in self._view.coords().items() if isinstance(each, tuple)}
+        return part_of(self._view.name(), self.dims, self.shape, known, select)
+
+    def export(
+        self,
+        dest: str | PathLike[str],
+        *,
+        select: Select = "",
+        form: Literal["zarr", "npy", "safetensors", "parquet"] | None = None,
+        missing: Literal["fill", "raise"] = "fill",
+        overwrite: bool = False,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        progress: bool | Progress = True,
+    ) -> Exported:
+        """Write a plain dense copy for other programs, block by block; missing units are filled first.
+
+        `dest` ends in .zarr (a folder), .npy, .safetensors or .parquet, or `form` says the format. It is
+        written under another name and renamed at its end, so that what bears the name is whole. `select`
+        takes a part: `image=0:1000,layer=-1`, `head=0,3`, `term=embedding` or `{"image": slice(0, 1000)}`.
+
+        With missing="fill", images and texts that could not be read keep their places, as NaN (in Parquet
+        null), and the answer lists them; "raise" raises for them, and for units that are missing.
+
+        Raises:
+            BadDestination: Something is there (without `overwrite`), there is no room, or no such format.
+            BadSelection: The part does not fit the array.
+            MissingUnits: Units are missing, and are not to be filled or cannot be.
+            AbsentRows: Images or texts could not be read: with "raise", or where nothing else is selected.
+            UnitFailed: A unit could not be made.
+        """
+        from .export_array import export_array
+
+        check_missing(missing, ("fill", "raise"))
+        settings = Settings(device, batch_size, workers, retry_failed)
+        return export_array(self, dest, form, select, missing, settings, progress, overwrite=overwrite)

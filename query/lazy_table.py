@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..compute.runner import Progress, Settings
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
 from ..store.extras import extra
 from ..store.views import TableView, Unit
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+    from .export import Exported
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,35 @@ class LazyTable(Lazy[TableView]):
         from .html import of_table
 
         return of_table(self)
+
+    def export(
+        self,
+        dest: str | PathLike[str],
+        *,
+        form: Literal["parquet", "csv"] | None = None,
+        missing: Literal["fill", "raise"] = "fill",
+        overwrite: bool = False,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        progress: bool | Progress = True,
+    ) -> Exported:
+        """Write the rows for other programs, unit by unit; those that are missing are filled first.
+
+        `dest` ends in .parquet or .csv, or `form` says the format. It is written under another name and
+        renamed at its end, so that what bears the name is whole. With missing="raise", missing units raise.
+
+        Raises:
+            BadDestination: Something is there (without `overwrite`), or no such format.
+            MissingUnits: Units are missing, and are not to be filled or cannot be.
+            UnitFailed: A unit could not be made.
+        """
+        from .export_table import export_table
+
+        check_missing(missing, ("fill", "raise"))
+        settings = Settings(device, batch_size, workers, retry_failed)
+        return export_table(self, dest, form, missing, settings, progress, overwrite=overwrite)
 
     def _units(self) -> tuple[Unit, ...]:
         """List the units that could have rows for which the condition holds; nothing is read."""

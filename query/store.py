@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .engine import Engine
     from .lineage import Lineage
     from .naming import Standing
+    from .show import Shown
     from .status import Status
     from .verify import Verified
 
@@ -261,6 +262,17 @@ class Store:
         from .sql import sql
 
         return sql(self._engine, query, named, params, require_complete=require_complete)
+
+    def show(self, name: str | None = None, *, rows: int = 5) -> list[Shown]:
+        """Tell what a name stands for; without one, say in a line each what the store's names stand for.
+
+        A view's name is one, too; a name that stands for several things gives one entry for each. Of images
+        and texts the first `rows` are given. Raises `UnknownName` where it stands for nothing.
+        """
+        from .show import every, show
+
+        names = self._engine.folder.names
+        return every(names) if name is None else show(names, name, rows)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view: its kind, what it holds, its inputs and its parameters."""

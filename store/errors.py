@@ -15,6 +15,7 @@ BelvedereError
 │   └── BrokenView (ImportError)           a view of another package that cannot be used
 ├── InputError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
+│   ├── BadDestination (ValueError)        a place that cannot be written to as asked
 │   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
 │   ├── NoTextTower (ValueError)           a model that embeds no texts
 │   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
@@ -110,6 +111,10 @@ class BadSource(InputError, ValueError):
     """A source that cannot be read as what was asked."""
 
 
+class BadDestination(InputError, ValueError):
+    """A place that cannot be written to as asked, or holds something already."""
+
+
 class UnsupportedTower(InputError, ValueError):
     """A vision tower that cannot be decomposed exactly; carries `name` and `reason`."""
 
@@ -194,14 +199,17 @@ class UnitFailed(UnitError, RuntimeError):
 class AbsentRows(UnitError, LookupError):
     """Rows of images or texts that could not be read; carries `rows`, a mapping of row to reason."""
 
-    def __init__(self, view: str, axis: str, rows: dict[int, str]) -> None:
+    def __init__(
+        self,
+        view: str,
+        axis: str,
+        rows: dict[int, str],
+        hint: str = 'leave it out of the selection, or read(…, missing="mask")',
+    ) -> None:
         self.view, self.axis, self.rows = view, axis, rows
         first, reason = next(iter(rows.items()))
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        super().__init__(
-            f"{view} has no row for {axis} {first} ({reason}){more}; "
-            'leave it out of the selection, or read(…, missing="mask")'
-        )
+        super().__init__(f"{view} has no row for {axis} {first} ({reason}){more}; {hint}")
 
 
 class InexactDecomposition(UnitError, ArithmeticError):

@@ -17,8 +17,8 @@ import belvedere
 ROOT = Path(__file__).parents[1]
 LAYERS = {"store": 0, "demo": 0, "compute": 1, "query": 2, "cli": 3}
 """A file may import from its own layer and from lower ones; the demo world stands beside the store."""
-ALONE = {"zarr": {"store/arrays.py"}, "obstore": {"store/objects.py"}}
-"""Libraries that one file alone may import."""
+ALONE = {"zarr": {"store/arrays.py", "store/dense_zarr.py"}, "obstore": {"store/objects.py"}}
+"""Libraries, and the files that alone may import them."""
 ONLY_IN = {"duckdb": "query", "torch": "compute", "open_clip": "compute"}
 """Libraries that one layer alone may import, the demo world aside."""
 

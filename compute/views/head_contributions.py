@@ -28,7 +28,9 @@ class HeadContributions(MappedPass):
     model: Input[Model]
     images: Input[ImageSet]
     dtype: Param[Literal["float32", "float16"]] = "float32"
+    """The data type of the kept factors; float16 takes half the room."""
     convention: Read[Convention] = "own"
+    """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
 
     @property
     def dims(self) -> tuple[str, ...]:

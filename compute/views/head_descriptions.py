@@ -38,8 +38,11 @@ class HeadDescriptions(Derived, TableView):
     moments: Input[HeadMoments]
     texts: Input[TextEmbeddings]
     convention: Param[Convention] = "own"
+    """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
     span: Param[Literal["weights", "svd", "full"]] = "weights"
+    """Directions that texts are projected to: what a head can write, writes most, or writes at all."""
     m: Read[int] = 20
+    """Descriptions of each head, at most 60."""
     axis: ClassVar[str] = "layer"
     columns: ClassVar[Mapping[str, str]] = {
         "layer": "int32",

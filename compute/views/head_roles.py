@@ -33,7 +33,9 @@ class HeadRoles(Derived, TableView):
 
     descriptions: Input[HeadDescriptions]
     share: Param[float] = 0.8
+    """Descriptions count until together they explain this part of the head's variance."""
     alpha: Param[float] = 0.05
+    """The p-value below which a category is taken for a role."""
     axis: ClassVar[str] = "layer"
     columns: ClassVar[Mapping[str, str]] = {
         "layer": "int32",

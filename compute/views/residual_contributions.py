@@ -27,6 +27,7 @@ class ResidualContributions(MappedPass):
     model: Input[Model]
     images: Input[ImageSet]
     convention: Read[Convention] = "own"
+    """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
 
     @property
     def dims(self) -> tuple[str, ...]:

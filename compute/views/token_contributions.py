@@ -30,7 +30,9 @@ class TokenContributions(MappedPass):
     model: Input[Model]
     images: Input[ImageSet]
     dtype: Param[Literal["float32", "float16"]] = "float32"
+    """The data type of the kept factors; float16 takes half the room."""
     convention: Read[Convention] = "own"
+    """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
     block: ClassVar[int] = 8
     tokens: ClassVar[bool] = True
 

@@ -1,0 +1,260 @@
+"""Copies an array view to Zarr, .npy, .safetensors or Parquet, block by block, never all of it in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ..compute.runner import Progress, Settings
+from ..store import placing
+from ..store.dense import Block, Coordinate, Dense, Writer
+from ..store.errors import StoreError
+from ..store.sets import ImageSet, TextSet
+from ..store.views import Array, ArrayView, Axis, Parts, Source, Unit
+from .export import Exported, Order, facts_of, have, order, refuse_absent
+from .lazy import progress_of
+from .part import Part, Select
+
+if TYPE_CHECKING:
+    from .lazy_array import LazyArray
+    from .reading import Missing
+
+T = TypeVar("T")
+FORMS = ("zarr", "npy", "safetensors", "parquet")
+"""What an array can be written to."""
+_COUNTED = frozenset({"layer", "head", "token", "neuron", "rank"})
+"""Axes whose positions stand beside an array although all of them are taken."""
+_SETS: Mapping[str, tuple[str, ...]] = {
+    "image": ("image_id", "path", "label", "grp"),
+    "text": ("text_id", "text", "category"),
+}
+"""Columns of the sets that stand beside an array, by axis."""
+
+
+def export_array(
+    lazy: LazyArray,
+    dest: str | os.PathLike[str],
+    form: str | None,
+    select: Select,
+    missing: str,
+    settings: Settings,
+    progress: bool | Progress,
+    *,
+    overwrite: bool,
+) -> Exported:
+    """Write a part of an array; see `LazyArray.export`."""
+    asked = order(dest, form, FORMS, missing, overwrite=overwrite)
+    part = lazy.part(select)
+    nbytes = prod(part.shape) * lazy.dtype.itemsize
+    placing.check(asked.dest, folder=asked.form == "zarr", overwrite=overwrite, nbytes=nbytes)
+    units = lazy._reading.touched(part.selection(()))
+    have(lazy, units, missing, settings, progress)
+    source = _Source(lazy, part, asked)
+    dense = source.described()
+    with placing.placed(asked.dest, overwrite=overwrite) as partial:
+        _copy(dense, source, _writer(asked.form), partial, asked.dest, progress_of(progress))
+        size = _size(partial)
+    return Exported(
+        path=asked.dest,
+        view=lazy._view.title(),
+        form=asked.form,
+        columns=dense.dims,
+        shape=dense.shape,
+        dtype=str(dense.dtype),
+        bytes=size,
+        absent=source.absent,
+    )
+
+
+def _copy(
+    dense: Dense,
+    source: _Source,
+    open_writer: Callable[[Path, Dense], Writer],
+    partial: Path,
+    dest: Path,
+    progress: Progress,
+) -> None:
+    with placing.writing(dest):
+        writer = open_writer(partial, dense)
+    progress.begin(dense.rows, f"writing {dest.name}")
+    try:
+        for block in dense.blocks():
+            values = source.read(block, dense)
+            with placing.writing(dest):
+                writer.write(block, values)
+            if all(part.stop == length for part, length in zip(block[1:], dense.shape[1:], strict=True)):
+                progress.advance(block[0].stop - block[0].start if block else 1)
+        with placing.writing(dest):
+            writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    finally:
+        progress.end()
+
+
+def _writer(form: str) -> Callable[[Path, Dense], Writer]:
+    """Give what writes a format; its libraries are imported here."""
+    if form == "zarr":
+        from ..store.dense_zarr import ZarrFolder
+
+        return ZarrFolder
+    if form == "parquet":
+        from ..store.dense_rows import ParquetRows
+
+        return ParquetRows
+    from ..store.dense_files import NpyFile, SafetensorsFile
+
+    return NpyFile if form == "npy" else SafetensorsFile
+
+
+class _Source:
+    """Reads the blocks of a part, with NaN where an image or text could not be read."""
+
+    def __init__(self, lazy: LazyArray, part: Part, asked: Order) -> None:
+        self._lazy, self._part, self._view = lazy, part, lazy._view
+        self._again: Missing = "fill" if asked.missing == "fill" else "raise"
+        self.absent = self._absent(())
+        everything = self._by_row() and len(self.absent) == part.lengths[0]
+        if asked.missing == "raise" or everything or lazy.dtype.kind != "f":
+            refuse_absent(self._view, self.absent)
+
+    def described(self) -> Dense:
+        """Say what the copy holds."""
+        part, view = self._part, self._view
+        places = part.positions(0).tolist()
+        return Dense(
+            name=view.name(),
+            dims=part.dims,
+            shape=part.shape,
+            dtype=self._lazy.dtype,
+            coords=self._coords(),
+            attrs={
+                **facts_of(view),
+                "selection": part.asked,
+                "absent": {str(place): reason for place, reason in self.absent.items()},
+            },
+            absent=frozenset(row for row, place in enumerate(places) if place in self.absent),
+        )
+
+    def read(self, block: Block, dense: Dense) -> Array:
+        """Read one block."""
+        selection = self._part.selection(block)
+        units = self._lazy._reading.touched(selection)
+        places = np.asarray(selection.first, dtype=np.intp)
+        there = np.array([place not in self.absent for place in places.tolist()], dtype=bool)
+
+        def read() -> Array:
+            if self._absent(block) != {p: self.absent[p] for p in places[~there].tolist()}:
+                raise StoreError(f"rows of {self._view.title()} changed while it was exported; export again")
+            if there.all():
+                return self._view.show(self._lazy._engine.reader, selection.axes)
+            values = np.full(selection.lengths, np.nan, dense.dtype)
+            if there.any():
+                narrowed = selection.narrowed(places[there])
+                values[there] = self._view.show(self._lazy._engine.reader, narrowed)
+            return values
+
+        values = self._lazy._reading.having(units, self._again, read)
+        lengths = tuple(each.stop - each.start for each in block)
+        return values.reshape(lengths).astype(dense.dtype, copy=False)
+
+    def _by_row(self) -> bool:
+        return self._view.axis == self._view.dims[0]
+
+    def _absent(self, block: Block) -> dict[int, str]:
+        """Find what could not be read among the positions of a block; of the whole part where it is empty."""
+        if not self._by_row():
+            return {}
+        selection = self._part.selection(block)
+        units = self._lazy._reading.touched(selection)
+        absent = self._lazy._reading.having(units, self._again, lambda: self._lazy._reading.absent(units))
+        return {place: absent[place] for place in selection.first if place in absent}
+
+    def _coords(self) -> dict[str, Coordinate]:
+        """Collect what stands beside the part: positions, columns of the set, and what the view has."""
+        part, view = self._part, self._view
+        found: dict[str, Coordinate] = {}
+        known = self._view.coords()
+        names = {name: each for name, each in known.items() if isinstance(each, tuple)}
+        for place, name in enumerate(part.names):
+            positions = part.positions(place)
+            axis = None if place in part.dropped else name
+            if name in names:
+                column = _objects([names[name][position] for position in positions.tolist()])
+                found[name] = Coordinate(axis, column if axis else column.reshape(()))
+            elif name in _SETS and place == 0:
+                found |= _of_set(view.sources(), name, positions, axis)
+            elif name in _COUNTED or axis is None or len(positions) < self._lazy.shape[place]:
+                values = positions.astype(np.int64)
+                found[name] = Coordinate(axis, values if axis else values.reshape(()))
+        for name, each in known.items():
+            if callable(each) and name not in part.names:
+                found |= self._numbers(name, each)
+        return found
+
+    def _numbers(self, name: str, read: Callable[[Parts], Array]) -> dict[str, Coordinate]:
+        """Read numbers that are kept with each row of the part, where that is what they are."""
+        rows = _Rows(self._lazy._engine.reader, self._part.axes[0])
+        units = self._lazy._reading.touched(self._part.selection(()))
+        values = self._lazy._reading.having(units, self._again, lambda: read(rows))
+        if values.shape != self._part.lengths[:1]:
+            return {}
+        if 0 in self._part.dropped:
+            return {name: Coordinate(None, values.reshape(()))}
+        return {name: Coordinate(self._part.names[0], values)}
+
+
+class _Rows(Parts):
+    """Reads some rows of arrays of which all would be read."""
+
+    def __init__(self, reader: Parts, rows: Axis) -> None:
+        self._reader, self._rows = reader, rows
+
+    def array(self, view: ArrayView, member: str, selection: Sequence[Axis] = ()) -> Array:
+        """Read a stored array; where no selection is given, only these rows of it."""
+        return self._reader.array(view, member, selection or (self._rows,))
+
+    def rows(self, unit: Unit) -> pa.Table:
+        """Read a table's unit."""
+        return self._reader.rows(unit)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """Remember what is often needed."""
+        return self._reader.once(key, make)
+
+
+def _of_set(
+    sources: Sequence[Source], axis: str, positions: Array, along: str | None
+) -> dict[str, Coordinate]:
+    """Take the columns of the image or text set that an axis runs over, those that have values."""
+    kind = ImageSet if axis == "image" else TextSet
+    found: dict[str, Coordinate] = {}
+    for source in sources:
+        if isinstance(source, kind):
+            rows: pa.Table = source.entries.take(positions)
+            for name in _SETS[axis]:
+                column = rows[name]
+                if column.null_count < len(column):
+                    text = pa.types.is_string(column.type)
+                    values = _objects(column.to_pylist()) if text else column.to_numpy()
+                    found[name] = Coordinate(along, values if along else values.reshape(()))
+    return found
+
+
+def _objects(values: list[str | None]) -> Array:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return path.stat().st_size

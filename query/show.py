@@ -1,0 +1,263 @@
+"""What a store holds, and what one name in it stands for: a model, images, texts or a view."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, get_args, get_origin
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..compute import pictures
+from ..compute.views import all_views
+from ..store.errors import UnknownName, UnsupportedTower
+from ..store.registry import Registry
+from ..store.sets import ImageSet, Model, OrderedSet, TextSet, TowerShape
+from ..store.views import ArrayView, Field, TableView, View
+from .part import distinct
+from .resolve import needed_inputs
+
+Kind = Literal["model", "images", "texts", "view"]
+"""What a name can stand for, as `belvedere add` calls it."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a name stands for."""
+
+    kind: Kind
+    """What it is."""
+    name: str
+    """The name."""
+    holds: str
+    """What that is, in a line."""
+    facts: Mapping[str, Any]
+    """What is said of it in a word or a number each."""
+    lists: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    """What there are several of, by what they are, such as modules or labels; rows of one list are alike."""
+
+    def record(self) -> Row:
+        """Give all of it as one record."""
+        return {"kind": self.kind, "name": self.name, "holds": self.holds, **self.facts, **self.lists}
+
+
+def every(names: Registry) -> list[Shown]:
+    """Say in a line each what the names of a store stand for: models, sets of images, sets of texts."""
+    models = [names.model(name) for name in names.models()]
+    images = [names.image_set(name) for name in names.image_sets()]
+    texts = [names.text_set(name) for name in names.text_sets()]
+    return [
+        *(
+            Shown("model", each.name, _of_model(each), {"source": each.source, "count": None})
+            for each in models
+        ),
+        *(Shown("images", each.name, _of_images(each), _source(each)) for each in images),
+        *(Shown("texts", each.name, _of_texts(each), _source(each)) for each in texts),
+    ]
+
+
+def _source(each: OrderedSet) -> dict[str, Any]:
+    return {"source": each.source, "count": len(each)}
+
+
+def show(names: Registry, name: str, rows: int) -> list[Shown]:
+    """Tell all that a name stands for; `UnknownName` with the nearest one where it is nothing."""
+    known: list[tuple[Sequence[str], Callable[[], Shown]]] = [
+        (names.models(), lambda: _model(names.model(name))),
+        (names.image_sets(), lambda: _images(names.image_set(name), rows)),
+        (names.text_sets(), lambda: _texts(names.text_set(name), rows)),
+        (list(all_views()), lambda: _view(all_views()[name])),
+    ]
+    found = [tell() for there, tell in known if name in there]
+    if not found:
+        every = {each for there, _ in known for each in there}
+        raise UnknownName("model, images, texts or view", name, every, "belvedere show lists what there is")
+    return found
+
+
+def _tower(model: Model) -> TowerShape | None:
+    """Give the sizes of a model's vision tower, where that is one that is decomposed."""
+    try:
+        return model.shape
+    except UnsupportedTower:
+        return None
+
+
+def _of_model(model: Model) -> str:
+    tower = _tower(model)
+    if tower is None:
+        return f"{len(_modules(model)):,} modules, {model.precision}"
+    heads = f"{tower.layers} layers of {tower.heads} heads"
+    return f"{heads}, {tower.tokens} tokens, {tower.joint} dimensions, {model.precision}"
+
+
+def _model(model: Model) -> Shown:
+    tower = _tower(model)
+    facts = {
+        "source": model.source,
+        "checkpoint": model.checkpoint,
+        "precision": model.precision,
+        **(asdict(tower) if tower is not None else {}),
+        **{f"image_{key}": value for key, value in model.image.items()},
+        **{f"text_{key}": value for key, value in model.text.items()},
+        "libraries": dict(model.libraries),
+    }
+    return Shown("model", model.name, _of_model(model), facts, {"modules": _modules(model)})
+
+
+def _modules(model: Model) -> list[Row]:
+    """List the modules that run while an image goes through, where the store knows them."""
+    known: Mapping[str, Any] = getattr(model, "modules", {})
+    return [
+        {
+            "module": name,
+            "class": module.kind,
+            "shape": list(module.shape),
+            "calls": module.calls,
+            "problem": module.problem,
+        }
+        for name, module in known.items()
+    ]
+
+
+def _unreadable(images: ImageSet) -> int:
+    """Count the files that are no pictures, or are gone."""
+    return int(images.entries["width"].null_count)
+
+
+def _of_images(images: ImageSet) -> str:
+    unreadable = _unreadable(images)
+    return f"{len(images):,} images" + (f", {unreadable:,} of them unreadable" if unreadable else "")
+
+
+def _images(images: ImageSet, rows: int) -> Shown:
+    entries = images.entries
+    gone = images.identities.count(pictures.GONE)
+    facts = {
+        "source": images.source,
+        "count": len(images),
+        "unreadable": _unreadable(images) - gone,
+        "gone": gone,
+        "bytes": pc.sum(entries["size"]).as_py() or 0,
+        "contents": images.all_contents,
+    }
+    first = entries.select(["image_id", "path", "label", "grp", "width", "height"])
+    lists = {
+        "sizes": _counted(entries.filter(pc.is_valid(entries["width"])), "width", "height"),
+        "labels": _counted(entries, "label"),
+        "groups": _counted(entries, "grp"),
+        "first": _first(first, rows),
+    }
+    return Shown("images", images.name, _of_images(images), facts, lists)
+
+
+def _of_texts(texts: TextSet) -> str:
+    categories = len(set(texts.categories) - {None})
+    return f"{len(texts):,} texts" + (f" in {categories:,} categories" if categories else "")
+
+
+def _texts(texts: TextSet, rows: int) -> Shown:
+    facts = {"source": texts.source, "count": len(texts), "contents": texts.all_contents}
+    lists = {"categories": _counted(texts.entries, "category"), "first": _first(texts.entries, rows)}
+    return Shown("texts", texts.name, _of_texts(texts), facts, lists)
+
+
+def _first(entries: pa.Table, rows: int) -> list[Row]:
+    """Give the first rows, without columns in which there is nothing."""
+    told = [name for name in entries.column_names if entries[name].null_count < len(entries)]
+    found: list[Row] = entries.select(told).slice(0, rows).to_pylist()
+    return found
+
+
+def _counted(entries: pa.Table, *columns: str) -> list[Row]:
+    """Count the values of columns, most frequent first; nothing where there are none."""
+    if all(entries[column].null_count == len(entries) for column in columns):
+        return []
+    counts = entries.group_by(list(columns)).aggregate([([], "count_all")])
+    order: list[Any] = [("count_all", "descending"), *((column, "ascending") for column in columns)]
+    rows = counts.sort_by(order).rename_columns([*columns, "count"]).to_pylist()
+    return [dict(row) for row in rows]
+
+
+def _view(view: type[View]) -> Shown:
+    _, _, more = (inspect.getdoc(view) or "").partition("\n\n")
+    facts = {
+        "about": " ".join(more.split()) or None,
+        "gives": "table" if issubclass(view, TableView) else "array",
+        "axes": ", ".join(_axes(view)) or None,
+        "inputs": ", ".join(needed_inputs(view)),
+    }
+    lists = {"parameters": list(_parameters(view)), "columns": _columns(view)}
+    return Shown("view", view.name(), view.summary(), facts, lists)
+
+
+def _axes(view: type[View]) -> tuple[str, ...]:
+    """Name the axes of an array view, whatever its inputs."""
+    if not issubclass(view, ArrayView):
+        return ()
+    try:
+        return distinct(view.dims.fget(object.__new__(view)))  # type: ignore[attr-defined]
+    except AttributeError:  # they depend on the inputs
+        return ()
+
+
+def _columns(view: type[View]) -> list[Row]:
+    """List the columns of a table view, inputs first."""
+    if not issubclass(view, TableView):
+        return []
+    inputs = [_COLUMNS[each] for each in needed_inputs(view)]
+    columns = {**dict.fromkeys(inputs, "string"), **view.columns}
+    return [{"column": name, "type": kind} for name, kind in columns.items()]
+
+
+_COLUMNS = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
+
+
+def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterator[Row]:
+    """List the parameters of a view and of those beneath it, its own first, each once."""
+    meanings = _meanings(view)
+    own = [each for each in view.fields() if each.role != "input" and each.name not in seen]
+    for each in own:
+        yield {
+            "parameter": each.name,
+            "default": None if each.default is MISSING else each.default,
+            "values": _values(each),
+            "chosen": "on reading" if each.role == "read" else "on filling",
+            "of": view.name(),
+            "means": meanings.get(each.name),
+        }
+    seen |= {each.name for each in own}
+    for each in view.fields():
+        if each.role == "input" and isinstance(each.type, type) and issubclass(each.type, View):
+            beneath = list(_parameters(each.type, seen))
+            yield from beneath
+            seen |= {row["parameter"] for row in beneath}
+
+
+def _values(each: Field) -> str:
+    if get_origin(each.type) is Literal:
+        return ", ".join(map(str, get_args(each.type)))
+    return str(getattr(each.type, "__name__", each.type))
+
+
+def _meanings(view: type[View]) -> dict[str, str]:
+    """Read the lines that stand under the fields of a view, where its source is at hand."""
+    found: dict[str, str] = {}
+    for cls in reversed(view.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for before, after in pairwise(body):
+            if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+                match after:
+                    case ast.Expr(ast.Constant(str(text))):
+                        found[before.target.id] = " ".join(text.split())
+    return found

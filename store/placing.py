@@ -1,0 +1,88 @@
+"""Puts a file or folder in its place whole: it is written under another name beside it, and renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import BadDestination, BelvedereError, StoreFull
+
+
+def check(dest: Path, *, folder: bool, overwrite: bool, nbytes: int = 0) -> None:
+    """Refuse a place that cannot take a file (or folder) of so many bytes; `BadDestination` says why."""
+    if not dest.parent.is_dir():
+        raise BadDestination(f"{dest} cannot be written: there is no folder {dest.parent}; make it first")
+    if os.path.lexists(dest):
+        if not overwrite:
+            raise BadDestination(
+                f"{dest} is there already; take another name, or overwrite=True (--overwrite)"
+            )
+        if dest.is_dir() != folder or (folder and not _is_zarr(dest)):
+            what = "a folder that holds something else" if dest.is_dir() else "a file"
+            raise BadDestination(f"{dest} is {what}, and is not overwritten; take another name")
+    free = shutil.disk_usage(dest.parent).free
+    if free < nbytes:
+        raise BadDestination(
+            f"{dest} would take {nbytes / 1e9:,.1f} GB, and {dest.parent} has room for {free / 1e9:,.1f} GB; "
+            "export a part of it (--select)"
+        )
+
+
+def _is_zarr(folder: Path) -> bool:
+    return (folder / "zarr.json").is_file() or not any(folder.iterdir())
+
+
+@contextmanager
+def placed(dest: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a name to write under; what is there at the end takes its place, and goes away after an error.
+
+    A process that is killed leaves `.NAME.….part` behind, never half of `dest`.
+    """
+    partial = _beside(dest, "part")
+    try:
+        yield partial
+        with writing(dest):
+            _rename(partial, dest, overwrite=overwrite)
+    finally:
+        _remove(partial)
+
+
+def _rename(partial: Path, dest: Path, *, overwrite: bool) -> None:
+    check(dest, folder=partial.is_dir(), overwrite=overwrite)  # again: the writing may have taken long
+    if not dest.is_dir():
+        partial.replace(dest)
+        return
+    before = _beside(dest, "old")
+    dest.rename(before)
+    partial.rename(dest)
+    _remove(before)
+
+
+@contextmanager
+def writing(dest: Path) -> Iterator[None]:
+    """Give the errors of the device the names that this package promises."""
+    try:
+        yield
+    except BelvedereError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreFull(f"no room left to write {dest}; what was written of it is removed") from error
+        reason = error.strerror or str(error)
+        raise BadDestination(f"{dest} cannot be written: {reason}") from error
+
+
+def _beside(dest: Path, what: str) -> Path:
+    return dest.with_name(f".{dest.name}.{secrets.token_hex(4)}.{what}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
