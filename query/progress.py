@@ -41,9 +41,9 @@ class Bar(Silent):
         self._task = self._bar.add_task("", total=0)
 
     def begin(self, total: int, what: str) -> None:
-        """Show the bar."""
+        """Show the bar, at its start."""
         shown = what if len(what) <= 36 else f"{what[:35]}…"
-        self._bar.update(self._task, total=total, description=shown)
+        self._bar.reset(self._task, total=total, description=shown)
         self._bar.start()
 
     def advance(self, count: int) -> None:

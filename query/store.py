@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ..store import marker
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    import pandas as pd
+
+    from ..compute.conventions import Convention
     from ..compute.image_sources import ImageSource, Tick
+    from ..compute.runner import Progress
     from ..compute.text_sources import TextSource
     from ..store.failures import Failure
     from ..store.sets import Model
@@ -185,6 +189,49 @@ class Store:
         from .sql import sql
 
         return sql(self._engine, query, named, params, require_complete=require_complete)
+
+    def heads_for(
+        self,
+        text: str | Sequence[str],
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        convention: Convention = "own",
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Rank the heads by how much of what they write is about a text, from their moments.
+
+        With c what a head writes for each image, t the text's unit-norm embedding and m the mean of those of
+        a text set, `score` is u·Cov(c)·u / trace Cov(c) for u = (t − m)/|t − m|: the share of the head's
+        variance along what tells the text from the others. (Gandelsman et al. 2024, section 4, has heads of
+        a property; why it is m that is taken off stands in docs/looking.md.) `share`, `variance` and `mean`
+        are those of <c, t> itself, over the images that could be read.
+
+        Moments and embeddings that are missing are computed and kept, also those of the text.
+
+        Args:
+            text: One text or several, of the user's own.
+            model: A model's name; this and the next two as in `view`.
+            images: An image set's name.
+            texts: The text set to tell the text from. Where none is registered, u is t.
+            convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.
+            progress: Told how the filling of what is missing goes on.
+
+        Returns:
+            model, image_set, text_set, text, layer, head, score, share, variance, mean and role, the best
+            head of each text first. `score` and `share` are NaN where a head writes the same for all images;
+            `role` is that of `head_roles` where it is kept.
+
+        Raises:
+            BadSource: A text is empty, or longer than the model reads.
+            UnitFailed: Something that is missing cannot be computed.
+        """
+        from .describing import heads_for
+        from .resolve import Inputs
+
+        inputs = Inputs(model, images, texts)
+        return heads_for(self._engine, text, inputs, convention=convention, progress=progress)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view: its kind, what it holds, its inputs and its parameters."""
