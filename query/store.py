@@ -13,6 +13,7 @@ from ..store import marker
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     import pandas as pd
+    from PIL.Image import Image
 
     from ..compute.conventions import Convention
     from ..compute.image_sources import ImageSource, Tick
@@ -189,6 +190,19 @@ class Store:
         from .sql import sql
 
         return sql(self._engine, query, named, params, require_complete=require_complete)
+
+    def image(self, image_set: str, image_id: int) -> Image:
+        """Read an image as RGB, checked against the digest that it was added with.
+
+        Raises:
+            UnknownName: No image set of that name.
+            BadSelection: The set has no image of that number.
+            UnreadablePicture: The file is no picture, or not a whole one, or was gone when it was added.
+            PictureChanged: The file is gone, or has other bytes than when it was added.
+        """
+        from .thumbnails import image
+
+        return image(self._engine.folder, image_set, image_id)
 
     def heads_for(
         self,
