@@ -50,6 +50,5 @@ def command(
 
     every = open_store(folder).heads_for(text, model=model, images=images, texts=texts, progress=Bar())
     found = every.groupby("text", sort=False)
-    best = found.head(count).astype(object).where(lambda rows: rows.notna(), None)
-    rows = Rows(list(best.columns), best.to_numpy().tolist())
+    rows = Rows.frame(found.head(count))
     show(rows, form, people=rows.narrowed([*("text",) * (found.ngroups > 1), *SHOWN]))

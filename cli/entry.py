@@ -12,7 +12,7 @@ from ..store.errors import BelvedereError, MissingUnits
 DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes."""
 
-COMMANDS = ("demo", "add", "views", "status", "plan", "fill", "sql", "describe", "errors", "verify")
+COMMANDS = ("demo", "add", "views", "status", "plan", "fill", "sql", "describe", "top", "errors", "verify")
 """The commands, in the order in which a newcomer meets them; each is the file of its name."""
 
 

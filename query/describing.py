@@ -16,6 +16,7 @@ from ..store.errors import BadSource, DamagedUnit, MissingUnits
 from ..store.registry import TEXT_ENTRIES
 from ..store.sets import Model, TextSet
 from ..store.views import Array
+from .progress import teller
 from .resolve import Inputs, Names, resolve
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def heads_for(
     inputs: Inputs,
     *,
     convention: Convention,
-    progress: Progress | None,
+    progress: bool | Progress,
 ) -> pd.DataFrame:
     """Rank the heads by how much of what they write is about each of these texts; see `Store.heads_for`."""
-    asked = _checked(texts)
+    asked, told = _checked(texts), teller(progress)
     names = Names(engine.folder.names)
     found = resolve(names, "head_moments", Inputs(inputs.model, inputs.images), {})
     moments = cast("HeadMoments", engine.same(found))
@@ -49,10 +50,10 @@ def heads_for(
     maps = engine.same(TowerMaps(model))
     pool = _pool(engine, names, model, inputs.texts)
     alone = [engine.same(TextEmbeddings(model, _one(text))) for text in asked]
-    engine.ensure([unit for view in (*alone, *pool) for unit in view.units], progress)
+    engine.ensure([unit for view in (*alone, *pool) for unit in view.units], told)
     words = np.concatenate([_embedded(engine, view) for view in alone])
     directions = np.vstack([words, apart(words, *(_known(engine, view) for view in pool))])
-    engine.ensure([*moments.units, *maps.units], progress)  # last: what is wrong with a text is said first
+    engine.ensure([*moments.units, *maps.units], told)  # last: what is wrong with a text is said first
 
     def measure() -> list[Spread]:
         every = moments.show(engine.reader, (slice(None),) * 4)

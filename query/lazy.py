@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +10,7 @@ from ..store.errors import BadSource
 from ..store.views import Unit, View
 from .engine import Engine
 from .plan import Plan
-from .progress import Bar
+from .progress import teller
 from .status import Status, status
 
 V = TypeVar("V", bound=View)
@@ -58,9 +57,7 @@ class Lazy(Generic[V]):
         return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
-        if isinstance(progress, bool):
-            progress = Bar() if progress and sys.stderr.isatty() else Progress()
-        return self._engine.fill(units, settings, progress)
+        return self._engine.fill(units, settings, teller(progress))
 
     def __repr__(self) -> str:
         done = self._engine.done(self._view)

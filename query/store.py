@@ -25,7 +25,9 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .answer import Answer
     from .duck import Params
     from .engine import Engine
+    from .sheet import ContactSheet
     from .status import Status
+    from .top import Top
     from .verify import Verified
 
 
@@ -204,6 +206,72 @@ class Store:
 
         return image(self._engine.folder, image_set, image_id)
 
+    def contact_sheet(
+        self,
+        rows: pd.DataFrame,
+        *,
+        by: Sequence[str] = (),
+        caption: Sequence[str] = (),
+        title: str = "",
+        subtitle: str = "",
+    ) -> ContactSheet:
+        """Show the images of rows, such as `sql(…).df()` gives; `save` writes the sheet as a PNG file.
+
+        Args:
+            rows: At most 600, with image_set, image_id and the columns below.
+            by: Columns that have one value in each row of the sheet, in the order of their first rows;
+                without any, all images are one row.
+            caption: Columns whose values stand below each image, one a line.
+            title: What all of it is about.
+            subtitle: What else is known of it.
+
+        Raises:
+            UnknownName: The rows lack a column.
+            BadSource: There are no rows, or more than a sheet has.
+            BadSelection: An image set has no image of some number.
+        """
+        from .contact import contact_sheet
+
+        return contact_sheet(self, rows, by=by, caption=caption, title=title, subtitle=subtitle)
+
+    def top(
+        self,
+        place: str,
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        direction: str | None = None,
+        count: int | None = None,
+        progress: bool | Progress = True,
+    ) -> Top:
+        """Look up the images at the top of a neuron, or at both ends of what a head writes.
+
+        What is missing of `top_images` or `head_top_images` for this neuron or head is filled.
+
+        Args:
+            place: A head as `LAYER.HEAD`, such as "3.1"; a neuron as `MODULE:NEURON`, such as "layer4:17".
+            model: A model's name; this and the next two as in `view`.
+            images: An image set's name.
+            texts: A text set's name, for the descriptions of a head.
+            direction: Only this direction of a head: one of its descriptions, or `component 0` and so on;
+                without it, its first four descriptions and first two components.
+            count: Images of a neuron, 12 unless given, or at each end of a direction, 6 unless given.
+            progress: As in `fill`.
+
+        Returns:
+            The `rows` in the order in which they are shown, with label, grp and path, and the `sheet`.
+
+        Raises:
+            BadSource: `place` is neither a head nor a neuron, or `count` is not positive.
+            BadSelection: The model has no such head or neuron.
+            UnknownName: No direction of that name; the message has the nearest.
+        """
+        from .top import top
+
+        inputs = {"model": model, "images": images, "texts": texts}
+        return top(self, place, inputs, direction=direction, count=count, progress=progress)
+
     def heads_for(
         self,
         text: str | Sequence[str],
@@ -212,7 +280,7 @@ class Store:
         images: str | None = None,
         texts: str | None = None,
         convention: Convention = "own",
-        progress: Progress | None = None,
+        progress: bool | Progress = True,
     ) -> pd.DataFrame:
         """Rank the heads by how much of what they write is about a text, from their moments.
 
@@ -230,7 +298,7 @@ class Store:
             images: An image set's name.
             texts: The text set to tell the text from. Where none is registered, u is t.
             convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.
-            progress: Told how the filling of what is missing goes on.
+            progress: As in `fill`.
 
         Returns:
             model, image_set, text_set, text, layer, head, score, share, variance, mean and role, the best

@@ -16,6 +16,7 @@ from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, Read, TableView, Unit
 from ..conventions import Convention
 from ..kinds import Derived, Made
+from ..moments import joint_maps
 from ..textspan import Picks, layer_textspan
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
@@ -85,9 +86,22 @@ class HeadDescriptions(Derived, TableView):
         found = self.moments.show(parts, (layer, whole, whole, whole))[0]
         every = digest.of_sequence(unit.key for unit in self.texts.units)
         texts = parts.once(every, lambda: parts.array(self.texts, "embedding"))
-        maps = self.maps.joint_maps(parts, unit.start, self.convention)
+        maps = self._joint_maps(unit.start, parts)
         picks = layer_textspan(found, maps, texts, m=KEPT, span=self.span)
         return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})
+
+    def _joint_maps(self, layer: int, parts: Parts) -> Any:
+        constants = self.maps.constants(parts)
+        return joint_maps(
+            constants.head_map[layer],
+            constants.head_mean[layer],
+            constants.attn_bias[layer],
+            float(constants.attn_bias_mean[layer]),
+            gain=constants.gain,
+            bias=constants.bias,
+            terms=constants.shape.components,
+            convention=self.convention,
+        )
 
     def _rows(self, layer: int, picks: Sequence[Picks]) -> dict[str, Any]:
         texts = self.texts.texts.texts
