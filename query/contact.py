@@ -49,11 +49,11 @@ def _caption(row: Mapping[Any, Any], columns: Sequence[str]) -> str:
 def shown(value: Any) -> str:
     """Write a value as short as a caption wants it; nothing for what is missing.
 
-    >>> shown(0.123456), shown(12), shown(float("nan")), shown("star")
-    ('0.123', '12', '', 'star')
+    >>> shown(0.12), shown(12), shown(float("nan")), shown("star")
+    ('0.120', '12', '', 'star')
     """
     import pandas as pd
 
     if value is None or pd.isna(value):
         return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else str(value)

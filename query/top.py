@@ -159,7 +159,7 @@ def _first(known: Sequence[str]) -> list[str]:
 def _row(store: Store, rows: pd.DataFrame, share: float | None) -> Row:
     """Lay out one direction, its high end apart from its low one, each from its outermost image."""
     ends = [rows[rows["rank"] >= 0], rows[rows["rank"] < 0]]
-    told = "" if share is None else f"{100 * share:.0f} % of the head's variance after those before it"
+    told = "" if share is None else f"explains {100 * share:.0f} % of the head's variance"
     groups = [tiles(store, each, ["score", "label"]) for each in ends]
     return Row(groups, str(rows.direction.iloc[0]), told)
 
