@@ -82,3 +82,15 @@ def test_what_all_texts_share_is_taken_off() -> None:
 def test_a_text_that_is_all_that_the_pool_has_cannot_be_told_from_it() -> None:
     texts = pool(2)
     assert np.isnan(apart(texts, texts[:1])).all(axis=1).tolist() == [True, False]
+
+
+def test_a_head_that_varies_along_what_all_texts_share_is_not_the_answer_to_each() -> None:
+    normal = np.random.default_rng(3).standard_normal
+    shared, asked = np.eye(24)[0], np.eye(24)[1]
+    common, specific = normal((2, 500, 1)) * np.stack([shared, asked])[:, None] + 0.1 * normal((2, 500, 24))
+    texts = 2 * shared + np.vstack([asked, normal((40, 24)) / np.sqrt(24)])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    alone = [
+        literal(np.stack([common, specific]), each)[1][0] for each in (texts[:1], apart(texts[:1], texts))
+    ]
+    assert [int(np.argmax(shares)) for shares in alone] == [0, 1]

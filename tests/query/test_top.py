@@ -48,7 +48,7 @@ def test_places_are_read_and_written(text: str, place: Head | Neuron) -> None:
 
 @pytest.mark.parametrize("text", ["", "3", "3.", "-1.0", "layer4", "layer4:", ":3", "layer4:-1", "3.1.2"])
 def test_what_is_no_place_is_refused(text: str) -> None:
-    with pytest.raises(BadSource, match="neither a head, LAYER.HEAD such as 3.1, nor a neuron"):
+    with pytest.raises(BadSource, match=r"neither a head, LAYER\.HEAD such as 3\.1, nor a neuron"):
         read_place(text)
 
 
