@@ -11,6 +11,7 @@ from ..compute.runner import Progress, Report, Settings
 from ..store.errors import AbsentRows, DamagedUnit, MissingUnits
 from ..store.views import Array, ArrayView, Parts, Unit
 from .coords import Coords
+from .engine import ROUNDS
 from .lazy import Lazy, check_missing
 from .selection import Index, Selection, parse
 
@@ -107,15 +108,26 @@ class LazyArray(Lazy[ArrayView]):
         return [self._view.units[index] for index in self._view.grid.touched(selection.first)]
 
     def _filled(self, units: Sequence[Unit], missing: Missing, read: Callable[[], Array]) -> Array:
-        """Read once the units are there; `MissingUnits` where they are not and are not to be filled."""
+        """Read once the units are there; what turns out damaged, or goes away meanwhile, is filled again."""
+        for _ in range(ROUNDS):
+            self._have(units, missing)
+            try:
+                return read()
+            except (DamagedUnit, MissingUnits) as error:
+                if missing == "raise" or not self._engine.folder.writable:
+                    raise
+                trouble = error
+        raise trouble
+
+    def _have(self, units: Sequence[Unit], missing: Missing) -> None:
         if missing == "fill":
-            return self._engine.kept(units, read)
+            self._engine.ensure(units)
+            return
         found = self._engine.plan(units)
         if found.steps:
             hint = 'fill() computes them, or read(…, missing="fill")'
             lacking = found.wanted - found.reused or found.units
             raise MissingUnits(self._view.title(), lacking, found.wanted, hint)
-        return read()
 
     def _whole(self, selection: Selection, units: Sequence[Unit]) -> Array:
         absent = self._absent(units)
