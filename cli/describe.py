@@ -40,7 +40,7 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Rank the heads by how much of what they write is about TEXT, any text.
+    """Rank the heads by how far they write about TEXT, any text.
 
     score is the share of a head's variance along what tells TEXT from the texts of --texts; share,
     variance and mean are those along TEXT itself. No image goes through the model but to fill

@@ -51,11 +51,12 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Show the images at the top of a neuron, or at both ends of what a head writes.
+    """Show the images at the top of a neuron or of a head.
 
     A head is LAYER.HEAD, a neuron MODULE:NEURON. A head has a row for each of its first descriptions and
-    principal components: ranks 0, 1, … count from the highest score, -1, -2, … from the lowest. What is
-    missing is filled. The pictures go to a PNG file, the rows to stdout.
+    principal components, with both ends of what it writes along it: ranks 0, 1, … count from the highest
+    score, -1, -2, … from the lowest. What is missing is filled. The pictures go to a PNG file, the rows to
+    stdout.
     """
     from ..query.progress import Bar
 
