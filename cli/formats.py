@@ -6,9 +6,12 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS: Mapping[str, str] = {
     "table": "Print a table for people. [default]",
@@ -32,6 +35,12 @@ class Rows:
     def of(cls, columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Rows:
         """Take some columns of records that have them by name."""
         return cls(columns, [[record[name] for name in columns] for record in records])
+
+    @classmethod
+    def frame(cls, found: pd.DataFrame) -> Rows:
+        """Take the rows of a data frame; what is missing becomes None."""
+        plain = found.astype(object).where(found.notna(), None)
+        return cls([str(name) for name in found.columns], plain.to_numpy().tolist())
 
     def narrowed(self, columns: Sequence[str]) -> Rows:
         """Keep some of the columns."""

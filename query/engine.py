@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ ROUNDS = 4
 VIEWS = 256
 """So many views of a store are remembered, so that the digests of their units are made once."""
 
+T = TypeVar("T")
 V = TypeVar("V", bound=View)
 
 
@@ -98,15 +99,27 @@ class Engine:
             lacking = found.wanted - found.reused
             raise MissingUnits(units[0].view.title(), lacking or found.units, found.wanted, hint)
 
-    def ensure(self, units: Sequence[Unit]) -> None:
+    def ensure(self, units: Sequence[Unit], progress: Progress | None = None) -> None:
         """Fill these units; `UnitFailed` with the reason where one cannot be made."""
-        if self.fill(units).complete:
+        if self.fill(units, progress=progress).complete:
             return
         for step in self.plan(units).steps:
             for unit in step.units:
                 if reason := self.folder.failures.whole(unit):
                     raise UnitFailed(str(unit), reason.message)
         raise UnitFailed(units[0].view.title(), "something beneath it failed")
+
+    def kept(self, units: Sequence[Unit], read: Callable[[], T]) -> T:
+        """Read once units are there; what turns out damaged, or goes away meanwhile, is filled again."""
+        for _ in range(ROUNDS):
+            self.ensure(units)
+            try:
+                return read()
+            except (DamagedUnit, MissingUnits) as error:
+                if not self.folder.writable:
+                    raise
+                trouble = error
+        raise trouble
 
     def _seconds(self, steps: Sequence[Step]) -> float | None:
         """Estimate from what finished units of the same recipes took, by image or by unit."""

@@ -18,8 +18,8 @@ from ..store.errors import StoreError
 from ..store.sets import ImageSet, TextSet
 from ..store.views import Array, ArrayView, Axis, Parts, Source, Unit
 from .export import Exported, Order, facts_of, have, order, refuse_absent
-from .lazy import progress_of
 from .part import Part, Select
+from .progress import teller
 
 if TYPE_CHECKING:
     from .lazy_array import LazyArray
@@ -58,7 +58,7 @@ def export_array(
     source = _Source(lazy, part, asked)
     dense = source.described()
     with placing.placed(asked.dest, overwrite=overwrite) as partial:
-        _copy(dense, source, _writer(asked.form), partial, asked.dest, progress_of(progress))
+        _copy(dense, source, _writer(asked.form), partial, asked.dest, teller(progress))
         size = _size(partial)
     return Exported(
         path=asked.dest,

@@ -16,7 +16,7 @@ from ..store.errors import BadDestination, DamagedUnit
 from ..store.views import Unit
 from .engine import ROUNDS
 from .export import Exported, Order, facts_of, have, order
-from .lazy import progress_of
+from .progress import teller
 
 if TYPE_CHECKING:
     from .lazy_table import LazyTable
@@ -44,7 +44,7 @@ def export_table(
     if asked.form == "csv":
         _refuse_lists(schema, asked.dest)
     with placing.placed(asked.dest, overwrite=overwrite) as partial:
-        count = _copy(lazy, units, schema, asked, partial, progress_of(progress))
+        count = _copy(lazy, units, schema, asked, partial, teller(progress))
         size = partial.stat().st_size
     return Exported(
         path=asked.dest,

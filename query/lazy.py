@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +10,7 @@ from ..store.errors import BadSource
 from ..store.views import Unit, View
 from .engine import Engine
 from .plan import Plan
-from .progress import Bar
+from .progress import teller
 from .status import Status, status
 
 V = TypeVar("V", bound=View)
@@ -63,19 +62,12 @@ class Lazy(Generic[V]):
         return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
-        return self._engine.fill(units, settings, progress_of(progress))
+        return self._engine.fill(units, settings, teller(progress))
 
     def __repr__(self) -> str:
         done = self._engine.done(self._view)
         ready = sum(unit.key in done for unit in self._units())
         return f"<View {self._view.title()} {ready} of {len(self._units())} units ready>"
-
-
-def progress_of(wanted: bool | Progress) -> Progress:
-    """Give what tells of progress: a bar, where one is wanted and stderr is a terminal; or this one."""
-    if isinstance(wanted, bool):
-        return Bar() if wanted and sys.stderr.isatty() else Progress()
-    return wanted
 
 
 def check_missing(missing: str, known: Sequence[str]) -> None:

@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..compute.pictures import Pictures
-from ..store.errors import InputError
 from .heads import Head, Names, clear_heads, descriptions, projections, strongest
+from .thumbnails import FAINT, INK, image_or_why, thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL import Image
 
     from .store import Store
 
 HEADS, IMAGES, TEXTS, LAYERS, CATEGORIES = 7, 9, 3, 4, 12
 """At most so many heads, images of each, texts of each, last layers and categories are shown."""
-SIDE = 128
-"""Pixels of a thumbnail's side."""
 WIDTH, ROW, STEP = 13.0, 1.18, 0.3
 """Inches: of the picture, of the row of one head, of the line of one category."""
-INK, FAINT, MAP = "#1d2733", "#66717e", "YlGnBu"
+MAP = "YlGnBu"
 
 SHARES = """
 SELECT layer, head, category, sum(variance) AS share
@@ -134,7 +130,6 @@ def _rows(part: Any, store: Store, names: Names, heads: Sequence[Head]) -> None:
         wspace=0.06,
         hspace=0.14,
     )
-    paths, pictures = _paths(store, names), Pictures(store._engine.folder.objects)
     for row, head in enumerate(heads):
         said = descriptions(store, names, head, TEXTS)
         words: Axes = part.add_subplot(grid[row, :4])
@@ -146,7 +141,7 @@ def _rows(part: Any, store: Store, names: Names, heads: Sequence[Head]) -> None:
         for column, image in enumerate(top):
             axes: Axes = part.add_subplot(grid[row, 4 + column])
             axes.axis("off")
-            axes.imshow(_thumbnail(pictures, *paths[image]))
+            axes.imshow(thumbnail(image_or_why(store, names.images, image)))
 
 
 def _words(axes: Axes, head: Head, said: Sequence[Any]) -> None:
@@ -166,21 +161,3 @@ def _words(axes: Axes, head: Head, said: Sequence[Any]) -> None:
             va="top",
             ha="right",
         )
-
-
-def _paths(store: Store, names: Names) -> list[tuple[str, str]]:
-    found = store.sql(
-        "SELECT path, digest FROM images WHERE image_set = $images ORDER BY image_id",
-        {"images": names.images},
-    )
-    return [(str(path), str(digest)) for path, digest in found.fetchall()]
-
-
-def _thumbnail(pictures: Pictures, path: str, digest: str) -> Image.Image:
-    """Give the middle square of an image, or an empty one where it has changed since."""
-    from PIL import Image, ImageOps
-
-    try:
-        return ImageOps.fit(pictures.fetch(path, digest), (SIDE, SIDE))
-    except InputError:
-        return Image.new("RGB", (SIDE, SIDE), "#dddddd")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,6 +17,13 @@ from rich.progress import (
 from rich.text import Text
 
 from ..compute.runner import Progress as Silent
+
+
+def teller(progress: bool | Silent) -> Silent:
+    """Give what is told of a run: what was given, or a bar where one is wanted and stderr is a terminal."""
+    if isinstance(progress, bool):
+        return Bar() if progress and sys.stderr.isatty() else Silent()
+    return progress
 
 
 class _Speed(ProgressColumn):

@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 from .dense import Block, Coordinate, Dense, Writer
 from .views import Array
 
+_INPUTS = ("model", "image_set", "text_set", "module")
+"""What each row says of where it comes from, where the view has it."""
+
 
 class ParquetRows(Writer):
     """A Parquet file with one row for each position along all axes but the last.
@@ -29,11 +32,7 @@ class ParquetRows(Writer):
         self._columns = {
             name: coord for name, coord in dense.coords.items() if coord.axis in (None, *self._axes)
         }
-        self._inputs = {
-            key: str(dense.attrs[key])
-            for key in ("model", "image_set", "text_set", "module")
-            if key in dense.attrs
-        }
+        self._inputs = {key: str(dense.attrs[key]) for key in _INPUTS if key in dense.attrs}
         self._schema = self._make_schema()
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
 

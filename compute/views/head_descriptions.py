@@ -16,7 +16,6 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
 from ..conventions import Convention
 from ..kinds import Derived, Made
-from ..moments import Doubles, joint_maps
 from ..textspan import Picks, layer_textspan
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
@@ -84,7 +83,8 @@ class HeadDescriptions(Derived, TableView):
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Run TextSpan on every head of one layer."""
-        found, maps = self.moments_of(unit.start, parts), self.joint_maps(unit.start, parts)
+        found = self.moments_of(unit.start, parts)
+        maps = self.maps.joint_maps(parts, unit.start, self.convention)
         picks = layer_textspan(found, maps, self.embeddings(parts), m=KEPT, span=self.span)
         return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})
 
@@ -98,20 +98,6 @@ class HeadDescriptions(Derived, TableView):
         """Read the embeddings of all texts, "text joint"; NaN for those too long for the model."""
         every = digest.of_sequence(unit.key for unit in self.texts.units)
         return parts.once(every, lambda: parts.array(self.texts, "embedding"))
-
-    def joint_maps(self, layer: int, parts: Parts) -> Doubles:
-        """Give what makes contributions of the moments' coordinates, float64 "head joint coordinate"."""
-        constants = self.maps.constants(parts)
-        return joint_maps(
-            constants.head_map[layer],
-            constants.head_mean[layer],
-            constants.attn_bias[layer],
-            float(constants.attn_bias_mean[layer]),
-            gain=constants.gain,
-            bias=constants.bias,
-            terms=constants.shape.components,
-            convention=self.convention,
-        )
 
     def _rows(self, layer: int, picks: Sequence[Picks]) -> dict[str, Any]:
         texts = self.texts.texts.texts

@@ -100,7 +100,8 @@ class HeadTopImages(Derived, TableView):
         return heads
 
     def _directions(self, layer: int, texts: Sequence[Sequence[int]], parts: Parts) -> Directions:
-        maps = self.descriptions.joint_maps(layer, parts)
+        described = self.descriptions
+        maps = described.maps.joint_maps(parts, layer, described.convention)
         vectors = np.zeros((len(texts), DESCRIPTIONS, maps.shape[1]))
         embeddings = self.descriptions.embeddings(parts)
         for head, chosen in enumerate(texts):

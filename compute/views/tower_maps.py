@@ -14,6 +14,8 @@ from ...store.views import Array, Axis, Input, Member, Parts
 from ..kinds import OfTower
 
 if TYPE_CHECKING:
+    from ..conventions import Convention
+    from ..moments import Doubles
     from ..towers.trace import Constants
 
 
@@ -78,6 +80,22 @@ class TowerMaps(OfTower):
     def constants(self, parts: Parts) -> Constants:
         """Give what `compute.conventions` multiplies with; read once and remembered."""
         return parts.once(self.units[0].key, lambda: self._read(parts))
+
+    def joint_maps(self, parts: Parts, layer: int, convention: Convention) -> Doubles:
+        """Give what turns s̃ of each head of a layer into its contribution; see `compute.moments`."""
+        from ..moments import joint_maps
+
+        constants = self.constants(parts)
+        return joint_maps(
+            constants.head_map[layer],
+            constants.head_mean[layer],
+            constants.attn_bias[layer],
+            float(constants.attn_bias_mean[layer]),
+            gain=constants.gain,
+            bias=constants.bias,
+            terms=constants.shape.components,
+            convention=convention,
+        )
 
     def _read(self, parts: Parts) -> Constants:
         from ..towers.trace import Constants

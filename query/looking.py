@@ -1,0 +1,202 @@
+"""What shows what is there: names, images, what stands at the top, and where numbers come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    import pandas as pd
+    from PIL.Image import Image
+
+    from ..compute.conventions import Convention
+    from ..compute.runner import Progress
+    from .engine import Engine
+    from .lineage import Lineage
+    from .sheet import ContactSheet
+    from .show import Shown
+    from .store import Store
+    from .top import Top
+
+
+class Looking(ABC):
+    """The part of a store that shows."""
+
+    @property
+    @abstractmethod
+    def _engine(self) -> Engine:
+        """What every question shares."""
+
+    @property
+    def _store(self) -> Store:
+        return cast("Store", self)
+
+    def show(self, name: str | None = None, *, rows: int = 5) -> list[Shown]:
+        """Tell what a name stands for; without one, say in a line each what the store's names stand for.
+
+        A view's name is one, too; a name that stands for several things gives one entry for each. Of images
+        and texts the first `rows` are given. Raises `UnknownName` where it stands for nothing.
+        """
+        from .show import every, show
+
+        names = self._engine.folder.names
+        return every(names) if name is None else show(names, name, rows)
+
+    def image(self, image_set: str, image_id: int) -> Image:
+        """Read an image as RGB, checked against the digest that it was added with.
+
+        Raises:
+            UnknownName: No image set of that name.
+            BadSelection: The set has no image of that number.
+            UnreadablePicture: The file is no picture, or not a whole one, or was gone when it was added.
+            PictureChanged: The file is gone, or has other bytes than when it was added.
+        """
+        from .thumbnails import image
+
+        return image(self._engine.folder, image_set, image_id)
+
+    def contact_sheet(
+        self,
+        rows: pd.DataFrame,
+        *,
+        by: Sequence[str] = (),
+        caption: Sequence[str] = (),
+        title: str = "",
+        subtitle: str = "",
+    ) -> ContactSheet:
+        """Show the images of rows, such as `sql(…).df()` gives; `save` writes the sheet as a PNG file.
+
+        Args:
+            rows: At most 600, with image_set, image_id and the columns below.
+            by: Columns that have one value in each row of the sheet, in the order of their first rows;
+                without any, all images are one row.
+            caption: Columns whose values stand below each image, one a line.
+            title: What all of it is about.
+            subtitle: What else is known of it.
+
+        Raises:
+            UnknownName: The rows lack a column.
+            BadSource: There are no rows, or more than a sheet has.
+            BadSelection: An image set has no image of some number.
+        """
+        from .contact import contact_sheet
+
+        return contact_sheet(self._store, rows, by=by, caption=caption, title=title, subtitle=subtitle)
+
+    def top(
+        self,
+        place: str,
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        direction: str | None = None,
+        count: int | None = None,
+        progress: bool | Progress = True,
+    ) -> Top:
+        """Look up the images at the top of a neuron, or at both ends of what a head writes.
+
+        What is missing of `top_images` or `head_top_images` for this neuron or head is filled.
+
+        Args:
+            place: A head as `LAYER.HEAD`, such as "3.1"; a neuron as `MODULE:NEURON`, such as "layer4:17".
+            model: A model's name; this and the next two as in `view`.
+            images: An image set's name.
+            texts: A text set's name, for the descriptions of a head.
+            direction: Only this direction of a head: one of its descriptions, or `component 0` and so on;
+                without it, its first four descriptions and first two components.
+            count: Images of a neuron, 12 unless given, or at each end of a direction, 6 unless given.
+            progress: As in `fill`.
+
+        Returns:
+            The `rows` in the order in which they are shown, with label, grp and path, and the `sheet`.
+
+        Raises:
+            BadSource: `place` is neither a head nor a neuron, or `count` is not positive.
+            BadSelection: The model has no such head or neuron.
+            UnknownName: No direction of that name; the message has the nearest.
+        """
+        from .top import top
+
+        inputs = {"model": model, "images": images, "texts": texts}
+        return top(self._store, place, inputs, direction=direction, count=count, progress=progress)
+
+    def heads_for(
+        self,
+        text: str | Sequence[str],
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        convention: Convention = "own",
+        progress: bool | Progress = True,
+    ) -> pd.DataFrame:
+        """Rank the heads by how much of what they write is about a text, from their moments.
+
+        With c what a head writes for each image, t the text's unit-norm embedding and m the mean of those of
+        a text set, `score` is u·Cov(c)·u / trace Cov(c) for u = (t − m)/|t − m|: the share of the head's
+        variance along what tells the text from the others. (Gandelsman et al. 2024, section 4, has heads of
+        a property; why it is m that is taken off stands in docs/looking.md.) `share`, `variance` and `mean`
+        are those of <c, t> itself, over the images that could be read.
+
+        Moments and embeddings that are missing are computed and kept, also those of the text.
+
+        Args:
+            text: One text or several, of the user's own.
+            model: A model's name; this and the next two as in `view`.
+            images: An image set's name.
+            texts: The text set to tell the text from. Where none is registered, u is t.
+            convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.
+            progress: As in `fill`.
+
+        Returns:
+            model, image_set, text_set, text, layer, head, score, share, variance, mean and role, the best
+            head of each text first. `score` and `share` are NaN where a head writes the same for all images;
+            `role` is that of `head_roles` where it is kept.
+
+        Raises:
+            BadSource: A text is empty, or longer than the model reads.
+            UnitFailed: Something that is missing cannot be computed.
+        """
+        from .describing import heads_for
+        from .resolve import Inputs
+
+        inputs = Inputs(model, images, texts)
+        return heads_for(self._engine, text, inputs, convention=convention, progress=progress)
+
+    def lineage(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        where: str | None = None,
+        index: Any = None,
+        **parameters: Any,
+    ) -> Lineage:
+        """Tell where the numbers of a view come from, down to weights, images and texts; nothing is computed.
+
+        Args:
+            name: A view.
+            model: A model's name; needed where the store has several, as are the next two.
+            images: An image set's name.
+            texts: A text set's name.
+            where: An SQL condition on the rows of a table.
+            index: An index of an array, as `store.view(…)[index]` takes it.
+            parameters: Parameters of the view.
+
+        Returns:
+            A tree of views, each with the units that the numbers go back to, what is known of how they were
+            made, and whether they are there. `print` shows it; `to_dict()` is for JSON.
+
+        Raises:
+            UnknownName: No view, input or parameter of that name.
+            BadSource: `where` for an array, or `index` for a table.
+            QueryError: The condition is not understood.
+        """
+        from .lineage import lineage
+
+        lazy = self._store.view(name, model=model, images=images, texts=texts, **parameters)
+        return lineage(self._engine, lazy, where, index)

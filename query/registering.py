@@ -1,0 +1,183 @@
+"""What lets names stand for models, images and texts, and takes names back."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal, cast
+
+from ..store.errors import BadSource
+
+if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.families.family import ModelSource, Transform
+    from ..compute.found import Tick
+    from ..compute.image_sources import ImageSource
+    from ..compute.text_sources import TextSource
+    from ..store.sets import Model
+    from .adding import Added
+    from .engine import Engine
+    from .naming import Standing
+    from .store import Store
+
+
+class Registering(ABC):
+    """The part of a store that is about names."""
+
+    @property
+    @abstractmethod
+    def _engine(self) -> Engine:
+        """What every question shares."""
+
+    def add_model(
+        self,
+        name: str,
+        source: ModelSource,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        transform: Transform | None = None,
+        transform_id: str | None = None,
+        replace: bool = False,
+    ) -> Model:
+        """Let a name stand for a model.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: `open_clip:ARCHITECTURE/TAG`, `open_clip:ARCHITECTURE` with a checkpoint,
+                `open_clip:local-dir:FOLDER`, `timm:NAME`, `torchvision:NAME/WEIGHTS`, `demo:clip`; or a
+                torch module of your own in evaluation mode. Of that a copy is taken. It is not kept in the
+                store, which asks for it again when it is opened anew and something has to be computed.
+            checkpoint: A file with the model's weights, in any form that open_clip reads, or for timm and
+                torchvision a state dictionary that torch or safetensors wrote.
+            precision: The data type to compute in; part of the identity of what is computed.
+            transform: For a module of your own: from an RGB picture to a tensor "channel y x".
+            transform_id: Your word for that preprocessing. It is part of the identity of what is computed,
+                so change it whenever the preprocessing changes.
+            replace: Let the name stand for something else than before; what was computed stays.
+
+        Returns:
+            The model: its sizes, its modules, and the digests of its weights and preprocessing.
+
+        Raises:
+            UnknownName: There is no such architecture, tag or kind of source.
+            UnsupportedTower: An open_clip vision tower that cannot be decomposed exactly; nothing was loaded.
+            BadSource: Its weights cannot be read or do not fit, or a module of your own is in training mode.
+            NameTaken: The name stands for another model.
+        """
+        from . import adding
+
+        path = None if checkpoint is None else os.fspath(checkpoint)
+        return adding.add_model(
+            self._engine,
+            name,
+            source,
+            checkpoint=path,
+            precision=precision,
+            transform=transform,
+            transform_id=transform_id,
+            replace=replace,
+        )
+
+    def add_images(
+        self,
+        name: str,
+        source: ImageSource | None = None,
+        *,
+        sql: str | None = None,
+        labels: Literal["folder"] | None = None,
+        replace: bool = False,
+        tick: Tick = lambda done, total: None,
+    ) -> Added:
+        """Let a name stand for an ordered set of images; their bytes are read once, for their digests.
+
+        Adding a name again with the same source, or with a list that has all of the old, appends what is
+        new at the end; files that changed keep their place and make what was computed from them stale.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], a
+                Hugging Face data set folder (`FOLDER#SPLIT` where it has several splits; written by
+                `save_to_disk` or shards of Parquet), `demo:scenes`, or PIL images or pairs of an image and
+                a label, of which the store keeps a copy as PNG.
+            sql: Instead of a source: a statement over images that are in the store, such as
+                `SELECT image_set, image_id FROM images WHERE label = 'dog'`. No picture is read.
+            labels: "folder" takes the class of each image from the first folder below the source.
+            replace: Let the name stand for other images than before.
+            tick: Told how many of how many images have been read.
+
+        Raises:
+            BadSource: There is nothing there, or no picture in it, or one that is named twice.
+            NameTaken: The name stands for other images, or for one that the statement leaves out now.
+            MissingUnits: The statement's answer would be incomplete.
+            MissingExtra: The source needs a library that is not installed.
+        """
+        from . import adding, subset
+
+        folder = self._engine.folder
+        given: ImageSource | subset.Subset
+        if source is not None and sql is None:
+            given = source
+        elif sql is not None and source is None and labels is None:
+            store = cast("Store", self)
+            given = subset.choose(folder.names, lambda: store.sql(sql, require_complete=True), sql)
+        else:
+            raise BadSource(
+                "images come from a source, perhaps with labels, or from sql: give one of the two"
+            )
+        return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
+
+    def add_texts(self, name: str, source: TextSource, *, replace: bool = False) -> Added:
+        """Let a name stand for an ordered set of texts.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: A file of lines (blank ones are left out), a .csv or .parquet table with
+                text[,category], a list of texts, `builtin:general` or `demo:scenes`.
+            replace: Let the name stand for other texts than before.
+
+        Raises:
+            BadSource: There is no such file, or no text in it.
+            NameTaken: The name stands for other texts.
+        """
+        from . import adding
+
+        return adding.add_texts(self._engine.folder, name, source, replace=replace)
+
+    def model(self, name: str) -> Model:
+        """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""
+        return self._engine.folder.names.model(name)
+
+    def remove(self, name: str, kind: str | None = None, *, dry_run: bool = False) -> Standing:
+        """Let a name stand for nothing any more; what was computed under it stays.
+
+        It is found again under any name that stands for the same contents, also one that is added later.
+
+        Args:
+            name: The name of a model, a set of images or a set of texts.
+            kind: "model", "images" or "texts"; needed only where the name stands for several.
+            dry_run: Only say what stands behind the name.
+
+        Raises:
+            UnknownName: The name stands for nothing; the message has the nearest.
+            BadSource: The name stands for several, and `kind` does not say which is meant.
+        """
+        from . import naming
+
+        return naming.remove(self._engine, name, kind, dry_run=dry_run)
+
+    def rename(self, old: str, new: str, kind: str | None = None) -> None:
+        """Let a new name stand for what an old one does; what was filled under it is found under the new one.
+
+        Args:
+            old: The name of a model, a set of images or a set of texts.
+            new: Letters, digits, "_", "-" and ".".
+            kind: "model", "images" or "texts"; needed only where the old name stands for several.
+
+        Raises:
+            UnknownName: The old name stands for nothing; the message has the nearest.
+            NameTaken: The new name stands for something.
+            BadSource: The old name stands for several, and `kind` does not say which is meant.
+        """
+        from . import naming
+
+        naming.rename(self._engine, old, new, kind)
