@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -32,7 +31,7 @@ def command(
     images: str | None,
     texts: str | None,
     where: str | None,
-    values: dict[str, Any],
+    values: dict[str, str],
     as_json: bool,
     folder: Path | None,
 ) -> None:
@@ -42,7 +41,9 @@ def command(
     where and with what they were made; --json has every unit. Nothing is computed. The exit code is 1
     where units of VIEW itself are not there.
     """
+    from ..query.resolve import read
+
     store = open_store(folder)
-    found = store.lineage(view, model=model, images=images, texts=texts, where=where, **values)
+    found = store.lineage(view, model=model, images=images, texts=texts, where=where, **read(view, values))
     click.echo(encoded(found.to_dict()) if as_json else found)
     click.get_current_context().exit(DONE if found.complete else INCOMPLETE)

@@ -37,7 +37,9 @@ class HeadTopImages(Derived, TableView):
 
     descriptions: Input[HeadDescriptions]
     k: Read[int] = 10
+    """Images of each end of each direction, at most 50."""
     m: Read[int] = DESCRIPTIONS
+    """Descriptions of each head, at most 20."""
     axis: ClassVar[str] = "layer"
     columns: ClassVar[Mapping[str, str]] = {
         "layer": "int32",

@@ -34,10 +34,15 @@ class NeuronActivations(ModulePass):
     model: Input[Model]
     images: Input[ImageSet]
     module: Param[str]
+    """The dotted name of a module that runs once while an image goes through."""
     pool: Param[Literal["mean", "max", "cls", "token"]] = "mean"
+    """What is taken of the positions: their mean or maximum, the first, or the one that `token` numbers."""
     token: Param[int] = 0
+    """The position that pool="token" takes, from 0, row by row in a map; negative ones count from the end."""
     channels: Param[Literal["auto", "first", "last"]] = "auto"
+    """Where the neurons are: first of "neuron y x" and last of "token neuron", unless this says otherwise."""
     dtype: Param[Literal["float32", "float16"]] = "float32"
+    """The data type of what is kept."""
 
     def __post_init__(self) -> None:
         """Refuse a module that is not there or whose output is no activations, and a token out of range."""

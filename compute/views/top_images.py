@@ -34,6 +34,7 @@ class TopImages(Derived, TableView):
 
     activations: Input[NeuronActivations]
     k: Read[int] = 20
+    """Images of each neuron, at most 100."""
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",

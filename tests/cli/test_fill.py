@@ -12,6 +12,7 @@ import pytest
 
 from belvedere.compute.views.head_moments import HeadMoments
 from tests.shell import Run
+from tests.worlds import picture
 
 SLOW = """
 import pathlib, sys, time
@@ -130,6 +131,8 @@ def test_status_exits_with_1_where_something_is_stale_or_failed_and_not_for_what
     stale = run("status", "--store", bare, "--json")
     assert (stale.exit_code, sum(row["stale"] for row in json.loads(stale.stdout))) == (1, 1)
     assert run("status", "head_roles", "--images", "scenes", "--store", bare).exit_code == 0
+    (photos / "2.png").write_bytes(picture(0))
+    run("add", "images", "photos", photos, "--store", bare)
     (photos / "2.png").unlink()
     run("fill", "head_contributions", "--images", "photos", "--store", bare)
     failed = run("status", "head_contributions", "--images", "photos", "--store", bare, "--json")
