@@ -58,14 +58,19 @@ class Lazy(Generic[V]):
         return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
-        if isinstance(progress, bool):
-            progress = Bar() if progress and sys.stderr.isatty() else Progress()
-        return self._engine.fill(units, settings, progress)
+        return self._engine.fill(units, settings, told(progress))
 
     def __repr__(self) -> str:
         done = self._engine.done(self._view)
         ready = sum(unit.key in done for unit in self._units())
         return f"<View {self._view.title()} {ready} of {len(self._units())} units ready>"
+
+
+def told(progress: bool | Progress) -> Progress:
+    """Give what is told of a run: a bar where stderr is a terminal, unless another is given, or none."""
+    if isinstance(progress, bool):
+        return Bar() if progress and sys.stderr.isatty() else Progress()
+    return progress
 
 
 def check_missing(missing: str, known: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ class Bar(Silent):
     def begin(self, total: int, what: str) -> None:
         """Show the bar."""
         shown = what if len(what) <= 36 else f"{what[:35]}…"
-        self._bar.update(self._task, total=total, description=shown)
+        self._bar.reset(self._task, total=total, description=shown)
         self._bar.start()
 
     def advance(self, count: int) -> None:
