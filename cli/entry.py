@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes."""
 
 COMMANDS = (
-    *("demo", "add", "rename", "remove", "show", "views", "status", "lineage"),
+    *("demo", "add", "import", "rename", "remove", "show", "views", "status", "lineage"),
     *("plan", "fill", "sql", "describe", "top", "export", "errors", "verify"),
 )
 """The commands, in the order in which a newcomer meets them; each is the file of its name."""
@@ -49,7 +50,8 @@ class Commands(click.Group):
         """Read a command's file."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
+        file = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name  # no file can be named import
+        command: click.Command = importlib.import_module(f".{file}", __package__).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

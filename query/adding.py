@@ -16,7 +16,7 @@ from ..compute.pictures import GONE, Pictures
 from ..compute.text_sources import TextSource
 from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
-from ..store.registry import IMAGE_ENTRIES, check_name
+from ..store.registry import IMAGE_ENTRIES, Registry, check_name
 from ..store.sets import ImageSet, Model, TextSet
 from .subset import Subset
 
@@ -58,7 +58,6 @@ def add_model(
     from ..compute.models import register
 
     check_name("a model", name)
-    registered = engine.folder.names
     if isinstance(source, str):
         if transform is not None or transform_id is not None:
             raise BadSource(f"{source} has its own preprocessing: transform=… goes with a module of your own")
@@ -70,18 +69,28 @@ def add_model(
             raise BadSource("a module of your own has its weights, so checkpoint=… has no place")
         given = own.take(source, transform, transform_id)
         model = register(name, given.source, given, checkpoint=None, precision=precision)
-    while True:
-        after = registered.version("models", name)
-        if registered.has("models", name) and not replace:
-            before = registered.model(name)
-            if any(before.identity(side) != model.identity(side) for side in ("image", "text")):
-                what = f"{before.source} at {before.precision}, other weights or settings"
-                raise _taken("model", name, what)
-        if registered.put_model(model, after):
-            break
+    keep_model(engine.folder.names, model, replace=replace)
     if given is not None:
         engine.residents.give(model, given)
     return model
+
+
+def keep_model(registered: Registry, model: Model, *, replace: bool) -> None:
+    """Let a name stand for a model; `NameTaken` where it stands for another and may not be replaced."""
+    while not registered.put_model(model, check_free(registered, model, replace=replace)):
+        pass  # another process named a model at the same time: look again
+
+
+def check_free(registered: Registry, model: Model, *, replace: bool) -> int:
+    """Give the version of a model's name, 0 for a new one; `NameTaken` as in `keep_model`."""
+    after = registered.version("models", model.name)
+    if registered.has("models", model.name) and not replace:
+        before = registered.model(model.name)
+        if any(before.identity(side) != model.identity(side) for side in ("image", "text")):
+            imported = "other numbers, or said to be something else"
+            other = imported if before.imported else "other weights or settings"
+            raise _taken("model", model.name, f"{before.source} at {before.precision}, {other}")
+    return after
 
 
 def add_images(

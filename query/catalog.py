@@ -19,6 +19,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "models": {
         **dict.fromkeys(("model", "source", "precision", "weights"), "string"),
         **dict.fromkeys(("layers", "heads", "head_dim", "width", "joint", "tokens"), "int32"),
+        "note": "string",
     },
     "image_sets": {"image_set": "string", "source": "string", "images": "int64"},
     "images": {
@@ -87,7 +88,8 @@ def _models(folder: Folder) -> Iterable[dict[str, Any]]:
     for name in folder.names.models():
         model = folder.names.model(name)
         shape = {axis: getattr(model.tower, axis) for axis in COLUMNS["models"] if hasattr(model.tower, axis)}
-        facts = {"source": model.source, "precision": model.precision, "weights": model.image["weights"]}
+        weights = model.image.get("weights")  # none for what was imported
+        facts = {"source": model.source, "precision": model.precision, "weights": weights, "note": model.note}
         yield {"model": name, **facts, **shape}
 
 

@@ -12,7 +12,7 @@ from ..compute.gather import Elsewhere
 from ..compute.residents import Residents
 from ..compute.runner import Progress, Report, Runner, Settings
 from ..compute.steps import Step
-from ..store.errors import DamagedUnit, MissingUnits, UnitFailed
+from ..store.errors import CannotRun, DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.marker import Mode
 from ..store.reader import Reader
@@ -70,6 +70,7 @@ class Engine:
     ) -> Report:
         """Compute what is missing of these units; `MissingUnits` where the store is open to read only.
 
+        `CannotRun` where some of them were imported, and nothing is computed then.
         What turns out damaged on the way is computed again; `DamagedUnit` where that keeps happening.
         """
         found = self.plan(units)
@@ -78,6 +79,8 @@ class Engine:
             if not found.steps:  # what failed or was skipped before, another process made meanwhile
                 total = replace(total, failed=0, skipped=0)
                 break
+            if found.lost:
+                raise CannotRun(found.lost)
             self._refuse_if_read_only(found, units)
             runner = Runner(
                 self.folder, self.reader, self.residents, settings or Settings(), progress or Progress()

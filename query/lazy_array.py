@@ -87,6 +87,7 @@ class LazyArray(Lazy[ArrayView]):
             BadSource: `missing` is none of the three.
             MissingUnits: Units are missing, and are not to be filled or cannot be.
             UnitFailed: A unit could not be made.
+            CannotRun: A unit was imported, and is missing or damaged.
             AbsentRows: The selection has images or texts that could not be read (not with "mask").
             DamagedUnit: Bytes are not those that were written, and are not to be filled again.
         """

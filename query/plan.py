@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from ..compute.kinds import ImagePass
 from ..compute.steps import Kept, Step, together
 from ..store.arrays import predicted_bytes
 from ..store.grid import Grid
@@ -47,6 +49,12 @@ class Plan:
         return sum(step.copied for step in self.steps)
 
     @property
+    def lost(self) -> str | None:
+        """Say which units would have to be imported, since nothing here can compute them; None if none."""
+        units = [unit for step in self.steps if step.model and step.model.imported for unit in step.units]
+        return _lost(units) if units else None
+
+    @property
     def bytes(self) -> int:
         """How many bytes the arrays would take; tables, which are small, are not counted."""
         return sum(predicted(unit) for step in self.steps for unit in step.units)
@@ -69,10 +77,12 @@ class Plan:
             return f"nothing to compute: all {self.wanted} units are ready"
         lines = [f"{self.reused} of {self.wanted} units are ready; to compute:"]
         lines += [f"  {count:>6} units of {view}" for view, count in self.by_view().items()]
-        if self.images:
+        if self.images and not self.lost:
             lines.append(f"  {self.images:,} images through the model, in {self.passes} blocks")
         if self.copied:
             lines.append(f"  {self.copied:,} rows copied from what is kept of other image sets")
+        if self.lost:
+            return "\n".join([*lines, self.lost])
         lines.append(f"  {self.bytes / 1e6:,.1f} MB of arrays")
         if self.seconds is not None:
             lines.append(f"  about {self.seconds:,.0f} s, going by what such units took before")
@@ -108,6 +118,22 @@ def plan(
         visit(unit)
     reused = sum(unit.key in ready for unit in asked)
     return Plan(tuple(together(missing.values(), kept)), len(asked), frozenset(ready), reused)
+
+
+def _lost(units: Sequence[Unit]) -> str:
+    """Say what is lost of the first view that these are of, and what to import."""
+    view = cast("ImagePass", units[0].view)
+    file, images = view.model.source.removeprefix("import:"), view.images
+    count = sum(unit.view is view for unit in units)
+    lacking = f"{count} of {len(view.units)} units of {view.title()} are not there"
+    command = f"belvedere import arrays {view.model.name} FILE --images {images.name}"
+    if (view.model.imported or {}).get("images") == images.all_contents:
+        return f"{lacking} and cannot be computed: they were imported; import {file} again ({command})"
+    return (
+        f"{lacking} and cannot be computed: they were imported from {file}, which is of other images; "
+        f"import a file with a row for each of the {len(images):,} images of {images.name!r} "
+        f"({command} --replace)"
+    )
 
 
 def predicted(unit: Unit) -> int:

@@ -98,7 +98,7 @@ class Reading:
             return
         found = self._engine.plan(units)
         if found.steps:
-            hint = 'fill() computes them, and so does missing="fill"'
+            hint = found.lost or 'fill() computes them, and so does missing="fill"'
             lacking = found.wanted - found.reused or found.units
             raise MissingUnits(self._view.title(), lacking, found.wanted, hint)
 

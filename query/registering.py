@@ -12,10 +12,12 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from ..compute.families.family import ModelSource, Transform
     from ..compute.found import Tick
     from ..compute.image_sources import ImageSource
+    from ..compute.runner import Progress
     from ..compute.text_sources import TextSource
     from ..store.sets import Model
     from .adding import Added
     from .engine import Engine
+    from .importing import Contributions, Imported, Pooled
     from .naming import Standing
     from .store import Store
 
@@ -142,6 +144,67 @@ class Registering(ABC):
         from . import adding
 
         return adding.add_texts(self._engine.folder, name, source, replace=replace)
+
+    def import_arrays(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        images: str,
+        module: str | None = None,
+        pool: Pooled | None = None,
+        contributions: Contributions | None = None,
+        key: str | None = None,
+        note: str | None = None,
+        narrow: bool = False,
+        absent_nan: bool = False,
+        replace: bool = False,
+        progress: bool | Progress = True,
+    ) -> Imported:
+        """Take in an array that others have computed, under the name of a model that cannot run.
+
+        Its rows are the images of a registered set, in their order. It is kept in float32 and never computed:
+        activations as the view `neuron_activations`, contributions as `imported_contributions`.
+
+        Args:
+            name: Letters, digits, "_", "-" and "."; a name for each file.
+            path: A .npy file, or a .pt, .pth or .safetensors file with a tensor. No code in it is run.
+            images: The name of the set of images.
+            module: For activations, "image neuron": the name of the module that gave them.
+            pool: How these were pooled over positions; "mean" unless said.
+            contributions: For those of the code of Gandelsman et al. (2024): "heads" (its attn file, "image
+                layer head joint"), "mlps" (mlp, "image term joint") or "class-token" (cls_attn, "image layer
+                joint").
+            key: Which tensor of several in the file.
+            note: Where it comes from, in your words; kept beside it, and no part of its identity.
+            narrow: Round float64 that float32 does not hold exactly.
+            absent_nan: Take rows of nothing but NaN as images that could not be read.
+            replace: Let the name stand for something else than before.
+            progress: Show a progress bar where stderr is a terminal; or tell this one.
+
+        Raises:
+            BadSource: The file cannot be read, does not fit, or has numbers that are not finite.
+            UnknownName: No image set, or no tensor in the file, of that name.
+            NameTaken: The name stands for another file, or for something else that was said of it.
+        """
+        from .importing import import_arrays
+        from .progress import teller
+
+        return import_arrays(
+            self._engine,
+            name,
+            path,
+            images=images,
+            module=module,
+            pool=pool,
+            contributions=contributions,
+            key=key,
+            note=note,
+            narrow=narrow,
+            absent_nan=absent_nan,
+            replace=replace,
+            progress=teller(progress),
+        )
 
     def model(self, name: str) -> Model:
         """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""

@@ -11,6 +11,7 @@ from ..compute.views import all_views, refuse_broken
 from ..store.errors import (
     MissingUnits,
     NoTextTower,
+    NotImported,
     QueryError,
     UnknownName,
     UnsuitableModule,
@@ -23,6 +24,7 @@ from .answer import Answer
 from .completeness import Completeness, Touched
 from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, required, resolve
+from .resolve import parameters as declared
 from .scan import Scan, schema_of
 
 _COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
@@ -60,20 +62,22 @@ def instances(engine: Engine, cls: type[View]) -> list[View]:
     found = []
     for each in inputs:
         for params in _required(names, cls, each):
-            with suppress(UnsupportedTower, NoTextTower, UnsuitableModule):
+            with suppress(UnsupportedTower, NoTextTower, NotImported, UnsuitableModule):
                 found.append(engine.same(resolve(names, cls.name(), each, params)))
     return found
 
 
 def _required(names: Names, cls: type[View], inputs: Inputs) -> list[dict[str, str]]:
-    """List what the parameters that have no default can be: the modules of a model."""
+    """List what the parameters that have no default can be: the modules of a model, imports as they are."""
     needed = [field.name for field in required(cls)]
     if not needed:
         return [{}]
     if needed != ["module"] or inputs.model is None:
         return []
-    modules = names.model(inputs.model).modules
-    return [{"module": name} for name, module in modules.items() if module.problem is None]
+    model = names.model(inputs.model)
+    said = {key: value for key, value in (model.imported or {}).items() if key == "pool"}
+    pool = said if "pool" in {field.name for field in declared(cls)} else {}
+    return [{"module": name, **pool} for name, module in model.modules.items() if module.problem is None]
 
 
 def belongs(engine: Engine, view: View) -> bool:

@@ -41,7 +41,7 @@ def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
 def _layout(member: Member, block: int) -> dict[str, Any]:
     return {
         "dtype": member.dtype,
-        "shards": (block, *(max(1, n) for n in member.shape[1:])),
+        "shards": _shard(member, block),
         "chunks": member.inner,
         "compressors": _CHECKED,
         "fill_value": np.nan if np.dtype(member.dtype).kind == "f" else 0,
@@ -49,6 +49,12 @@ def _layout(member: Member, block: int) -> dict[str, Any]:
         "config": {"write_empty_chunks": True},
         "zarr_format": 3,
     }
+
+
+def _shard(member: Member, block: int) -> tuple[int, ...]:
+    """Give the shape of a unit's one shard: whole inner chunks, so that it may reach past the last axes."""
+    sizes = zip(member.shape[1:], member.inner[1:], strict=True)
+    return (block, *(max(1, -(-length // inner)) * inner for length, inner in sizes))
 
 
 class Stitched(Store):
@@ -170,7 +176,7 @@ def predicted_bytes(member: Member, length: int, block: int) -> int:
     Whole inner chunks are written, each with 4 bytes of crc32c, and an index of 16 bytes for every inner
     chunk of the shard.
     """
-    full = (block, *(max(1, n) for n in member.shape[1:]))
+    full = _shard(member, block)
     covered = (length, *full[1:])
     chunks = int(np.prod([-(-n // inner) for n, inner in zip(covered, member.inner, strict=True)]))
     slots = int(np.prod([-(-n // inner) for n, inner in zip(full, member.inner, strict=True)]))

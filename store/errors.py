@@ -20,6 +20,7 @@ BelvedereError
 │   ├── NoTextTower (ValueError)           a model that embeds no texts
 │   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
+│   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
@@ -140,6 +141,17 @@ class UnsuitableModule(InputError, ValueError):
 
 class CannotRun(InputError, RuntimeError):
     """A model that cannot run here: its arrays were imported, or its module has to be given again."""
+
+
+class NotImported(InputError, LookupError):
+    """Nothing of the kind was imported under a model's name; carries `model` and `kind`."""
+
+    def __init__(self, model: str, kind: str) -> None:
+        self.model, self.kind = model, kind
+        super().__init__(
+            f"no {kind} were imported as {model!r}; belvedere import arrays takes them from a file, "
+            "under a name of their own"
+        )
 
 
 class WeightsChanged(InputError, ValueError):

@@ -78,12 +78,24 @@ class Model:
     """Facts that its text side is identified by: weights, architecture, tokenizer; none where it has none."""
     libraries: Mapping[str, str]
     """Versions of the libraries it was registered with; recorded, never hashed."""
+    note: str | None = None
+    """What was noted where it came from; recorded, never hashed."""
+
+    @property
+    def imported(self) -> Mapping[str, Any] | None:
+        """What an import is identified by, and said to hold; None for a model that can run.
+
+        `file` (a SHA-256), `key`, `shape`, `dtype`, `images` (the digest of the images in its rows), and
+        `activations` (a module) with `pool`, or `contributions` (a kind) with `convention`.
+        """
+        return self.image.get("imported")
 
     @property
     def shape(self) -> TowerShape:
         """The sizes of its vision tower; `UnsupportedTower` where that is not one that is decomposed."""
         if self.tower is None:
-            raise UnsupportedTower(self.name, f"{self.source} is here for the activations of its modules")
+            what = "it was imported" if self.imported else "it is here for the activations of its modules"
+            raise UnsupportedTower(self.name, f"{what} ({self.source})")
         return self.tower
 
     def module(self, name: str) -> Module:

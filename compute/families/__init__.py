@@ -44,5 +44,7 @@ def find(source: str, checkpoint: str | None = None) -> Found:
             "again with add_model(NAME, module, transform=…, transform_id=…)"
         )
     if source.startswith("import:"):
-        raise CannotRun(f"{source} cannot run: only what was imported is there; import the rest as well")
+        raise CannotRun(
+            f"{source} is no model that can run; belvedere import arrays takes in what others have computed"
+        )
     raise UnknownName("model source", source, KINDS)

@@ -54,6 +54,21 @@ class NeuronActivations(ModulePass):
         if not -positions <= self.token < positions:
             raise BadSource(f"token={self.token}: {self.module} has {positions} positions")
         object.__setattr__(self, "token", self.token % positions)  # one position has one identity
+        self._check_import()
+
+    def _check_import(self) -> None:
+        """Refuse to show what was imported as anything but what it was said to be."""
+        said = self.model.imported
+        if said is None:
+            return
+        asked = (self.pool, self.token, self.channels, self.dtype)
+        if asked != (said["pool"], 0, "auto", "float32"):
+            file, pool = self.model.source.removeprefix("import:"), said["pool"]
+            raise UnsuitableModule(
+                self.module,
+                f"they were imported from {file}, pooled by {pool}",
+                f"ask for pool={pool!r}, and for no other parameter",
+            )
 
     def constant(self) -> Mapping[str, str]:
         """Name the module."""
@@ -66,7 +81,8 @@ class NeuronActivations(ModulePass):
             near = [name for name, each in self.model.modules.items() if each.problem is None]
             inside = [name for name in near if name.startswith(f"{self.module.rpartition('.')[0]}.")]
             listed = ", ".join((inside or near)[:4])
-            raise UnsuitableModule(self.module, found.problem, f"there are {listed}, …")
+            hint = f"there are {listed}, …" if listed else "the model has no other"
+            raise UnsuitableModule(self.module, found.problem, hint)
         return found
 
     def _layout(self) -> tuple[int, int]:

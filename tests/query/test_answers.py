@@ -309,7 +309,7 @@ def test_the_table_of_views_lists_every_parameter_with_its_default(kept: Store) 
 def test_the_catalog_lists_what_is_there(kept: Store, world: World) -> None:
     rows = {table: kept.sql(f"FROM {table}").fetchall() for table in ("models", "image_sets", "text_sets")}
     assert rows["models"][0][:3] == ("m", world.source, "float32")
-    assert rows["models"][0][4:] == (2, 2, 8, 16, 12, 5)
+    assert rows["models"][0][4:] == (2, 2, 8, 16, 12, 5, None)
     assert rows["image_sets"] == [("photos", str(world.photos), 300)]
     assert rows["text_sets"] == [("words", "a list of 12", 12)]
     found = kept.sql("SELECT image_id, path, width, height, label FROM images WHERE image_id = 7").fetchall()

@@ -44,6 +44,18 @@ def test_zarr_itself_opens_a_unit_of_any_length(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array[:], data)
 
 
+@pytest.mark.parametrize("neurons", [5, 256, 384, 1000])
+def test_the_last_axis_need_not_be_a_number_of_whole_chunks(neurons: int, tmp_path: Path) -> None:
+    member = Member("activation", ("image", "neuron"), (300, neurons), "float32", (64, min(256, neurons)))
+    data = np.random.default_rng(1).normal(size=(44, neurons)).astype(np.float32)
+    written = encode(member, data, 256)
+    assert len(written["c/0/0"]) == predicted_bytes(member, 44, 256)
+    for name, content in written.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path, mode="r")[:], data)
+
+
 def test_every_inner_chunk_ends_in_a_checksum() -> None:
     codecs = json.loads(encode(MEMBER, np.zeros((44, 3, 4)), 256)["zarr.json"])["codecs"]
     (sharding,) = codecs
