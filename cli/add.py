@@ -106,7 +106,8 @@ def images(
 
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
     path[,label][,grp], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits), or
-    demo:scenes. Their bytes are read once. Adding the same source again appends what it has gained.
+    demo:scenes, of which "demo:scenes[:N]" are the first N. Their bytes are read once. Adding the same
+    source again appends what it has gained.
 
     QUERY answers with columns image_set and image_id, in the order that the images are to have; its
     answer has to be complete.

@@ -23,7 +23,8 @@ COMMANDS = (
 _AFTER = """\b
 Exit codes:
   0    done
-  1    incomplete: an SQL answer lacks rows, status finds stale or failed units, or verify damage
+  1    incomplete: an SQL answer, a lineage or an export lacks units, status finds some that are
+       stale or failed, or verify damage
   2    refused: wrong usage, or an error, said in a line that starts with "Error:"
   3    some units failed and were recorded: belvedere errors lists them
   130  interrupted: what is finished is kept, and the same command goes on

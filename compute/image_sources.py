@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from .pictures import DATASET, DEMO, SUFFIXES, Pictures
 
 DEMO_SCENES = 2000
 """How many scenes `demo:scenes` has."""
+THREADS = 8
+"""Files that are read at once."""
 ImageSource = str | Path | Iterable[str | Path] | InMemory
 """What `add_images` takes."""
 
@@ -35,7 +38,7 @@ def find(
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
             column `path` and perhaps `label` and `grp` (or `group`), a Hugging Face data set folder or a
             .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
-            and a label, or `demo:scenes`.
+            and a label, `demo:scenes`, or `demo:scenes[:N]` for the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
         pictures: The pictures of the store.
         tick: Told how many of how many pictures in memory are kept.
@@ -78,7 +81,8 @@ def read_all(found: Sequence[Found], known: Mapping[str, Row], pictures: Picture
     height; one that cannot be opened at all raises `BadSource`.
     """
     rows = []
-    with ThreadPoolExecutor(8) as pool:
+    painted = all(each.path.startswith(DEMO) for each in found)  # threads only get into each other's way
+    with ThreadPoolExecutor(1 if painted else THREADS) as pool:
         made = pool.map(lambda each: _entry(each, known.get(each.path), pictures), found)
         for each, row in zip(found, made, strict=True):
             rows.append(row)
@@ -106,8 +110,8 @@ def _entry(found: Found, known: Row | None, pictures: Pictures) -> Row:
 def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
     """List the pictures of a source that is a name of something."""
     path = Path(source)
-    if source == "demo:scenes":
-        return _scenes()
+    if source.startswith("demo:"):
+        return _scenes(source)
     if path.is_dir():
         return _folder(path, labels)
     if path.suffix.lower() in (".csv", ".parquet"):
@@ -174,8 +178,14 @@ def _glob(pattern: str) -> list[Found]:
     return [Found(str(each)) for each in files if each.is_file()]
 
 
-def _scenes() -> list[Found]:
+def _scenes(source: str) -> list[Found]:
+    """List the demo's test scenes, or the first of them: `demo:scenes[:500]`."""
     from ..demo.scenes import test_scenes
 
-    scenes = test_scenes(DEMO_SCENES)
+    asked = re.fullmatch(r"demo:scenes(?:\[:(\d+)\])?", source)
+    if asked is None or not 0 < (count := int(asked[1] or DEMO_SCENES)) <= DEMO_SCENES:
+        raise BadSource(
+            f"no images {source!r}; there are demo:scenes, {DEMO_SCENES:,} of them, and demo:scenes[:N]"
+        )
+    scenes = test_scenes(count)
     return [Found(f"{DEMO}{i}", each.label, each.grp) for i, each in enumerate(scenes)]

@@ -99,8 +99,8 @@ class Registering(ABC):
             name: Letters, digits, "_", "-" and ".".
             source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], a
                 Hugging Face data set folder (`FOLDER#SPLIT` where it has several splits; written by
-                `save_to_disk` or shards of Parquet), `demo:scenes`, or PIL images or pairs of an image and
-                a label, of which the store keeps a copy as PNG.
+                `save_to_disk` or shards of Parquet), `demo:scenes` (`demo:scenes[:N]` for the first N), or
+                PIL images or pairs of an image and a label, of which the store keeps a copy as PNG.
             sql: Instead of a source: a statement over images that are in the store, such as
                 `SELECT image_set, image_id FROM images WHERE label = 'dog'`. No picture is read.
             labels: "folder" takes the class of each image from the first folder below the source.

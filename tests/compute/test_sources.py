@@ -253,6 +253,14 @@ def test_the_demo_scenes_are_two_thousand_with_their_truth(store: belvedere.Stor
     assert all(found)
 
 
+def test_the_first_of_the_demo_scenes_are_a_source_too(store: belvedere.Store) -> None:
+    assert store.add_images("few", "demo:scenes[:7]").count == 7
+    assert store.add_images("few", "demo:scenes[:9]").new == 2
+    for source in ("demo:scenes[:0]", "demo:scenes[:2001]", "demo:scene", "demo:scenes[3:]"):
+        with pytest.raises(BadSource, match=r"there are demo:scenes, 2,000 of them, and demo:scenes\[:N\]"):
+            store.add_images("other", source)
+
+
 def test_a_device_that_is_not_there_is_refused_and_nothing_fails_for_it(store: belvedere.Store) -> None:
     heads = store.view("head_contributions")
     for device in ("cuda:9", "abacus"):
