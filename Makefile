@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q tests/query/test_answers.py tests/query/test_answers_fuzzed.py
 
 bench: setup

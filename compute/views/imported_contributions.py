@@ -32,6 +32,7 @@ class ImportedContributions(ImagePass):
     model: Input[Model]
     images: Input[ImageSet]
     convention: Read[Literal["clip_prs"]] = "clip_prs"
+    """The one that the published code uses, and the only one in which its files can be read."""
     block: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
