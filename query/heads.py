@@ -146,12 +146,9 @@ def agreement(store: Store, names: Names, scores: Array) -> Agreement | None:
     return max(found, key=lambda each: each.explained, default=None)
 
 
-def strongest(scores: Array, count: int) -> list[int]:
-    """Give the places of the largest scores, largest first, without those that are NaN.
-
-    >>> strongest(np.array([0.1, np.nan, 0.3, 0.2]), 2)
-    [2, 3]
-    """
-    there = np.flatnonzero(~np.isnan(scores))
-    order = np.argsort(-scores[there], kind="stable")[:count]
-    return [int(place) for place in there[order]]
+def foremost(store: Store, names: Names, head: Head, said: Described, count: int) -> list[int]:
+    """Give the images to which a head adds most along a description of its, most first; filled if need be."""
+    table = store.view("head_top_images", model=names.model, images=names.images, texts=names.texts, k=count)
+    place = "layer = ? AND head = ? AND direction = ? AND rank >= 0"
+    rows = table.where(place, head.layer, head.head, said.description).arrow()
+    return [int(image) for image in rows["image_id"].to_pylist()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .heads import Head, Names, clear_heads, descriptions, projections, strongest
+from .heads import Head, Names, clear_heads, descriptions, foremost
 from .thumbnails import FAINT, INK, image_or_why, thumbnail
 
 if TYPE_CHECKING:
@@ -137,8 +137,7 @@ def _rows(part: Any, store: Store, names: Names, heads: Sequence[Head]) -> None:
         _words(words, head, said)
         if not said:
             continue
-        top = strongest(projections(store, names, head, said[0].text_id), IMAGES)
-        for column, image in enumerate(top):
+        for column, image in enumerate(foremost(store, names, head, said[0], IMAGES)):
             axes: Axes = part.add_subplot(grid[row, 4 + column])
             axes.axis("off")
             axes.imshow(thumbnail(image_or_why(store, names.images, image)))

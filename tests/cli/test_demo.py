@@ -14,7 +14,7 @@ from PIL import Image
 
 import belvedere
 from belvedere.cli import main
-from belvedere.query.heads import Names, agreement, clear_heads, descriptions, projections, strongest
+from belvedere.query.heads import Names, agreement, clear_heads, descriptions, foremost, projections
 from belvedere.query.picture import heads_picture
 from tests.shell import Run
 
@@ -143,8 +143,15 @@ def test_an_image_that_cannot_be_read_has_no_projection(bare: Path, forty: Path,
         head = clear_heads(store, names, 1)[0]
         scores = projections(store, names, head, 0)
         assert np.isnan(scores).tolist() == [False, True, False]
-        assert strongest(scores, 5) == [0, 2]
         assert agreement(store, names, scores + np.array([0.0, 0.0, 1.0])) is None
+
+
+def test_the_foremost_images_are_those_with_the_largest_projections(spare: Path) -> None:
+    store = belvedere.open(spare)
+    head = clear_heads(store, NAMES, 1)[0]
+    said = descriptions(store, NAMES, head, 1)[0]
+    scores = projections(store, NAMES, head, said.text_id)
+    assert foremost(store, NAMES, head, said, 7) == np.argsort(-scores, kind="stable")[:7].tolist()
 
 
 def test_agreement_finds_the_truth_that_explains_most(opened: belvedere.Store) -> None:
