@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from ..store import digest
 from ..store.errors import BadSource, PictureChanged, UnreadablePicture
 from ..store.objects import Objects
+from ..store.sets import ImageSet
 from .dataset_folders import DatasetRows, open_rows
 from .decoding import decode
 
@@ -73,6 +75,21 @@ class Pictures:
             return rows.stamp
         stat = Path(path).stat()
         return stat.st_size, stat.st_mtime_ns
+
+    def damage(self, sets: Iterable[ImageSet]) -> list[tuple[str, str]]:
+        """Read all pictures that are kept for these sets; list those that are gone or have changed."""
+        columns = (images.entries.select(["path", "digest"]).to_pylist() for images in sets)
+        named = {row["digest"] for rows in columns for row in rows if row["path"].startswith(KEPT)}
+        found = []
+        for key in sorted(named):
+            try:
+                data = self._objects.get(_object(key))
+            except FileNotFoundError:
+                found.append((_object(key), "removed"))
+                continue
+            if digest.of_bytes(data) != key:
+                found.append((_object(key), "its bytes changed"))
+        return found
 
     def keep(self, data: bytes) -> str:
         """Keep the bytes of a picture in the store, and give its path."""

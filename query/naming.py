@@ -10,9 +10,9 @@ from ..compute.views import all_views
 from ..store.errors import BadSource, DamagedUnit, UnknownName
 from ..store.folder import Folder
 from ..store.registry import Kind, check_name
+from .combinations import Filled, instances
 from .engine import Engine
 from .resolve import needed_inputs
-from .sql import belongs, instances
 
 KINDS: dict[str, Kind] = {"model": "models", "images": "images", "texts": "texts"}
 """What names stand for, as commands and arguments call it."""
@@ -98,8 +98,9 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
 
 
 def _views(engine: Engine, name: str, kind: str) -> Iterator[Any]:
+    filled = Filled(engine.folder.records)
     for view in (each for cls in all_views().values() for each in instances(engine, cls)):
-        if view.names.get(_COLUMNS[kind]) == name and belongs(engine, view):
+        if view.names.get(_COLUMNS[kind]) == name and filled.has(view):
             yield view
 
 

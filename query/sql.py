@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from contextlib import suppress
-from itertools import product
 from typing import cast
 
 from ..compute.views import all_views, refuse_broken
 from ..store.errors import (
     MissingUnits,
-    NoTextTower,
-    NotImported,
     QueryError,
     UnknownName,
-    UnsuitableModule,
-    UnsupportedTower,
 )
-from ..store.records import parameters
 from ..store.views import ArrayView, TableView, View
 from . import catalog, duck
 from .answer import Answer
+from .combinations import Filled, instances
 from .completeness import Completeness, Touched
 from .engine import Engine
-from .resolve import Inputs, Names, needed_inputs, required, resolve
-from .resolve import parameters as declared
+from .resolve import needed_inputs
 from .scan import Scan, schema_of
 
 _COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
@@ -52,40 +45,6 @@ def sql(
     return answer
 
 
-def instances(engine: Engine, cls: type[View]) -> list[View]:
-    """List a view, parameters at their defaults, for all combinations of registered inputs and modules."""
-    names = Names(engine.folder.names)
-    known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
-    needed = needed_inputs(cls)
-    combinations = product(*(known[kind]() for kind in needed))
-    inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
-    found = []
-    for each in inputs:
-        for params in _required(names, cls, each):
-            with suppress(UnsupportedTower, NoTextTower, NotImported, UnsuitableModule):
-                found.append(engine.same(resolve(names, cls.name(), each, params)))
-    return found
-
-
-def _required(names: Names, cls: type[View], inputs: Inputs) -> list[dict[str, str]]:
-    """List what the parameters that have no default can be: the modules of a model, imports as they are."""
-    needed = [field.name for field in required(cls)]
-    if not needed:
-        return [{}]
-    if needed != ["module"] or inputs.model is None:
-        return []
-    model = names.model(inputs.model)
-    said = {key: value for key, value in (model.imported or {}).items() if key == "pool"}
-    pool = said if "pool" in {field.name for field in declared(cls)} else {}
-    return [{"module": name, **pool} for name, module in model.modules.items() if module.problem is None]
-
-
-def belongs(engine: Engine, view: View) -> bool:
-    """Tell whether a combination of inputs was filled before, and so belongs to the table of its name."""
-    mine = parameters(view.recipe)
-    return any(parameters(recipe) == mine for _, recipe in engine.folder.records.recipes(view))
-
-
 def _scan(engine: Engine, name: str) -> Scan:
     cls = all_views()[name]
     if issubclass(cls, ArrayView):
@@ -96,7 +55,7 @@ def _scan(engine: Engine, name: str) -> Scan:
     columns = [_COLUMNS[kind] for kind in needed_inputs(cls)]
     found = cast("list[TableView]", instances(engine, table))
     return Scan(
-        schema_of(table, columns), found, lambda view: belongs(engine, view), engine.done, engine.reader
+        schema_of(table, columns), found, Filled(engine.folder.records).has, engine.done, engine.reader
     )
 
 

@@ -130,10 +130,11 @@ class Store(Registering, Looking):
 
     def _filled(self) -> Sequence[Any]:
         from ..compute.views import all_views
-        from .sql import belongs, instances
+        from .combinations import Filled, instances
 
+        filled = Filled(self._engine.folder.records)
         every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
-        return [view for view in every if belongs(self._engine, view)]
+        return [view for view in every if filled.has(view)]
 
     def close(self) -> None:
         """Let go of the models, and of the towers' maps, in memory."""

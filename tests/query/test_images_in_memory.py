@@ -136,3 +136,13 @@ def test_a_kept_picture_that_is_damaged_is_told_and_mended_by_adding_again(store
     store.add_images("x", drawn(1))
     report = store.view("image_embeddings", images="x").fill(retry_failed=True)
     assert (report.complete, store.errors()) == (True, [])
+
+
+def test_kept_pictures_that_are_gone_or_changed_are_found(store: belvedere.Store) -> None:
+    store.add_images("memory", [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")])
+    assert store.verify().damage == ()
+    first, second, _ = sorted((store.path / "pictures").iterdir())
+    first.unlink()
+    second.write_bytes(b"other bytes")
+    found = [(each.view, each.unit, each.what) for each in store.verify().damage]
+    assert found == [("pictures", first.name, "removed"), ("pictures", second.name, "its bytes changed")]
