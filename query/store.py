@@ -119,7 +119,7 @@ class Store(Registering, Looking):
         return self._engine.folder.failures.all()
 
     def verify(self) -> Verified:
-        """Read all units and all lists of images and texts; damaged units count as missing from then on.
+        """Read all units, lists of images and texts and kept pictures; damaged units count as missing then.
 
         Units are their records and their arrays or tables. What names stand for, recipes, failures and the
         rows of `runs` are not read. In a store that is open to read only, damage is told, and nothing else.
