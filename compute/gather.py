@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from ..store.errors import StoreError, UnknownName
 from ..store.folder import Folder
 from ..store.reader import Reader
 from ..store.views import Array, Unit, View
 from .kinds import ImagePass
+from .pictures import GONE
 
 
 class Row(NamedTuple):
@@ -40,32 +44,43 @@ class Elsewhere:
         view = unit.view
         if not isinstance(view, ImagePass) or not self._done(view):
             return {}
-        if view.recipe_key not in self._known:
-            self._known[view.recipe_key] = dict(self._index(view))
-        known, images = self._known[view.recipe_key], view.images.identities[unit.start : unit.stop]
+        key = f"{view.recipe_key} {view.images.all_contents}"
+        if key not in self._known:
+            self._known[key] = dict(self._index(view))
+        known, images = self._known[key], view.images.identities[unit.start : unit.stop]
         return {row: known[image] for row, image in enumerate(images) if image in known}
 
     def _index(self, view: ImagePass) -> Iterator[tuple[str, Row]]:
-        """List the images that are kept under a view's recipe, by their digests."""
-        done = self._done(view)
+        """List the images of a view's set that are kept under its recipe in other sets, by their digests."""
+        wanted, done = set(view.images.identities) - {GONE}, self._done(view)
         for name in self._folder.names.image_sets():
-            images = self._folder.names.image_set(name)
-            other: Any = replace(view, images=images)  # type: ignore[type-var]  # every view is a dataclass
-            for unit in other.units:
-                if unit.key in done:
-                    for image in range(unit.start, unit.stop):
-                        yield images.identities[image], Row(unit, image)
+            with suppress(StoreError, UnknownName):  # damaged, or removed meanwhile: no business of this set
+                images = self._folder.names.image_set(name)
+                if images.all_contents != view.images.all_contents:
+                    yield from _shared(replace(cast("Any", view), images=images), wanted, done)
+
+
+def _shared(other: ImagePass, wanted: Set[str], done: Collection[str]) -> Iterator[tuple[str, Row]]:
+    """List the wanted images that a view has; of an import, whose rows go by place, those it has once."""
+    images = other.images.identities
+    counts = Counter(images) if other.model.imported else None
+    for unit in other.units:
+        if unit.key in done:
+            for image in range(unit.start, unit.stop):
+                if images[image] in wanted and (counts is None or counts[images[image]] == 1):
+                    yield images[image], Row(unit, image)
 
 
 def gather(
     rows: Mapping[int, Row], arrays: Mapping[str, Array], reader: Reader
-) -> tuple[dict[int, str], float | None]:
+) -> tuple[dict[int, str], dict[str, Any]]:
     """Copy rows that are kept into the arrays of a unit that is being made.
 
-    Gives the rows of images that could not be read, with the reason, and the largest relative error that
-    was measured when the others were made. Raises `MissingUnits` or `DamagedUnit` for what is gone since.
+    Gives the rows of images that could not be read, with the reason, and what is known of the units that
+    the others come from. Raises `MissingUnits` or `DamagedUnit` for what is gone since.
     """
     absent: dict[int, str] = {}
+    counts: Counter[str] = Counter(row.unit.key for row in rows.values())
     errors: list[float] = []
     for units in _by_view(rows):
         view: Any = units[0][1].unit.view
@@ -77,8 +92,9 @@ def gather(
         for unit in {source.unit.key: source.unit for _, source in units}.values():
             gone = reader.absent(unit)
             absent |= {row: gone[at.image - unit.start] for row, at in units if _is_gone(at, unit, gone)}
-            errors += [float(reader.facts(unit).get("relative_error", 0.0))]
-    return absent, max(errors, default=None)
+            errors += [error for error in [reader.facts(unit).get("relative_error")] if error is not None]
+    measured = {"relative_error": max(errors)} if errors else {}
+    return absent, {**measured, "copied_from": dict(counts)} if counts else {}
 
 
 def _is_gone(row: Row, unit: Unit, gone: Mapping[int, str]) -> bool:

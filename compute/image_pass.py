@@ -68,8 +68,7 @@ class _Draft:
     unit: Unit
     arrays: dict[str, Array] = field(init=False)
     absent: dict[int, str] = field(default_factory=dict)
-    error: float | None = None
-    copied: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
     _there: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,9 +85,8 @@ class _Draft:
 
     def copy(self, kept: Kept, reader: Reader) -> None:
         """Take rows from what is kept."""
-        self.absent, self.error = gather(kept, self.arrays, reader)
+        self.absent, self.facts = gather(kept, self.arrays, reader)
         self._there[list(kept)] = True
-        self.copied = len(kept)
 
     def put(self, rows: Sequence[int], found: Mapping[str, Array]) -> None:
         """Take rows that were computed."""
@@ -105,10 +103,7 @@ class _Draft:
         """Give the whole unit; `AssertionError` where a row was forgotten."""
         if not self._there.all():
             raise AssertionError(f"{self.unit}: {self._there.sum()} images were seen")
-        facts = {} if self.error is None else {"relative_error": self.error}
-        if self.copied:
-            facts["copied"] = self.copied
-        return Made(self.arrays, absent=self.absent, facts=facts)
+        return Made(self.arrays, absent=self.absent, facts=self.facts)
 
 
 def _run(
@@ -126,7 +121,7 @@ def _run(
                 for draft, arrays in zip(drafts, found, strict=True):
                     draft.put(some, arrays)
                     if error is not None and isinstance(draft.view, TowerPass):
-                        draft.error = max(error, draft.error or 0.0)
+                        draft.facts["relative_error"] = max(error, draft.facts.get("relative_error", 0.0))
             tick(count)
     for draft in drafts:
         draft.lack({rows[place]: reason for place, reason in batches.absent.items()})

@@ -117,6 +117,8 @@ def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
     if path.suffix.lower() in (".csv", ".parquet"):
         return _dataset(path, "") if is_dataset(path) else image_tables.read(path)
     if path.is_file():
+        if path.suffix.lower() not in SUFFIXES and measure(path.read_bytes()) is None:
+            raise BadSource(f"{path} is no picture; tables of pictures end in .csv or .parquet")
         return [image_tables.file(path)]
     folder, hashed, split = source.rpartition("#")
     if hashed and Path(folder).exists():

@@ -29,7 +29,11 @@ def read(path: Path) -> list[Found]:
     if len(groups) > 1:
         raise BadSource(f"{path} has columns grp and group, which mean the same; leave one out")
     found = []
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        if None in row or (None in row.values() and path.suffix.lower() == ".csv"):
+            raise BadSource(f"row {number} of {path} has not the {len(columns)} fields of its header")
+        if not row["path"]:
+            raise BadSource(f"row {number} of {path} has no path")
         place = file(path.parent / str(row["path"]))
         grp = _text(row[groups[0]]) if groups else None
         found.append(replace(place, label=_text(row.get("label")), grp=grp))
@@ -45,9 +49,12 @@ def file(path: Path) -> Found:
 
 def _rows(path: Path) -> tuple[list[str], Iterable[dict[str, Any]]]:
     if path.suffix.lower() == ".csv":
-        with path.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened)
-            return list(reader.fieldnames or []), list(reader)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as opened:
+                reader = csv.DictReader(opened)
+                return list(reader.fieldnames or []), list(reader)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadSource(f"{path} cannot be read as CSV in UTF-8 ({error})") from error
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..store import digest
 from ..store.errors import NoTextTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet
@@ -52,8 +53,9 @@ class ImagePass(ArrayView):
         return Grid(len(self.images), self.block)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the images' bytes."""
-        return self.images.contents(start, stop)
+        """Give the digest of the images' bytes; an import's rows follow from their place as well."""
+        found = self.images.contents(start, stop)
+        return digest.of_sequence([str(start), found]) if self.model.imported else found
 
 
 class TowerPass(ImagePass):

@@ -14,8 +14,9 @@ Channels = Literal["auto", "first", "last"]
 def layout(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
     """Give how many neurons and how many positions a module's output of one image has.
 
-    `shape` is "neuron", "token neuron" or "neuron y x". Where the neurons' axis is not the last of two or the
-    first of three, `channels` says "first" or "last". Raises `ValueError` for any other number of axes.
+    `shape` is "neuron", "token neuron" or "neuron y x" with y = x. Where the neurons' axis is not the last of
+    two or the first of three, or a map is not square, `channels` says "first" or "last". Raises `ValueError`
+    for a map of which that is not plain, and for any other number of axes.
 
     >>> layout((50, 768), "auto"), layout((64, 7, 7), "auto"), layout((7, 7, 96), "last")
     ((768, 50), (64, 49), (96, 49))
@@ -24,7 +25,7 @@ def layout(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
         raise ValueError(f"its output for one image has {len(shape)} axes ({' × '.join(map(str, shape))})")
     if len(shape) == 1:
         return shape[0], 1
-    if channels == "auto" and len(shape) == 3 and shape[0] == shape[1] != shape[2]:
+    if channels == "auto" and len(shape) == 3 and not shape[1] == shape[2] != shape[0]:
         listed = " × ".join(map(str, shape))
         raise ValueError(f"of its output {listed} it is not plain which axis has the neurons")
     place = 0 if _is_first(shape, channels) else len(shape) - 1

@@ -26,6 +26,8 @@ class Residents:
     def give(self, model: Model, own: Own) -> None:
         """Hand over the module that a registered model of one's own is."""
         self._own[_key(model)] = own
+        for key in [each for each in self._loaded if each.startswith(_key(model))]:
+            del self._loaded[key]
 
     def clear(self) -> None:
         """Let go of all of them."""

@@ -203,18 +203,19 @@ class Runner:
     def _make(self, step: Step) -> None:
         """Compute a step's units and keep them; record why where that cannot be done."""
         started = time.time()
+        ran = not isinstance(step.view, ImagePass) or bool(step.run)
         for unit in step.units:
             emit("compute", str(unit))
         try:
             made = self._compute(step)
             for unit in step.units:
-                self._keep(unit, made[unit.key], time.time() - started)
+                self._keep(unit, made[unit.key], time.time() - started, ran=ran)
         except (StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra):
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
             self._bad.update(unit.key for unit in step.units)
-        except Exception as error:  # whatever a model or a library raises is one unit's failure
+        except (Exception, SystemExit) as error:  # whatever a model, a library or a plug-in raises
             for unit in step.units:
                 if unit.key not in self._done:
                     self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
@@ -272,14 +273,13 @@ class Runner:
         self._progress.advance(count)
         self._claims.renew()
 
-    def _keep(self, unit: Unit, made: Made, seconds: float) -> None:
+    def _keep(self, unit: Unit, made: Made, seconds: float, *, ran: bool) -> None:
         facts = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
             "run": self._run,
             "seconds": round(seconds, 3),
-            "device": self._device() if not isinstance(unit.view, Derived) else "cpu",
-            "batch_size": self._settings.batch_size,
+            **(self._where(unit) if ran else {}),
             "libraries": _libraries(unit.view),
         }
         data = _encoded(unit, made)
@@ -291,6 +291,10 @@ class Runner:
         self._done.add(unit.key)
         self._counts["filled" if kept else "reused"] += 1
         self._counts["absent"] += len(rows)
+
+    def _where(self, unit: Unit) -> dict[str, Any]:
+        device = "cpu" if isinstance(unit.view, Derived) else self._device()
+        return {"device": device, "batch_size": self._settings.batch_size}
 
     def _absent(self, unit: Unit, row: int, reason: str) -> Any:
         view, place = unit.view, unit.start + row
@@ -326,6 +330,7 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
     """Turn what was made to the data objects of a unit: path below the attempt, and bytes."""
     view = unit.view
     if isinstance(view, TableView):
+        _check_rows(unit, view, made.rows)
         return {"part.parquet": parts.encode({**view.columns, **view.beside}, made.rows)}
     members = cast("ArrayView", view).members()
     shard = cast("ArrayView", view).shard
@@ -336,6 +341,14 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
         encoded = arrays.encode(member, made.arrays[member.name], shard)
         data |= {f"{member.name}/{name}": content for name, content in encoded.items()}
     return data
+
+
+def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
+    """Refuse rows of another unit, which SQL would not find; `ValueError` says which."""
+    there = rows.get(view.axis, ()) if view.axis in view.columns else ()
+    outside = [place for place in there if not unit.start <= place < unit.stop]
+    if outside:
+        raise ValueError(f"a row has {view.axis} {outside[0]}, which is not of {unit}")
 
 
 def _libraries(view: View) -> dict[str, str]:

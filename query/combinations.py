@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import Any
@@ -15,18 +16,27 @@ from .resolve import parameters as declared
 
 
 def instances(engine: Engine, cls: type[View]) -> list[View]:
-    """List a view, parameters at their defaults, for all combinations of registered inputs and modules."""
+    """List a view, parameters at their defaults, for all combinations of registered inputs and modules.
+
+    The list is made once while the names that it is of stand for the same.
+    """
     names = Names(engine.folder.names)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
+    get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
     needed = needed_inputs(cls)
-    combinations = product(*(known[kind]() for kind in needed))
-    inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
-    found = []
+    sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in known[kind]())
+    if cls not in engine.instances or engine.instances[cls][0] != sources:
+        combinations = product(*(known[kind]() for kind in needed))
+        inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
+        engine.instances[cls] = sources, list(_instances(engine, cls, names, inputs))
+    return engine.instances[cls][1]
+
+
+def _instances(engine: Engine, cls: type[View], names: Names, inputs: Sequence[Inputs]) -> Iterator[View]:
     for each in inputs:
         for params in _required(names, cls, each):
             with suppress(UnsupportedTower, NoTextTower, NotImported, UnsuitableModule):
-                found.append(engine.same(resolve(names, cls.name(), each, params)))
-    return found
+                yield engine.same(resolve(names, cls.name(), each, params))
 
 
 def _required(names: Names, cls: type[View], inputs: Inputs) -> list[dict[str, str]]:

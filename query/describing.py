@@ -66,7 +66,7 @@ def heads_for(
     measures = np.stack([np.stack([each.share, each.variance, each.mean]) for each in layers], axis=2)
     own, score = measures[:, : len(asked)], measures[0, len(asked) :]
     place = moments.names | {"text_set": pool[0].texts.name if pool else None}
-    roles = _roles(engine, names, inputs, pool[0].texts.name) if pool else {}
+    roles = _roles(engine, names, inputs, pool[0].texts.name, convention) if pool else {}
     return _frame(place, asked, own, score, roles)
 
 
@@ -119,10 +119,12 @@ def _embedded(engine: Engine, view: TextEmbeddings) -> Array:
     return found
 
 
-def _roles(engine: Engine, names: Names, inputs: Inputs, texts: str) -> dict[tuple[int, int], str]:
+def _roles(
+    engine: Engine, names: Names, inputs: Inputs, texts: str, convention: Convention
+) -> dict[tuple[int, int], str]:
     """Read the roles that are kept, by layer and head; none is computed for it."""
     every = Inputs(inputs.model, inputs.images, texts)
-    view = cast("HeadRoles", engine.same(resolve(names, "head_roles", every, {})))
+    view = cast("HeadRoles", engine.same(resolve(names, "head_roles", every, {"convention": convention})))
     done, found = engine.done(view), dict[tuple[int, int], str]()
     for unit in view.units:
         if unit.key in done:

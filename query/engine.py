@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,13 @@ from ..store.folder import Folder
 from ..store.marker import Mode
 from ..store.reader import Reader
 from ..store.records import folder_of
-from ..store.views import Unit, View
+from ..store.views import Source, Unit, View
 from .plan import Plan, plan
 
 ROUNDS = 4
 """How often what was found damaged is computed again before it is given up."""
+LOOKED_AT = 16
+"""At most so many records are read for one that says how long something takes."""
 VIEWS = 256
 """So many views of a store are remembered, so that the digests of their units are made once."""
 
@@ -37,11 +40,14 @@ class Engine:
         self.reader = Reader(self.folder)
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
+        self.instances: dict[type[View], tuple[tuple[Source, ...], list[View]]] = {}
+        """The combinations of a view's inputs, with the inputs that they are made of."""
 
     def same(self, view: V) -> V:
         """Give the view of these fields that was asked for before, if any, with what it knows of its units.
 
-        Fields that are models, image sets or text sets are the same where their contents are.
+        Models, image sets and text sets are the same where they are one object, as they are while the names
+        of the registry do not change.
         """
         found: V = self._same(view)
         return found
@@ -129,6 +135,8 @@ class Engine:
         rates: dict[str, float | None] = {}
         total = 0.0
         for step in steps:
+            if step.copied and not step.images:
+                continue  # copying takes next to nothing
             view = step.view
             if view.recipe_key not in rates:
                 rates[view.recipe_key] = self._rate(view, by_image=bool(step.images))
@@ -140,15 +148,14 @@ class Engine:
 
     def _rate(self, view: View, *, by_image: bool) -> float | None:
         """Give the seconds that an image, or a unit, took in a finished unit; None where there is none."""
-        before = min(self.done(view), default=None)
-        if before is None:
-            return None
-        try:
-            record = self.folder.records.read(f"{folder_of(view)}{before}.json")
-        except (DamagedUnit, FileNotFoundError):
-            return None
-        covers = record.covers
-        return float(record.made["seconds"]) / (covers["stop"] - covers["start"] if by_image else 1)
+        for key in sorted(self.done(view))[:LOOKED_AT]:
+            with suppress(DamagedUnit, FileNotFoundError):
+                record = self.folder.records.read(f"{folder_of(view)}{key}.json")
+                covers, copied = record.covers, sum(record.facts.get("copied_from", {}).values())
+                computed = covers["stop"] - covers["start"] - copied
+                if computed:
+                    return float(record.made["seconds"]) / (computed if by_image else 1)
+        return None
 
 
 def _sum(before: Report, now: Report) -> Report:

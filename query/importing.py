@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -44,7 +44,7 @@ class Imported:
     written: int
     """Units written now."""
     reused: int
-    """Units that were there already, from the same file."""
+    """Units that were there already: this file was imported for these images before."""
     absent: int
     """Images, in the units written now, whose rows are NaN."""
 
@@ -105,7 +105,7 @@ def import_arrays(
         absent = imports.check(array, spans, narrow=narrow, absent_nan=absent_nan, tick=progress.advance)
     finally:
         progress.end()
-    report = _keep(engine, view, array, absent, progress)
+    report = _keep(engine, view, array, absent, done, progress)
     adding.keep_model(engine.folder.names, model, replace=replace)
     return Imported(
         view.title(),
@@ -181,10 +181,14 @@ def _model(name: str, array: FileArray, sha256: str, said: Said, images: ImageSe
 
 
 def _keep(
-    engine: Engine, view: ImagePass, array: FileArray, absent: Mapping[int, str], progress: Progress
+    engine: Engine,
+    view: ImagePass,
+    array: FileArray,
+    absent: Mapping[int, str],
+    done: Set[str],
+    progress: Progress,
 ) -> Report:
-    """Write the units that are missing, each from its rows; `UnitFailed` where one cannot be written."""
-    done = engine.done(view)
+    """Write the units that were checked, each from its rows; `UnitFailed` where one cannot be written."""
     steps = [Step((unit,)) for unit in view.units if unit.key not in done]
     if not steps:
         engine.folder.records.describe(view)

@@ -136,15 +136,22 @@ def _made(node: Node) -> Iterator[str]:
     times = sorted({str(each["time"]).partition("+")[0].replace("T", " ") for each in made})
     when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
     hosts, devices, batches = (_values(made, name) for name in ("host", "device", "batch_size"))
-    yield f"made {when} on {hosts}, {devices}, batch {batches}"
+    ran = f", {devices}, batch {batches}" if devices else ""
+    yield f"made {when} on {hosts}{ran}"
     facts = [unit.facts for unit in node.units if unit.facts]
-    for name in dict.fromkeys(name for each in facts for name in each):
+    copied = Counter[str]()
+    for each in facts:
+        copied.update(each.get("copied_from", {}))
+    if copied:
+        keys = ", ".join(key[:12] for key in list(copied)[:3]) + (", …" if len(copied) > 3 else "")
+        yield f"{copied.total():,} rows copied from {len(copied)} units of other sets ({keys})"
+    for name in dict.fromkeys(name for each in facts for name in each if name != "copied_from"):
         yield f"{name} {_range([each[name] for each in facts if name in each])}"
     yield f"{sum(unit.bytes for unit in node.units):,} bytes"
 
 
 def _values(made: Iterable[Mapping[str, Any]], name: str) -> str:
-    return " and ".join(dict.fromkeys(str(each[name]) for each in made))
+    return " and ".join(dict.fromkeys(str(each[name]) for each in made if name in each))
 
 
 def _range(values: Sequence[Any]) -> str:

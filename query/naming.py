@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from ..compute.views import all_views
 from ..store.errors import BadSource, DamagedUnit, UnknownName
 from ..store.folder import Folder
 from ..store.registry import Kind, check_name
-from .combinations import Filled, instances
+from ..store.sets import Model
+from ..store.views import Source
 from .engine import Engine
 from .resolve import needed_inputs
 
@@ -29,7 +30,7 @@ class Standing:
     name: str
     """The name."""
     units: int
-    """How many units are kept of the combinations that were filled under the name."""
+    """How many units are kept that were made under the name, or under one that it had before."""
     bytes: int
     """What these units take, metadata aside."""
     shared: tuple[str, ...]
@@ -84,24 +85,16 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
 
 
 def standing(engine: Engine, name: str, kind: str) -> Standing:
-    """Say what stands behind a name: units of the combinations filled under it, and names that share it."""
-    sizes: dict[str, int] = {}
-    for view in _views(engine, name, kind):
-        done = engine.done(view)
-        for unit in view.units:
-            if unit.key in done and unit.key not in sizes:
-                try:
-                    sizes[unit.key] = engine.folder.records.get(unit).nbytes
-                except (DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
-                    continue
-    return Standing(kind, name, len(sizes), sum(sizes.values()), _shared(engine.folder, name, kind))
-
-
-def _views(engine: Engine, name: str, kind: str) -> Iterator[Any]:
-    filled = Filled(engine.folder.records)
-    for view in (each for cls in all_views().values() for each in instances(engine, cls)):
-        if view.names.get(_COLUMNS[kind]) == name and filled.has(view):
-            yield view
+    """Say what stands behind a name: the units that were made under it, and names that share its contents."""
+    folder, column, sizes = engine.folder, _COLUMNS[kind], list[int]()
+    named = {name, *_source(folder, name, kind).formerly}
+    for info in folder.objects.list("units/"):
+        with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
+            record = folder.records.read(info.path)
+            made_for = record.covers.get(column)
+            if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
+                sizes.append(record.nbytes)
+    return Standing(kind, name, len(sizes), sum(sizes), _shared(folder, name, kind))
 
 
 def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
@@ -112,8 +105,13 @@ def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
 
 
 def _contents(folder: Folder, name: str, kind: str) -> Any:
-    if kind == "model":
-        model = folder.names.model(name)
-        return model.identity("image"), model.identity("text")
-    found = folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)
+    found = _source(folder, name, kind)
+    if isinstance(found, Model):
+        return found.identity("image"), found.identity("text")
     return found.all_contents
+
+
+def _source(folder: Folder, name: str, kind: str) -> Source:
+    if kind == "model":
+        return folder.names.model(name)
+    return folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)

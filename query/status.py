@@ -10,7 +10,7 @@ from typing import Any
 from ..store import digest
 from ..store.errors import DamagedUnit
 from ..store.folder import Folder
-from ..store.records import Record, parameters, place
+from ..store.records import Record, parameters, places
 from ..store.sets import ImageSet, TextSet
 from ..store.views import Unit, View
 
@@ -110,12 +110,12 @@ def _stale(folder: Folder, view: View, missing: Sequence[Unit]) -> tuple[list[Un
     """Find which missing units were made before of other contents or by another recipe, and what changed."""
     causes: dict[str, None] = {}
     stale: dict[str, Unit] = {}
-    spots = {unit.key: place(unit) for unit in missing}
+    spots = {unit.key: places(unit) for unit in missing}
     for recipe_key, recipe in folder.records.recipes(view):
         if parameters(recipe) != parameters(view.recipe):
             continue
-        places = folder.records.places(view, recipe_key)
-        before = {key: places[spot] for key, spot in spots.items() if spot in places}
+        there = folder.records.places(view, recipe_key)
+        before = {key: there[spot] for key, each in spots.items() for spot in each if spot in there}
         stale |= {unit.key: unit for unit in missing if unit.key in before}
         changes = [_plainly(each) for each in digest.differences(recipe, view.recipe)]
         found = changes if before else []

@@ -103,13 +103,15 @@ def _of_neuron(
     store: Store, place: Neuron, inputs: Mapping[str, str | None], count: int, progress: bool | Progress
 ) -> Top:
     names = {"model": inputs["model"], "images": inputs["images"]}
+    neurons = store.view("neuron_activations", **names, module=place.module).shape[1]
+    if place.neuron >= neurons:
+        raise BadSelection(
+            f"no neuron {place.neuron} in {place.module}, which has neurons 0 to {neurons - 1}"
+        )
     view = store.view("top_images", **names, module=place.module, k=count)
     found = _fetched(view.where("neuron = ?", place.neuron), progress)
     if found.empty:
-        raise BadSelection(
-            f"no neuron {place.neuron} in {place.module}, whose neurons count from 0; "
-            "or none of the images could be read (belvedere errors lists those)"
-        )
+        raise BadSelection(f"none of the images of {place} could be read (belvedere errors lists them)")
     rows = _with_images(store, found)
     title = f"Neuron {place.neuron} of {place.module} in “{rows.model[0]}”"
     row = Row([tiles(store, rows, ["activation", "label"])])

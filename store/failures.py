@@ -84,10 +84,7 @@ class Failures:
 
     def of(self, unit: Unit) -> list[Failure]:
         """Read what is recorded against one unit."""
-        try:
-            return self._read(self._path(unit.view, unit.key))
-        except FileNotFoundError:
-            return []
+        return self._read(self._path(unit.view, unit.key))
 
     def whole(self, unit: Unit) -> Failure | None:
         """Give the reason why a whole unit could not be made, where there is one."""
@@ -102,7 +99,11 @@ class Failures:
         self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
 
     def _read(self, path: str) -> list[Failure]:
-        return [Failure(**row) for row in self._objects.get_json(path)]
+        """Read one object; nothing where another process settled it after it was listed."""
+        try:
+            return [Failure(**row) for row in self._objects.get_json(path)]
+        except FileNotFoundError:
+            return []
 
     @staticmethod
     def _path(view: View, key: str) -> str:

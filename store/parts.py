@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +28,16 @@ def schema(columns: Mapping[str, str]) -> pa.Schema:
 
 
 def encode(columns: Mapping[str, str], rows: Mapping[str, Any]) -> bytes:
-    """Write columns of equal length as a Parquet file; the same rows give the same bytes."""
+    """Write columns of equal length as a Parquet file; the same rows give the same bytes.
+
+    Raises `ValueError` for columns that are not those declared, or numbers that are no whole ones where
+    those are declared.
+    """
+    if set(rows) != set(columns):
+        raise ValueError(f"made the columns {', '.join(rows)}; declared are {', '.join(columns)}")
+    for name, kind in columns.items():
+        if kind.startswith("int") and np.asarray(rows[name]).dtype.kind == "f":
+            raise ValueError(f"{name} is declared {kind}, and has numbers with a point")
     table = pa.table({name: rows[name] for name in columns}, schema=schema(columns))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", version="2.6")

@@ -264,9 +264,13 @@ def _covers(unit: Unit) -> dict[str, Any]:
     return found
 
 
-def place(unit: Unit) -> str:
-    """Name a unit's place among all that were made under the same names."""
-    return _place(_covers(unit))
+def places(unit: Unit) -> list[str]:
+    """Name a unit's place among all that were made under the same names, and under those they had before."""
+    found = [_covers(unit)]
+    for source in unit.view.sources():
+        before = [{**each, source.column: name} for each in found for name in source.formerly]
+        found += before
+    return [_place(each) for each in found]
 
 
 def _place(covers: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -94,7 +94,9 @@ class Registry:
         data = self._read("images", name)
         if ("images", data) not in self._seen:
             facts = json.loads(data)
-            self._seen["images", data] = ImageSet(name, facts["source"], self._table(facts["entries"]))
+            self._seen["images", data] = ImageSet(
+                name, facts["source"], self._table(facts["entries"]), _formerly(facts)
+            )
         images: ImageSet = self._seen["images", data]
         return images
 
@@ -103,7 +105,9 @@ class Registry:
         data = self._read("texts", name)
         if ("texts", data) not in self._seen:
             facts = json.loads(data)
-            self._seen["texts", data] = TextSet(name, facts["source"], self._table(facts["entries"]))
+            self._seen["texts", data] = TextSet(
+                name, facts["source"], self._table(facts["entries"]), _formerly(facts)
+            )
         texts: TextSet = self._seen["texts", data]
         return texts
 
@@ -113,17 +117,17 @@ class Registry:
 
     def put_model(self, model: Model, after: int) -> bool:
         """Let a name stand for a model; False where it has another version than `after` by now."""
-        return self._put("models", model.name, after, asdict(model))
+        return self._again("models", model.name, after, asdict(model))
 
     def put_image_set(self, images: ImageSet, after: int) -> bool:
         """Let a name stand for a set of images; False where it has another version than `after` by now."""
         facts = {"name": images.name, "source": images.source, "entries": self._keep(images.entries)}
-        return self._put("images", images.name, after, facts)
+        return self._again("images", images.name, after, facts)
 
     def put_text_set(self, texts: TextSet, after: int) -> bool:
         """Let a name stand for a set of texts; False where it has another version than `after` by now."""
         facts = {"name": texts.name, "source": texts.source, "entries": self._keep(texts.entries)}
-        return self._put("texts", texts.name, after, facts)
+        return self._again("texts", texts.name, after, facts)
 
     def remove(self, kind: Kind, name: str) -> None:
         """Let a name stand for nothing; `UnknownName` where it does not stand for anything."""
@@ -150,7 +154,8 @@ class Registry:
             facts = json.loads(self._read(kind, old))
             if after != mine and self.has(kind, new):
                 raise NameTaken(f"{_SAID[kind]} {new!r} is there already; take another name, or remove it")
-            if self._put(kind, new, after, {**facts, "name": new}):
+            formerly = [*_formerly(facts), old]
+            if self._put(kind, new, after, {**facts, "name": new, "formerly": formerly}):
                 mine = after + 1
                 follow()
                 if self._put(kind, old, before, {_REMOVED: True}):
@@ -173,6 +178,11 @@ class Registry:
     def _removed(self, kind: Kind, name: str, version: int) -> bool:
         """Tell whether a version of a name says that it is removed, which the first never does."""
         return version > 1 and _REMOVED in json.loads(self._version(kind, name, version))
+
+    def _again(self, kind: Kind, name: str, after: int, facts: dict[str, Any]) -> bool:
+        """Put a further version of a name, which remembers what it was called before."""
+        before = json.loads(self._version(kind, name, after)) if after else {}
+        return self._put(kind, name, after, {**facts, "formerly": _formerly(before)})
 
     def _put(self, kind: Kind, name: str, after: int, facts: Any) -> bool:
         content = json.dumps(facts, ensure_ascii=False, indent=1).encode()
@@ -205,6 +215,10 @@ def _path(kind: Kind, name: str, version: int) -> str:
     return f"names/{kind}/{name}/{version:06}.json"
 
 
+def _formerly(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(facts.get("formerly", ()))
+
+
 def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
     tower = facts["tower"] and TowerShape(**facts["tower"])
@@ -212,7 +226,7 @@ def _model(facts: dict[str, Any]) -> Model:
         name: Module(**{**module, "shape": tuple(module["shape"])})
         for name, module in facts["modules"].items()
     }
-    return Model(**{**facts, "tower": tower, "modules": modules})
+    return Model(**{**facts, "tower": tower, "modules": modules, "formerly": _formerly(facts)})
 
 
 def check_name(kind: str, name: str) -> None:

@@ -80,6 +80,8 @@ class Model:
     """Versions of the libraries it was registered with; recorded, never hashed."""
     note: str | None = None
     """What was noted where it came from; recorded, never hashed."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had before it was renamed."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -124,6 +126,8 @@ class OrderedSet(ABC):
     """What it was made from, as the user wrote it."""
     entries: pa.Table
     """One row an entry: see `store/registry.py` for the columns."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had before it was renamed."""
 
     def __len__(self) -> int:
         return int(self.entries.num_rows)
@@ -175,6 +179,11 @@ class TextSet(OrderedSet):
     def texts(self) -> list[str]:
         """The texts in order."""
         return [str(text) for text in self.entries["text"].to_pylist()]
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The texts, to look one up."""
+        return frozenset(self.texts)
 
     @property
     def identities(self) -> list[str]:

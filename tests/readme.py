@@ -25,6 +25,7 @@ README = ROOT / "README.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"^(\$|>>>) ", re.MULTILINE)
 NOT_RUN = "<!-- not run:"
+RUN_ELSEWHERE = "<!-- run by tests/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,14 @@ class Shell:
 
 
 def pages() -> list[Path]:
-    """List the README and the pages of docs/ that have blocks to run."""
+    """List the README and the pages of docs/ that have blocks to run here."""
+    return [page for page in texts() if any(blocks(page.read_text()))]
+
+
+def texts() -> list[Path]:
+    """List the README and the pages of docs/, but for those that have a test of their own."""
     every = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in every if any(blocks(page.read_text()))]
+    return [page for page in every if RUN_ELSEWHERE not in page.read_text()]
 
 
 def examples(kind: str, block: str) -> Iterator[Example]:

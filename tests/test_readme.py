@@ -11,10 +11,9 @@ from click import Context
 
 from belvedere.cli import main
 from tests import readme
-from tests.readme import NOT_RUN, PROMPT, README, ROOT, Shell, blocks, examples, is_excused, pages, run
+from tests.readme import NOT_RUN, PROMPT, README, ROOT, Shell, blocks, examples, is_excused, pages, run, texts
 
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-EVERY = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,7 +33,7 @@ def test_a_page_shows_what_really_comes_out(page: Path, tmp_path: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("page", EVERY, ids=named)
+@pytest.mark.parametrize("page", texts(), ids=named)
 def test_every_block_is_run_or_says_why_not(page: Path) -> None:
     text = page.read_text()
     for fenced in FENCED.finditer(text):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -15,6 +18,12 @@ from .family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_LIBRARIES = frozenset(
+    {"_operator", "builtins", "math", "open_clip", "timm", "torch", "torchvision", "transformers"}
+)
+"""Packages whose code is known by their versions, which are recorded with what is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +43,22 @@ class Own(Found):
         return f"module:{type(self.module).__qualname__}"
 
     def build(self, precision: str) -> nn.Module:
-        """Give it at a precision; a copy, where it is at another."""
+        """Give a copy at a precision."""
         import torch
 
-        wanted = getattr(torch, precision)
-        if all(each.dtype == wanted for each in self.module.parameters()):
-            return self.module
-        return copy.deepcopy(self.module).to(wanted)
+        return copy.deepcopy(self.module).to(getattr(torch, precision)).eval()
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that came with it."""
         return self.preprocess
 
     def image_facts(self, net: nn.Module) -> dict[str, Any]:
-        """Give the weights, the classes and settings of the modules, and the word for the preprocessing."""
+        """Give the weights, the code and settings of the modules, and the word for the preprocessing."""
         from ..weights import weights_digest
 
+        kept = {**self.module.state_dict(), **dict(self.module.named_buffers())}
         return {
-            "weights": weights_digest(self.module.state_dict().items()),
+            "weights": weights_digest(kept.items()),
             "architecture": {"modules": digest.of_facts(_structure(self.module))},
             "preprocessing": {"transform_id": self.transform_id},
         }
@@ -86,19 +93,47 @@ def take(module: Any, transform: Any, transform_id: str | None) -> Own:
 
 
 def _structure(module: nn.Module) -> dict[str, Any]:
-    """Say of each part its class and the settings that it was made with."""
+    """Say of each part its class, with its code where that is no library's, and what it was made with."""
+    from torch import nn
+
+    every = set(
+        vars(nn.Module())
+    )  # hooks, parts and weights, which are looked at elsewhere or no number's cause
     return {
-        name: [type(each).__qualname__, {k: _plain(v) for k, v in vars(each).items() if _is_setting(k, v)}]
+        name: [_code(type(each)), {k: _plain(v) for k, v in sorted(vars(each).items()) if k not in every}]
         for name, each in module.named_modules()
     }
 
 
-def _is_setting(name: str, value: Any) -> bool:
-    if name.startswith("_") or name == "training":
-        return False
-    values = value if isinstance(value, list | tuple) else [value]
-    return all(isinstance(each, str | int | float | bool | None) for each in values)
-
-
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """Write down an attribute of a module; of what says nothing of itself, its class."""
+    import torch
+
+    if isinstance(value, bool | int | str | None):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return [[_plain(key), _plain(each)] for key, each in value.items()]
+    if isinstance(value, torch.Tensor):
+        from ..weights import weights_digest
+
+        return weights_digest([("", value)])
+    if isinstance(value, partial):
+        return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
+    return _code(value if callable(value) and hasattr(value, "__qualname__") else type(value))
+
+
+def _code(thing: Any) -> list[str]:
+    """Name a class or a function; with its code, unless a library has it, whose version is recorded."""
+    home = getattr(thing, "__module__", None) or ""
+    name = [home, str(thing.__qualname__)]
+    if home.partition(".")[0] in _LIBRARIES:
+        return name
+    try:
+        return [*name, digest.of_bytes(inspect.getsource(thing).encode())]
+    except (OSError, TypeError):  # typed into a prompt: there is no file to read
+        code = getattr(getattr(thing, "forward", thing), "__code__", None)
+        return [*name, "" if code is None else digest.of_bytes(code.co_code + repr(code.co_consts).encode())]

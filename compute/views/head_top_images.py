@@ -30,9 +30,10 @@ class HeadTopImages(Derived, TableView):
     """The images to which a head adds most, and least, along its descriptions and principal components.
 
     `direction` is the text of a description, and the score c · t with t the text's unit embedding; or
-    "component 0", "component 1", …, and the score is along that component from the mean. Rank 0, 1, … counts
-    from the highest score, rank −1, −2, … from the lowest. Images that could not be read are left out. `m`
-    descriptions, and `k` images of each end, are shown.
+    "component 0", "component 1", …, and the score is along that component, from the mean; "principal
+    component 0" where a text is called so. Rank 0, 1, … counts from the highest score, rank −1, −2, … from
+    the lowest. Images that could not be read are left out. `m` descriptions, and `k` images of each end, are
+    shown.
     """
 
     descriptions: Input[HeadDescriptions]
@@ -146,9 +147,11 @@ class HeadTopImages(Derived, TableView):
         }
 
     def _name(self, texts: Sequence[Sequence[int]], head: int, place: int) -> str:
-        if place >= DESCRIPTIONS:
-            return f"component {place - DESCRIPTIONS}"
-        return self.descriptions.texts.texts.texts[texts[head][place]]
+        known = self.descriptions.texts.texts
+        if place < DESCRIPTIONS:
+            return known.texts[texts[head][place]]
+        component = f"component {place - DESCRIPTIONS}"
+        return component if component not in known.known else f"principal {component}"
 
 
 def _from_below(lowest: TopK) -> tuple[Array, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -47,8 +48,11 @@ class NeuronActivations(ModulePass):
     def __post_init__(self) -> None:
         """Refuse a module that is not there or whose output is no activations, and a token out of range."""
         positions = self._layout()[1]
-        if self.pool == "cls" and len(self._module.shape) == 3:
-            raise BadSource(f"pool='cls': {self.module} gives a map of positions, which has no class token")
+        if self.pool == "cls" and (len(self._module.shape) == 3 or _is_square(positions)):
+            raise BadSource(
+                f"pool='cls': {self.module} gives a map of {positions} positions without a class token; "
+                "pool='token' takes any position"
+            )
         if self.pool != "token" and self.token:
             raise BadSource(f"token={self.token} goes with pool='token', not with pool={self.pool!r}")
         if not -positions <= self.token < positions:
@@ -123,3 +127,8 @@ class NeuronActivations(ModulePass):
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
         """Give the activations, in float32."""
         return parts.array(self, "activation", selection).astype(np.float32, copy=False)
+
+
+def _is_square(positions: int) -> bool:
+    """Tell whether so many tokens are a square map; with a class token before them they never are."""
+    return positions > 1 and math.isqrt(positions) ** 2 == positions

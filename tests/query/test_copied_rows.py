@@ -81,9 +81,15 @@ def test_a_picture_that_cannot_be_read_is_absent_from_the_copy_too(world: World,
     assert (view.plan().images, view.plan().copied) == (0, 3)
     assert view.fill().absent == 1
     assert view.read(missing="mask").mask[:, 0].tolist() == [False, True, False]
-    copied = [record.facts for record in records(store).values() if "copied" in record.facts]
-    whole = [record.facts for record in records(store).values() if "copied" not in record.facts]
-    assert copied == [{"relative_error": whole[0]["relative_error"], "copied": 3}]
+    (copied,) = (record for record in records(store).values() if "copied_from" in record.facts)
+    (whole,) = (record for record in records(store).values() if "copied_from" not in record.facts)
+    error = whole.facts["relative_error"]
+    assert copied.facts == {"relative_error": error, "copied_from": {whole.unit: 3}}
+    assert (whole.made["device"], copied.made.get("device"), copied.made.get("batch_size")) == (
+        "cpu",
+        None,
+        None,
+    )
     assert "image_embeddings[m × turned]" in str(store.status()[1])
 
 
@@ -105,3 +111,22 @@ def test_only_rows_of_the_same_recipe_are_copied(filled: belvedere.Store, world:
     filled.add_images("chosen", paths(world, CHOSEN))
     plan = filled.view("image_embeddings", model=model, images="chosen").plan()
     assert (plan.images, plan.copied) == ((0, 6) if model == "m" else (6, 0))
+
+
+def test_another_set_that_is_damaged_is_no_business_of_a_fill(store: belvedere.Store, world: World) -> None:
+    store.view("image_embeddings", images="photos").fill(slice(0, 256))
+    store.add_images("others", paths(world, [1, 2]))
+    entries = {path: path.read_bytes() for path in (store.path / "sets").iterdir()}
+    store.add_images("more", paths(world, [1, 2, 3]))
+    (new,) = set((store.path / "sets").iterdir()) - set(entries)
+    new.write_bytes(new.read_bytes()[:-1] + b"?")
+    again = belvedere.open(store.path)
+    assert again.view("image_embeddings", images="photos").fill().complete
+
+
+def test_seconds_are_told_of_what_runs_and_not_of_what_is_copied(
+    store: belvedere.Store, world: World
+) -> None:
+    store.view("image_embeddings", images="photos").fill()
+    store.add_images("turned", paths(world, reversed(range(300))))
+    assert store.view("image_embeddings", images="turned").plan().seconds == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,16 @@ def test_of_two_processes_that_remove_a_name_the_second_is_told(
     _meanwhile(monkeypatch, "images", lambda: other.remove("photos"))
     store.rename("photos", "kept")
     assert names(store)[1:] == [["kept"], []]
+
+
+def test_after_a_rename_stale_units_still_name_their_cause_and_count(world: World, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(world.photos, tmp_path / "photos"))
+    store = World(world.clip, photos).store(tmp_path / "store")
+    store.view("head_contributions").fill()
+    store.view("head_contributions", dtype="float16").fill(slice(0, 10))
+    store.rename("photos", "shots")
+    assert store.remove("shots", dry_run=True).units == 3, "two units in full precision, one in half"
+    (photos / "00003.png").write_bytes(picture(900))
+    store.add_images("shots", photos)
+    status = store.view("head_contributions").status()
+    assert (status.ready, status.stale, status.causes) == (1, 1, ("images of 'shots' changed",))

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import belvedere
+from belvedere.compute.pooling import layout
 from belvedere.store.errors import (
     BadSource,
     CannotRun,
@@ -151,7 +152,11 @@ def test_pictures_that_cannot_be_read_are_absent(world: World, tmp_path: Path) -
         ({"module": "7"}, UnknownName, "no module of model 'mine' that runs when an image goes through '7'"),
         ({"module": "0", "token": 3}, BadSource, "token=3 goes with pool='token', not with pool='mean'"),
         ({"module": "0", "pool": "token", "token": 16}, BadSource, "token=16: 0 has 16 positions"),
-        ({"module": "0", "pool": "cls"}, BadSource, "0 gives a map of positions, which has no class token"),
+        (
+            {"module": "0", "pool": "cls"},
+            BadSource,
+            "0 gives a map of 16 positions without a class token",
+        ),
         ({"module": "0", "pool": "median"}, UnknownName, "value of neuron_activations's pool 'median'"),
         ({"module": "0", "mode": "mean"}, UnknownName, "parameter of neuron_activations 'mode'"),
     ],
@@ -210,7 +215,9 @@ def test_a_module_without_one_number_a_neuron_says_why(
 def test_a_model_without_towers_is_refused_where_one_is_needed(own: belvedere.Store) -> None:
     own.add_texts("words", ["a dog"])
     for name in ("head_contributions", "head_roles", "image_embeddings"):
-        with pytest.raises(UnsupportedTower, match="module:Sequential is here for the activations"):
+        with pytest.raises(
+            UnsupportedTower, match=r"for the activations of its modules \(module:Sequential\)"
+        ):
             own.view(name)
     with pytest.raises(NoTextTower, match=r"model 'mine' \(module:Sequential\) embeds no texts"):
         own.view("text_embeddings")
@@ -295,3 +302,36 @@ def test_activations_that_are_not_finite_are_a_failure_and_not_kept(own: belvede
         "module 0 gave activations that are not finite; nothing was kept"
     }
     assert records(own) == {}
+
+
+class Bends(nn.Module):
+    """A function, a number and a buffer that no state dictionary has say what it gives."""
+
+    def __init__(self, act: Any = torch.relu, scale: float = 1.0, shift: float = 0.0) -> None:
+        super().__init__()
+        self.act, self.scale = act, torch.tensor(scale)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
+        self.limit = float("inf")
+        self.out = nn.Flatten(2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.out(self.act(images) * self.scale + self.shift)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("other", [{"act": torch.tanh}, {"scale": 10.0}, {"shift": 1.0}])
+def test_what_no_state_dictionary_has_tells_modules_apart(own: belvedere.Store, other: Any) -> None:
+    own.add_model("bends", Bends().eval(), transform=to_tensor, transform_id="to ±1")
+    own.add_model("bends", Bends().eval(), transform=to_tensor, transform_id="to ±1")
+    first = own.view("neuron_activations", model="bends", module="out", channels="first")[:4]
+    with pytest.raises(NameTaken):
+        own.add_model("bends", Bends(**other).eval(), transform=to_tensor, transform_id="to ±1")
+    own.add_model("bends", Bends(**other).eval(), transform=to_tensor, transform_id="to ±1", replace=True)
+    second = own.view("neuron_activations", model="bends", module="out", channels="first")[:4]
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("shape", [(7, 14, 96), (12, 197, 64), (8, 8, 96), (7, 7, 7)])
+def test_where_the_neurons_are_is_asked_where_it_is_not_plain(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="it is not plain which axis has the neurons"):
+        layout(shape, "auto")
+    assert layout(shape, "last")[0] == shape[-1]

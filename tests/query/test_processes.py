@@ -88,7 +88,8 @@ def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
     assert (report.filled, report.failed, report.skipped) == (UNITS - len(kept), 0, 0)
     assert contents(path) == whole
     assert kept.items() <= {place: record.attempt for place, record in records(path).items()}.items()
-    assert claims(path) == []
+    done = {Path(place).stem for place in records(path)}
+    assert {claim.name for claim in claims(path)} <= done  # a kill may come between a record and its release
     assert belvedere.open(path, mode="r").verify().damage == ()
     assert len(set(stages)) > 3  # the kills did fall in the middle
 

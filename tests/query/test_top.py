@@ -99,7 +99,7 @@ def test_what_is_not_there_is_refused_before_anything_is_computed(bare: Path) ->
             BadSelection, match=r"no head 3\.9; there are 4 layers of 4 heads, counted from 0"
         ):
             store.top("3.9")
-        with pytest.raises(BadSelection, match=f"no neuron 99999 in {MODULE}, whose neurons count from 0"):
+        with pytest.raises(BadSelection, match=f"no neuron 99999 in {MODULE}, which has neurons 0 to 511"):
             store.top(f"{MODULE}:99999")
         with pytest.raises(BadSource, match="count=0: at least one image"):
             store.top("3.1", count=0)
