@@ -12,11 +12,10 @@ from ..store.folder import Folder
 from ..store.registry import Kind, check_name
 from .combinations import Filled, instances
 from .engine import Engine
-from .resolve import needed_inputs
+from .resolve import COLUMN_OF, needed_inputs
 
 KINDS: dict[str, Kind] = {"model": "models", "images": "images", "texts": "texts"}
 """What names stand for, as commands and arguments call it."""
-_COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
 _A = {"model": "a model", "images": "a set of images", "texts": "a set of texts"}
 
 
@@ -55,7 +54,7 @@ def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
             needed = needed_inputs(view)
             if found in needed:
                 folder.records.follow(name, needed.index(found), old, new)
-        folder.failures.follow(_COLUMNS[found], old, new)
+        folder.failures.follow(COLUMN_OF[found], old, new)
 
     folder.names.rename(KINDS[found], old, new, follow)
 
@@ -100,7 +99,7 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
 def _views(engine: Engine, name: str, kind: str) -> Iterator[Any]:
     filled = Filled(engine.folder.records)
     for view in (each for cls in all_views().values() for each in instances(engine, cls)):
-        if view.names.get(_COLUMNS[kind]) == name and filled.has(view):
+        if view.names.get(COLUMN_OF[kind]) == name and filled.has(view):
             yield view
 
 
