@@ -58,6 +58,7 @@ def test_a_model_has_sizes_digests_and_settings(store: Store, world: World) -> N
     model = store._engine.folder.names.model("m")
     expected = {
         "source": world.source,
+        "note": None,
         "checkpoint": None,
         "precision": "float32",
         "layers": 2,
