@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..store.errors import BelvedereError, MissingUnits
+from ..store.errors import BelvedereError, MissingUnits, UnitFailed
 
 DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes."""
@@ -60,8 +60,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BelvedereError as error:
-            kind = Incomplete if isinstance(error, MissingUnits) else Refused
-            raise kind(str(error)) from error
+            raise _shown(error) from error
         except KeyboardInterrupt:
             click.echo("Interrupted: what is finished is kept, and the same command goes on.", err=True)
             ctx.exit(INTERRUPTED)
@@ -77,6 +76,23 @@ class Incomplete(click.ClickException):
     """The error that units are missing, as click shows it."""
 
     exit_code = INCOMPLETE
+
+
+class Failed(click.ClickException):
+    """The error that a unit could not be made, as click shows it."""
+
+    exit_code = FAILED
+
+
+def _shown(error: BelvedereError) -> click.ClickException:
+    """Give an error the exit code that belongs to it."""
+    match error:
+        case MissingUnits():
+            return Incomplete(str(error))
+        case UnitFailed():
+            return Failed(str(error))
+        case _:
+            return Refused(str(error))
 
 
 @click.group(

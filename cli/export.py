@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .asked import asked, where_option
-from .entry import FAILED
 from .formats import encoded, size
 from .options import computing, examples, inputs, open_store, parameters, store_option
 
@@ -78,7 +77,6 @@ def command(
     """
     from ..query.lazy_array import LazyArray
     from ..query.progress import Bar
-    from ..store.errors import UnitFailed
 
     lazy: Any = asked(open_store(folder), view, where, model=model, images=images, texts=texts, values=values)
     if isinstance(lazy, LazyArray):
@@ -88,12 +86,7 @@ def command(
         raise click.UsageError(
             f"--select narrows views that are arrays; {view} is a table: --where narrows it"
         )
-    try:
-        done = lazy.export(dest, form=chosen, progress=Bar(), **how)
-    except UnitFailed as error:
-        click.echo(f"Error: {error}", err=True)
-        click.get_current_context().exit(FAILED)
-    _tell(done, as_json=as_json)
+    _tell(lazy.export(dest, form=chosen, progress=Bar(), **how), as_json=as_json)
 
 
 def _planned(lazy: LazyArray, select: str) -> str:

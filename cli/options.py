@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import reduce, wraps
 from pathlib import Path
@@ -65,8 +64,14 @@ def parameters(command: Command) -> Command:
 
 def values(what: str) -> Callable[[Command], Command]:
     """Add -p NAME VALUE, given to the command as the mapping `values`; JSON is read as such."""
+
+    def convert(text: str) -> Any:
+        from ..query.resolve import read_value
+
+        return read_value(text)
+
     return _pairs(
-        f"{what} A value is read as JSON where it is some, else as text.", lambda names: None, _read
+        f"{what} A value is read as JSON where it is some, else as text.", lambda names: None, convert
     )
 
 
@@ -140,10 +145,3 @@ def _refuse_inputs(names: Sequence[str]) -> None:
 
 def _stacked(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
     return reduce(lambda made, option: option(made), reversed(options), command)
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -36,8 +36,9 @@ SHOWN = ("direction", "rank", "image_id", "score", "activation", "label", "grp")
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to draw them. [default: a PNG file here, named for what it shows]",
+    help="Where to draw them. [default: a PNG file here, named for what it shows, and replaced if there]",
 )
+@click.option("--overwrite", is_flag=True, help="Take the place of the file that --out names.")
 @output
 @store_option
 def command(
@@ -48,6 +49,7 @@ def command(
     direction: str | None,
     count: int | None,
     out: Path | None,
+    overwrite: bool,
     form: str,
     folder: Path | None,
 ) -> None:
@@ -59,8 +61,11 @@ def command(
     stdout.
     """
     from ..query.progress import Bar
+    from ..store import placing
 
     store = open_store(folder)
+    if out is not None:
+        placing.check(out, folder=False, overwrite=overwrite)
     found = store.top(
         place,
         model=model,
@@ -70,7 +75,8 @@ def command(
         count=count,
         progress=Bar(),
     )
-    path = found.sheet.save(out or Path(file_name(dict(found.rows.iloc[0]), direction)))
+    named = out or Path(file_name(dict(found.rows.iloc[0]), direction))
+    path = found.sheet.save(named, overwrite=overwrite or out is None)
     rows = Rows.frame(found.rows)
     show(rows, form, people=rows.narrowed([name for name in SHOWN if name in rows.columns]))
     click.echo(f"the pictures are in {path}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..store.errors import AbsentRows, BadDestination, MissingUnits
 from ..store.views import Unit, View
+from .question import parameters
 
 if TYPE_CHECKING:
     from ..compute.runner import Progress, Settings
@@ -93,16 +94,4 @@ def refuse_absent(view: View, absent: Mapping[int, str]) -> None:
 def facts_of(view: View) -> dict[str, Any]:
     """Say what a view is and was made from, in words that JSON has."""
     inputs = {**view.names, **view.constant()}
-    return {"view": view.name(), **inputs, "parameters": chosen(view), "recipe": view.recipe}
-
-
-def chosen(view: View) -> dict[str, Any]:
-    """Give the values of a view's parameters, and of those beneath it."""
-    found: dict[str, Any] = {}
-    for field in view.fields():
-        value = getattr(view, field.name)
-        if field.role != "input":
-            found[field.name] = value
-        elif isinstance(value, View):
-            found = {**chosen(value), **found}
-    return found
+    return {"view": view.name(), **inputs, "parameters": parameters(view), "recipe": view.recipe}

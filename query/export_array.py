@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,25 +16,22 @@ from ..store import placing
 from ..store.dense import Block, Coordinate, Dense, Writer
 from ..store.errors import StoreError
 from ..store.sets import ImageSet, TextSet
-from ..store.views import Array, ArrayView, Axis, Parts, Source, Unit
+from ..store.views import Array
+from .coords import beside
 from .export import Exported, Order, facts_of, have, order, refuse_absent
+from .labelled import BESIDE, entries_along
 from .part import Part, Select
 from .progress import teller
+from .selection import Selection
 
 if TYPE_CHECKING:
     from .lazy_array import LazyArray
     from .reading import Missing
 
-T = TypeVar("T")
 FORMS = ("zarr", "npy", "safetensors", "parquet")
 """What an array can be written to."""
 _COUNTED = frozenset({"layer", "head", "token", "neuron", "rank"})
 """Axes whose positions stand beside an array although all of them are taken."""
-_SETS: Mapping[str, tuple[str, ...]] = {
-    "image": ("image_id", "path", "label", "grp"),
-    "text": ("text_id", "text", "category"),
-}
-"""Columns of the sets that stand beside an array, by axis."""
 
 
 def export_array(
@@ -189,62 +186,38 @@ class _Source:
             if name in names:
                 column = _objects([names[name][position] for position in positions.tolist()])
                 found[name] = Coordinate(axis, column if axis else column.reshape(()))
-            elif name in _SETS and place == 0:
-                found |= _of_set(view.sources(), name, positions, axis)
+            elif place == 0 and (entries := entries_along(view, name)) is not None:
+                found |= _of_set(entries, name, positions, axis)
             elif name in _COUNTED or axis is None or len(positions) < self._lazy.shape[place]:
                 values = positions.astype(np.int64)
                 found[name] = Coordinate(axis, values if axis else values.reshape(()))
         for name, each in known.items():
             if callable(each) and name not in part.names:
-                found |= self._numbers(name, each)
+                found |= self._numbers(name)
         return found
 
-    def _numbers(self, name: str, read: Callable[[Parts], Array]) -> dict[str, Coordinate]:
-        """Read numbers that are kept with each row of the part, where that is what they are."""
-        rows = _Rows(self._lazy._engine.reader, self._part.axes[0])
-        units = self._lazy._reading.touched(self._part.selection(()))
-        values = self._lazy._reading.having(units, self._again, lambda: read(rows))
-        if values.shape != self._part.lengths[:1]:
-            return {}
-        if 0 in self._part.dropped:
+    def _numbers(self, name: str) -> dict[str, Coordinate]:
+        """Read numbers that are kept with each row of the part."""
+        part, rows = self._part, Selection(self._part.axes[:1], (), (), None)
+        shown = beside(self._view, name, self._lazy._engine.reader)
+        values = self._lazy._reading.read(rows, self._again, shown)
+        if 0 in part.dropped:
             return {name: Coordinate(None, values.reshape(()))}
-        return {name: Coordinate(self._part.names[0], values)}
-
-
-class _Rows(Parts):
-    """Reads some rows of arrays of which all would be read."""
-
-    def __init__(self, reader: Parts, rows: Axis) -> None:
-        self._reader, self._rows = reader, rows
-
-    def array(self, view: ArrayView, member: str, selection: Sequence[Axis] = ()) -> Array:
-        """Read a stored array; where no selection is given, only these rows of it."""
-        return self._reader.array(view, member, selection or (self._rows,))
-
-    def rows(self, unit: Unit) -> pa.Table:
-        """Read a table's unit."""
-        return self._reader.rows(unit)
-
-    def once(self, key: str, make: Callable[[], T]) -> T:
-        """Remember what is often needed."""
-        return self._reader.once(key, make)
+        return {name: Coordinate(part.names[0], values)}
 
 
 def _of_set(
-    sources: Sequence[Source], axis: str, positions: Array, along: str | None
+    entries: ImageSet | TextSet, axis: str, positions: Array, along: str | None
 ) -> dict[str, Coordinate]:
     """Take the columns of the image or text set that an axis runs over, those that have values."""
-    kind = ImageSet if axis == "image" else TextSet
     found: dict[str, Coordinate] = {}
-    for source in sources:
-        if isinstance(source, kind):
-            rows: pa.Table = source.entries.take(positions)
-            for name in _SETS[axis]:
-                column = rows[name]
-                if column.null_count < len(column):
-                    text = pa.types.is_string(column.type)
-                    values = _objects(column.to_pylist()) if text else column.to_numpy()
-                    found[name] = Coordinate(along, values if along else values.reshape(()))
+    rows: pa.Table = entries.entries.take(positions)
+    for name in BESIDE[axis]:
+        column = rows[name]
+        if column.null_count < len(column):
+            text = pa.types.is_string(column.type)
+            values = _objects(column.to_pylist()) if text else column.to_numpy()
+            found[name] = Coordinate(along, values if along else values.reshape(()))
     return found
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS = {"image": ("label", "grp"), "text": ("category",)}
 """The columns of sets that can serve as classes, by the axis that the set's entries lie along."""
+BESIDE = {"image": ("image_id", "path", "label", "grp"), "text": ("text_id", "text", "category")}
+"""The columns of sets that stand along an axis; the first identifies the entry, and `sel` selects by it."""
 
 
 def entries_along(view: ArrayView, axis: str) -> ImageSet | TextSet | None:

@@ -13,11 +13,10 @@ from ..store.registry import Kind, check_name
 from ..store.sets import Model
 from ..store.views import Source
 from .engine import Engine
-from .resolve import needed_inputs
+from .resolve import COLUMN_OF, needed_inputs
 
 KINDS: dict[str, Kind] = {"model": "models", "images": "images", "texts": "texts"}
 """What names stand for, as commands and arguments call it."""
-_COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
 _A = {"model": "a model", "images": "a set of images", "texts": "a set of texts"}
 
 
@@ -56,7 +55,7 @@ def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
             needed = needed_inputs(view)
             if found in needed:
                 folder.records.follow(name, needed.index(found), old, new)
-        folder.failures.follow(_COLUMNS[found], old, new)
+        folder.failures.follow(COLUMN_OF[found], old, new)
 
     folder.names.rename(KINDS[found], old, new, follow)
 
@@ -86,7 +85,7 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
 
 def standing(engine: Engine, name: str, kind: str) -> Standing:
     """Say what stands behind a name: the units that were made under it, and names that share its contents."""
-    folder, column, sizes = engine.folder, _COLUMNS[kind], list[int]()
+    folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
     named = {name, *_source(folder, name, kind).formerly}
     for info in folder.objects.list("units/"):
         with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing

@@ -9,11 +9,12 @@ from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
 from ..store.views import View
+from .resolve import COLUMN_OF
 
 if TYPE_CHECKING:
     from .lazy_array import LazyArray
 
-_INPUTS = {"model": "model", "image_set": "images", "text_set": "texts"}
+_INPUTS = {column: kind for kind, column in COLUMN_OF.items()}
 """What `Store.view` calls the inputs, by the column that they are in a table."""
 
 
@@ -23,12 +24,15 @@ def inputs(view: View) -> dict[str, str]:
 
 
 def parameters(view: View) -> dict[str, Any]:
-    """Give the values of a view's parameters and of those beneath it, as `Store.view` takes them."""
+    """Give the values of a view's parameters and of those beneath it, as `Store.view` takes them.
+
+    Where several views have one of a name, the value is that of the view nearest to the top.
+    """
     found: dict[str, Any] = {}
     for field in view.fields():
         value = getattr(view, field.name)
         if field.role != "input":
-            found.setdefault(field.name, value)
+            found[field.name] = value
         elif isinstance(value, View):
             found = {**parameters(value), **found}
     return found

@@ -15,6 +15,8 @@ from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Field, View
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
+COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
+"""The column of a table in which an input's name stands, by what arguments and commands call the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,11 @@ def required(cls: type[View]) -> list[Field]:
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
     kinds = {field.name: field.type for field in parameters(view_class(name))}
-    return {param: text if kinds.get(param) is str else _plainly(text) for param, text in texts.items()}
+    return {param: text if kinds.get(param) is str else read_value(text) for param, text in texts.items()}
 
 
-def _plainly(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """Read JSON where a text is some, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:

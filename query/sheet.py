@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..store import placing
 from ..store.errors import BadSource
 from .thumbnails import FAINT, INK, SIDE, Box, Heat, font, thumbnail
 
@@ -80,10 +81,17 @@ class ContactSheet:
                 f"a contact sheet has from 1 to {MOST} tiles, not {count:,}; narrow what it shows"
             )
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the sheet as a PNG file, whatever the name ends in; gives the path."""
-        Path(path).write_bytes(self._repr_png_())
-        return Path(path)
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the sheet as a PNG file, whatever the name ends in; gives the path.
+
+        Raises `BadDestination` where no file can be written, or one is there (without `overwrite`).
+        """
+        dest = Path(path)
+        placing.check(dest, folder=False, overwrite=overwrite)
+        png = self._repr_png_()
+        with placing.placed(dest, overwrite=overwrite) as partial, placing.writing(dest):
+            partial.write_bytes(png)
+        return dest
 
     def _repr_png_(self) -> bytes:
         sink = io.BytesIO()

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin
@@ -14,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..compute import pictures
+from ..compute.pooling import layout
 from ..compute.views import all_views
-from ..store.errors import UnknownName, UnsupportedTower
+from ..store.errors import UnknownName
 from ..store.registry import Registry
-from ..store.sets import ImageSet, Model, OrderedSet, TextSet, TowerShape
+from ..store.sets import ImageSet, Model, Module, OrderedSet, TextSet
 from ..store.views import ArrayView, Field, TableView, View
 from .part import distinct
-from .resolve import needed_inputs
+from .resolve import COLUMN_OF, needed_inputs
 
 Kind = Literal["model", "images", "texts", "view"]
 """What a name can stand for, as `belvedere add` calls it."""
@@ -81,26 +83,19 @@ def show(names: Registry, name: str, rows: int) -> list[Shown]:
     return found
 
 
-def _tower(model: Model) -> TowerShape | None:
-    """Give the sizes of a model's vision tower, where that is one that is decomposed."""
-    try:
-        return model.shape
-    except UnsupportedTower:
-        return None
-
-
 def _of_model(model: Model) -> str:
-    tower = _tower(model)
+    tower = model.tower
     if tower is None:
-        return f"{len(_modules(model)):,} modules, {model.precision}"
+        return f"{len(model.modules):,} modules, {model.precision}"
     heads = f"{tower.layers} layers of {tower.heads} heads"
     return f"{heads}, {tower.tokens} tokens, {tower.joint} dimensions, {model.precision}"
 
 
 def _model(model: Model) -> Shown:
-    tower = _tower(model)
+    tower = model.tower
     facts = {
         "source": model.source,
+        "note": model.note,
         "checkpoint": model.checkpoint,
         "precision": model.precision,
         **(asdict(tower) if tower is not None else {}),
@@ -112,18 +107,25 @@ def _model(model: Model) -> Shown:
 
 
 def _modules(model: Model) -> list[Row]:
-    """List the modules that run while an image goes through, where the store knows them."""
-    known: Mapping[str, Any] = getattr(model, "modules", {})
+    """List the modules that run while an image goes through."""
     return [
         {
             "module": name,
             "class": module.kind,
+            "neurons": _neurons(module),
             "shape": list(module.shape),
             "calls": module.calls,
             "problem": module.problem,
         }
-        for name, module in known.items()
+        for name, module in model.modules.items()
     ]
+
+
+def _neurons(module: Module) -> int | None:
+    """Give how many neurons a module has, where it is plain which axis of its output they are."""
+    with suppress(ValueError):
+        return layout(module.shape, "auto")[0]
+    return None
 
 
 def _unreadable(images: ImageSet) -> int:
@@ -211,12 +213,9 @@ def _columns(view: type[View]) -> list[Row]:
     """List the columns of a table view, inputs first."""
     if not issubclass(view, TableView):
         return []
-    inputs = [_COLUMNS[each] for each in needed_inputs(view)]
+    inputs = [COLUMN_OF[each] for each in needed_inputs(view)]
     columns = {**dict.fromkeys(inputs, "string"), **view.columns}
     return [{"column": name, "type": kind} for name, kind in columns.items()]
-
-
-_COLUMNS = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
 
 
 def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterator[Row]:

@@ -17,10 +17,8 @@ from .answer import Answer
 from .combinations import Filled, instances
 from .completeness import Completeness, Touched
 from .engine import Engine
-from .resolve import needed_inputs
+from .resolve import COLUMN_OF, needed_inputs
 from .scan import Scan, schema_of
-
-_COLUMNS = {"model": "model", "images": "image_set", "texts": "text_set"}
 
 
 def sql(
@@ -52,7 +50,7 @@ def _scan(engine: Engine, name: str) -> Scan:
             f"{name} holds an array, which SQL does not show; read it with store.view({name!r}, …)"
         )
     table = cast("type[TableView]", cls)
-    columns = [_COLUMNS[kind] for kind in needed_inputs(cls)]
+    columns = [COLUMN_OF[kind] for kind in needed_inputs(cls)]
     found = cast("list[TableView]", instances(engine, table))
     return Scan(
         schema_of(table, columns), found, Filled(engine.folder.records).has, engine.done, engine.reader

@@ -15,7 +15,8 @@ from xarray.core import indexing
 from ..store.errors import BadSource
 from ..store.views import Array, View
 from .coords import dtype_of
-from .labelled import entries_along
+from .labelled import BESIDE, entries_along
+from .part import distinct
 from .question import parameters
 from .reading import Missing, unmasked
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 COUNTED = ("layer", "head", "token", "neuron")
 """Axes whose positions are coordinates."""
-SETS = {"image": ("image_id", "path", "label", "grp"), "text": ("text_id", "text", "category")}
-"""The columns of sets that stand along an axis; the first, by which `sel` selects, identifies the entry."""
 
 
 def data_array(array: LazyArray, name: str | None, missing: Missing) -> DataArray:
@@ -45,7 +44,7 @@ def variables(array: LazyArray, missing: Missing, *, remember: bool) -> dict[str
     data set through xarray has that from xarray. Raises `BadSource` where NaN cannot stand for what is
     missing.
     """
-    view, dims = array._view, unique(array.dims)
+    view, dims = array._view, distinct(array.dims)
     if missing == "mask" and array.dtype.kind != "f":
         raise BadSource(f"{view.title()} holds {array.dtype}, which has no NaN to stand for what is missing")
     found = dict(_names(array, dims))
@@ -60,7 +59,7 @@ def variables(array: LazyArray, missing: Missing, *, remember: bool) -> dict[str
 
 def identifying(names: Iterable[str]) -> list[str]:
     """List the coordinates that are no axis themselves and by which `sel` selects entries."""
-    ids = {columns[0] for columns in SETS.values()}
+    ids = {columns[0] for columns in BESIDE.values()}
     return [name for name in names if name in ids]
 
 
@@ -69,23 +68,13 @@ def facts(view: View) -> dict[str, str]:
     return {"view": view.name(), **view.names, "parameters": json.dumps(parameters(view), sort_keys=True)}
 
 
-def unique(dims: tuple[str, ...]) -> tuple[str, ...]:
-    """Tell axes of one name apart, as xarray wants it.
-
-    >>> unique(("layer", "factor", "factor"))
-    ('layer', 'factor', 'factor_2')
-    """
-    counts = [dims[: place + 1].count(name) for place, name in enumerate(dims)]
-    return tuple(name if count == 1 else f"{name}_{count}" for name, count in zip(dims, counts, strict=True))
-
-
 def _names(array: LazyArray, dims: tuple[str, ...]) -> Iterator[tuple[str, Variable]]:
     """Give what is known without a read: positions, the columns of sets that have values, terms."""
     for name, length in zip(dims, array.shape, strict=True):
         if name in COUNTED:
             yield name, Variable(name, np.arange(length))
         if (found := entries_along(array._view, name)) is not None:
-            for column in SETS[name]:
+            for column in BESIDE[name]:
                 values = found.entries[column]
                 if values.null_count < length:
                     yield column, Variable(name, values.to_numpy())

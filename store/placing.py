@@ -41,25 +41,42 @@ def _is_zarr(folder: Path) -> bool:
 def placed(dest: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a name to write under; what is there at the end takes its place, and goes away after an error.
 
-    A process that is killed leaves `.NAME.….part` behind, never half of `dest`.
+    A process that is killed leaves `.NAME.….part` behind, never half of `dest`. A folder takes the place of
+    another in two renames: a kill between them leaves nothing under the name, but both beside it, whole: the
+    one of before as `.NAME.….old`, the new one as `.NAME.….part`. Where the second rename fails, the one of
+    before has its name again, and the new one is kept; the error says where.
     """
     partial = _beside(dest, "part")
     try:
         yield partial
         with writing(dest):
-            _rename(partial, dest, overwrite=overwrite)
-    finally:
+            # again: the writing may have taken long
+            check(dest, folder=partial.is_dir(), overwrite=overwrite)
+            if not dest.is_dir():
+                partial.replace(dest)
+    except BaseException:
         _remove(partial)
+        raise
+    if partial.exists():
+        with writing(dest):
+            _exchange(partial, dest)
 
 
-def _rename(partial: Path, dest: Path, *, overwrite: bool) -> None:
-    check(dest, folder=partial.is_dir(), overwrite=overwrite)  # again: the writing may have taken long
-    if not dest.is_dir():
-        partial.replace(dest)
-        return
+def _exchange(partial: Path, dest: Path) -> None:
+    """Put a folder in the place of another."""
     before = _beside(dest, "old")
-    dest.rename(before)
-    partial.rename(dest)
+    try:
+        dest.rename(before)
+        partial.rename(dest)
+    except BaseException as error:
+        if before.exists() and not dest.exists():
+            before.rename(dest)
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            raise BadDestination(
+                f"{dest} is as it was, for it cannot be replaced: {reason}; the new copy is {partial}"
+            ) from error
+        raise
     _remove(before)
 
 

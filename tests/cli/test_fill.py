@@ -173,6 +173,19 @@ def test_an_image_that_went_away_fails_its_unit(run: Run, bare: Path, photos: Pa
     assert f"{photos / '2.png'} cannot be read any more" in run("errors", "--store", bare).stdout
 
 
+@pytest.mark.parametrize(
+    "words", [("describe", "a star"), ("top", "3.0"), ("export", "image_embeddings", "a.npy")]
+)
+def test_a_command_that_lacks_a_unit_that_failed_says_so_by_its_exit_code(
+    run: Run, bare: Path, photos: Path, words: tuple[str, ...]
+) -> None:
+    (photos / "2.png").unlink()
+    found = run(*words, "--images", "photos", "--store", bare)
+    assert (found.exit_code, found.stdout) == (3, "")
+    (said,) = (line for line in found.stderr.splitlines() if line.startswith("Error: "))
+    assert f"could not be made: {photos / '2.png'} cannot be read any more" in said
+
+
 def test_a_unit_that_fails_is_recorded_and_tried_again_when_told(
     run: Run, bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

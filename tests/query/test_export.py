@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow.csv as pc
@@ -19,13 +21,16 @@ from safetensors import safe_open
 
 import belvedere
 from belvedere.compute.runner import Progress
+from belvedere.query import question
 from belvedere.query.engine import Engine
+from belvedere.query.export import facts_of
 from belvedere.query.lazy_array import LazyArray
 from belvedere.query.lazy_table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store import dense
 from belvedere.store.errors import AbsentRows, BadDestination, BadSource, MissingUnits, UnitFailed
-from tests.small_views import Letters, Numbers, small_engine, text_set
+from belvedere.store.views import Array, Axis, Coord, Member, Param, Parts
+from tests.small_views import Letters, LetterSums, Numbers, small_engine, text_set
 from tests.worlds import World, add_pictures, records
 
 ARRAYS = ("zarr", "npy", "safetensors", "parquet")
@@ -209,6 +214,66 @@ def test_texts_stand_beside_what_runs_over_texts(tmp_path: Path) -> None:
         {"text_set": "words", "text_id": 0, "text": "abba", "letter": 0, "value": 2.0},
         {"text_set": "words", "text_id": 1, "text": "cab", "letter": 0, "value": 1.0},
     ]
+
+
+class Totals(Letters):
+    """Letters with the sum of each row beside them, which a reader may remember."""
+
+    def coords(self) -> Mapping[str, Coord]:
+        def total(parts: Parts) -> Array:
+            made: Array = parts.once("totals", lambda: parts.array(self, "letters").sum(axis=1))
+            return made
+
+        return {"total": total}
+
+
+def test_what_is_read_for_a_part_is_not_remembered_for_the_whole(tmp_path: Path) -> None:
+    view = LazyArray(small_engine(tmp_path / "store"), Totals(text_set(["abba", "cab", "x", "cc", "a"])))
+    view.export(tmp_path / "part.parquet", select="text=3:5,letter=0")
+    assert pq.read_table(tmp_path / "part.parquet")["total"].to_pylist() == [2, 1]
+    view.export(tmp_path / "one.zarr", select="text=1")
+    with xarray.open_zarr(tmp_path / "one.zarr") as found:
+        assert found["total"].item() == 3
+    assert view.coords["total"].tolist() == [4, 3, 0, 2, 1]
+
+
+class Pairs(Letters):
+    """Letters of every two texts, along an axis that is called text and is not that of the set."""
+
+    axis: ClassVar[str] = "pair"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.texts) // 2, self.width)
+
+    def members(self) -> tuple[Member, ...]:
+        shape = (len(self.texts), self.width)
+        return (Member("letters", self.dims, shape, "float32", (2, self.width)),)
+
+    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
+        found: Array = parts.array(self, "letters").reshape(-1, 2, self.width).sum(axis=1)[selection]
+        return found
+
+
+def test_texts_do_not_stand_beside_what_is_not_as_long_as_their_set(tmp_path: Path) -> None:
+    view = LazyArray(small_engine(tmp_path / "store"), Pairs(text_set(["abba", "cab", "x", "cc"])))
+    view.export(tmp_path / "a.zarr")
+    with xarray.open_zarr(tmp_path / "a.zarr") as found:
+        assert found["pairs"].values.tolist() == [[3, 3, 1], [0, 0, 2]]
+        assert set(found.coords) == set()
+
+
+@dataclass(frozen=True)
+class Wider(LetterSums):
+    """Sums with a parameter that the letters have, too."""
+
+    block: Param[int] = 9
+
+
+def test_of_parameters_of_one_name_a_copy_tells_that_of_the_view_itself() -> None:
+    told = facts_of(Wider(Letters(text_set(["a"]), block=4)))["parameters"]
+    assert told == {"block": 9, "value": "count"}
+    assert told == question.parameters(Wider(Letters(text_set(["a"]), block=4)))
 
 
 def test_a_table_is_copied_with_the_rows_that_a_fetch_gives(kept: Store, tmp_path: Path) -> None:

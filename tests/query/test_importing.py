@@ -199,6 +199,8 @@ def test_the_catalog_says_where_it_comes_from(store: belvedere.Store, acts: Path
     take(store, acts, note="from the authors' page")
     models = store.sql("SELECT model, source, precision, weights, layers, note FROM models").fetchall()
     assert models == [("rn50", "import:acts.npy", "float32", None, None, "from the authors' page")]
+    (shown,) = store.show("rn50")
+    assert shown.facts["note"] == "from the authors' page"
     units = store.sql(
         "SELECT view, model, image_set, start, stop, device FROM units ORDER BY start"
     ).fetchall()

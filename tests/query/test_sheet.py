@@ -13,7 +13,7 @@ from PIL import Image
 import belvedere
 from belvedere.query.sheet import APART, GAP, MARGIN, MOST, NARROWEST, ContactSheet, Row, Tile
 from belvedere.query.thumbnails import SIDE
-from belvedere.store.errors import BadSelection, BadSource, UnknownName
+from belvedere.store.errors import BadDestination, BadSelection, BadSource, UnknownName
 from tests.worlds import picture
 
 
@@ -90,7 +90,12 @@ def test_heat_has_one_scale_in_a_row() -> None:
 
 def test_a_sheet_is_saved_and_shown_as_png(tmp_path: Path) -> None:
     sheet = ContactSheet([Row([[tile()]])])
-    assert sheet.save(tmp_path / "sheet.png") == tmp_path / "sheet.png"
+    (tmp_path / "sheet.png").write_text("precious")
+    with pytest.raises(BadDestination, match=r"sheet\.png is there already; take another name, or overwrite"):
+        sheet.save(tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").read_text() == "precious"
+    assert sheet.save(tmp_path / "sheet.png", overwrite=True) == tmp_path / "sheet.png"
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     with Image.open(io.BytesIO(sheet._repr_png_())) as shown, Image.open(tmp_path / "sheet.png") as saved:
         assert (shown.format, saved.format) == ("PNG", "PNG")
         assert (np.asarray(shown) == np.asarray(saved)).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,7 @@ def test_a_model_has_sizes_digests_and_settings(store: Store, world: World) -> N
     model = store._engine.folder.names.model("m")
     expected = {
         "source": world.source,
+        "note": None,
         "checkpoint": None,
         "precision": "float32",
         "layers": 2,
@@ -73,30 +73,25 @@ def test_a_model_has_sizes_digests_and_settings(store: Store, world: World) -> N
     assert {"image_preprocessing", "text_tokenizer", "libraries"} <= set(found.facts)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A module of a model."""
-
-    kind: str
-    shape: tuple[int, ...]
-    calls: int
-    problem: str | None
-
-
-def test_modules_are_listed_in_the_order_of_the_model(store: Store) -> None:
-    model = store._engine.folder.names.model("m")
-    norm = Part("LayerNorm", (5, 16), 2, "it runs 2 times")
-    object.__setattr__(model, "modules", {"visual": Part("Tower", (12,), 1, None), "visual.ln": norm})
-    assert only(store.show("m")).lists["modules"] == [
-        {"module": "visual", "class": "Tower", "shape": [12], "calls": 1, "problem": None},
-        {
-            "module": "visual.ln",
-            "class": "LayerNorm",
-            "shape": [5, 16],
-            "calls": 2,
-            "problem": "it runs 2 times",
-        },
+def test_modules_are_listed_in_the_order_of_the_model_with_their_neurons(store: Store) -> None:
+    listed = only(store.show("m")).lists["modules"]
+    assert [each["module"] for each in listed[:4]] == [
+        "visual",
+        "visual.conv1",
+        "visual.patch_dropout",
+        "visual.ln_pre",
     ]
+    described = {each["module"]: each for each in listed}
+    assert described["visual.conv1"] == {
+        "module": "visual.conv1",
+        "class": "Conv2d",
+        "neurons": 16,
+        "shape": [16, 2, 2],
+        "calls": 1,
+        "problem": None,
+    }
+    gelu = described["visual.transformer.resblocks.1.mlp.gelu"]
+    assert (gelu["neurons"], gelu["shape"]) == (64, [5, 64])
 
 
 def test_images_have_counts_of_sizes_and_labels_and_of_what_cannot_be_read(mixed: Store) -> None:

@@ -159,3 +159,25 @@ def test_the_command_refuses_what_it_cannot_read(run: Run, shown_once: Path) -> 
     found = run("top", "third", "--store", shown_once)
     assert (found.exit_code, found.stdout) == (2, "")
     assert found.stderr.startswith("Error: 'third' is neither a head, LAYER.HEAD such as 3.1, nor a neuron")
+
+
+def test_a_place_that_takes_no_picture_is_refused_before_anything_is_computed(
+    run: Run, bare: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.png").write_text("precious")
+    for out, said in (("nodir/x.png", "there is no folder nodir"), ("mine.png", "mine.png is there already")):
+        with belvedere.trace() as seen:
+            found = run("top", "3.0", "--out", out, "--store", bare)
+        assert (found.exit_code, found.stdout, seen.of("compute")) == (2, "", [])
+        assert said in found.stderr
+    assert (tmp_path / "mine.png").read_text() == "precious"
+
+
+def test_a_picture_is_replaced_where_that_is_asked_or_the_command_named_it(
+    run: Run, shown_once: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / f"clip-scenes-{MODULE}-17.png"
+    for out, more in ((named, ()), (tmp_path / "mine.png", ("--out", "mine.png", "--overwrite"))):
+        out.write_text("before")
+        assert run("top", f"{MODULE}:17", "--count", 1, *more, "--store", shown_once).exit_code == 0
+        assert out.read_bytes().startswith(b"\x89PNG")

@@ -57,6 +57,33 @@ def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
     assert (tmp_path / "a.zarr" / "zarr.json").read_text() == "new"
 
 
+@pytest.mark.parametrize("suffix", [".old", ".zarr"])
+def test_a_folder_that_cannot_be_replaced_has_its_name_and_the_new_one_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    zarr_folder(tmp_path / "a.zarr", "old")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.suffix != ".old" and target.suffix == suffix:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+
+    def write() -> None:
+        with placed(tmp_path / "a.zarr", overwrite=True) as partial:
+            zarr_folder(partial, "new")
+
+    with pytest.raises(
+        BadDestination, match=r"a\.zarr is as it was, .*: Input/output error; the new copy is"
+    ):
+        write()
+    part, there = names(tmp_path)
+    assert (part[:8], part[-5:], there) == (".a.zarr.", ".part", "a.zarr")
+    assert [(tmp_path / each / "zarr.json").read_text() for each in (part, there)] == ["new", "old"]
+
+
 def test_what_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     def write() -> None:
         with placed(tmp_path / "a.npy", overwrite=False) as partial:
