@@ -39,6 +39,7 @@ SHOWN = ("direction", "rank", "image_id", "score", "activation", "label", "grp")
     help="Where to draw them. [default: a PNG file here, named for what it shows, and replaced if there]",
 )
 @click.option("--overwrite", is_flag=True, help="Take the place of the file that --out names.")
+@click.option("--heat", is_flag=True, help="Show where in the pictures a head finds what a description says.")
 @output
 @store_option
 def command(
@@ -48,6 +49,7 @@ def command(
     texts: str | None,
     direction: str | None,
     count: int | None,
+    heat: bool,
     out: Path | None,
     overwrite: bool,
     form: str,
@@ -73,6 +75,7 @@ def command(
         texts=texts,
         direction=direction,
         count=count,
+        heat=heat,
         progress=Bar(),
     )
     named = out or Path(file_name(dict(found.rows.iloc[0]), direction))

@@ -93,6 +93,7 @@ class Looking(ABC):
         texts: str | None = None,
         direction: str | None = None,
         count: int | None = None,
+        heat: bool = False,
         progress: bool | Progress = True,
     ) -> Top:
         """Look up the images at the top of a neuron, or at both ends of what a head writes.
@@ -107,6 +108,8 @@ class Looking(ABC):
             direction: Only this direction of a head: one of its descriptions, or `component 0` and so on;
                 without it, its first four descriptions and first two components.
             count: Images of a neuron, 12 unless given, or at each end of a direction, 6 unless given.
+            heat: Lay over each picture of a head what the head adds from each patch along the description:
+                red for more, blue for less. That fills `token_contributions` of the images that are shown.
             progress: As in `fill`.
 
         Returns:
@@ -120,7 +123,7 @@ class Looking(ABC):
         from .top import top
 
         inputs = {"model": model, "images": images, "texts": texts}
-        return top(self._store, place, inputs, direction=direction, count=count, progress=progress)
+        return top(self._store, place, inputs, direction=direction, count=count, heat=heat, progress=progress)
 
     def heads_for(
         self,

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
+from ..compute.kinds import OfTower, TextPass, TowerPass
 from ..compute.views import view_class
 from ..store.errors import BadSource, UnknownName
 from ..store.registry import Registry
@@ -43,8 +44,8 @@ class Names:
 def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
     """Build a view and all views beneath it.
 
-    An input that is not given is the registered one, where there is just one. A parameter goes to every
-    view of the tree that declares it.
+    An input that is not given is the registered one, where there is just one that the view can be of. A
+    parameter goes to every view of the tree that declares it.
 
     Raises:
         UnknownName: No view, input or parameter of that name, or no such value of a parameter.
@@ -140,11 +141,22 @@ def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
     name = getattr(inputs, kind)
     if name is None:
         there = known()
+        if kind == "model" and len(there) > 1:
+            there = [each for each in there if _takes(cls, names.model(each))] or there
         if len(there) != 1:
             listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {kind}"
             raise BadSource(f"{cls.name()} needs {kind}=…; {listed}")
         name = there[0]
     return get(name)
+
+
+def _takes(cls: type[View], model: Model) -> bool:
+    """Tell whether a view can be of a model: whether that has the tower or the numbers that it needs."""
+    if issubclass(cls, TowerPass | OfTower):
+        return model.tower is not None
+    if issubclass(cls, TextPass):
+        return bool(model.text)
+    return cls.name() != "imported_contributions" or "contributions" in (model.imported or {})
 
 
 def _checked(view: str, field: Field, value: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..store.errors import BadSelection, BadSource, UnknownName
 from .contact import tiles
+from .heat import heated
 from .sheet import ContactSheet, Row
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def top(
     *,
     direction: str | None,
     count: int | None,
+    heat: bool,
     progress: bool | Progress,
 ) -> Top:
     """Look up the images at the top of a neuron or a head; see `Store.top`."""
@@ -93,9 +95,9 @@ def top(
     if count is not None and count < 1:
         raise BadSource(f"count={count}: at least one image is shown")
     if isinstance(place, Head):
-        return _of_head(store, place, inputs, direction, count or OF_HEAD, progress)
-    if direction is not None or inputs["texts"] is not None:
-        raise BadSource(f"{place} is a neuron; texts and directions are those of heads")
+        return _of_head(store, place, inputs, direction, count or OF_HEAD, progress, heat=heat)
+    if direction is not None or inputs["texts"] is not None or heat:
+        raise BadSource(f"{place} is a neuron; texts, directions and heat are those of heads")
     return _of_neuron(store, place, inputs, count or OF_NEURON, progress)
 
 
@@ -125,6 +127,8 @@ def _of_head(
     direction: str | None,
     count: int,
     progress: bool | Progress,
+    *,
+    heat: bool,
 ) -> Top:
     _check(store, place, inputs)
     condition, at = "layer = ? AND head = ?", (place.layer, place.head)
@@ -137,9 +141,9 @@ def _of_head(
     chosen = [direction] if direction is not None else _first(known)
     rows = _with_images(store, found[found.direction.isin(chosen)])
     said = _fetched(store.view("head_descriptions", **inputs).where(condition, *at), progress)
-    shares = dict(zip(said.description, said.variance, strict=True))
+    told = {each.description: each for each in said.itertuples()}
     title = f"Head {place.head} of layer {place.layer} in “{rows.model[0]}”"
-    made = [_row(store, rows[rows.direction == each], shares.get(each)) for each in chosen]
+    made = [_row(store, rows[rows.direction == each], told.get(each), heat=heat) for each in chosen]
     return Top(rows, ContactSheet(made, title, _over(store, rows), ("highest", "lowest")))
 
 
@@ -158,11 +162,17 @@ def _first(known: Sequence[str]) -> list[str]:
     return descriptions[:DESCRIPTIONS] + components[:COMPONENTS]
 
 
-def _row(store: Store, rows: pd.DataFrame, share: float | None) -> Row:
+def _row(store: Store, rows: pd.DataFrame, said: Any, *, heat: bool) -> Row:
     """Lay out one direction, its high end apart from its low one, each from its outermost image."""
     ends = [rows[rows["rank"] >= 0], rows[rows["rank"] < 0]]
-    told = "" if share is None else f"explains {100 * share:.0f} % of the head's variance"
+    told = "" if said is None else f"explains {100 * said.variance:.0f} % of the head's variance"
     groups = [tiles(store, each, ["score", "label"]) for each in ends]
+    if heat and said is not None:
+        records = [each.to_dict("records") for each in ends]
+        groups = [
+            [heated(store, *pair, int(said.text_id)) for pair in zip(group, known, strict=True)]
+            for group, known in zip(groups, records, strict=True)
+        ]
     return Row(groups, str(rows.direction.iloc[0]), told)
 
 

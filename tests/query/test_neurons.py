@@ -335,3 +335,11 @@ def test_where_the_neurons_are_is_asked_where_it_is_not_plain(shape: tuple[int, 
     with pytest.raises(ValueError, match="it is not plain which axis has the neurons"):
         layout(shape, "auto")
     assert layout(shape, "last")[0] == shape[-1]
+
+
+def test_the_only_model_that_a_view_can_be_of_need_not_be_named(store: belvedere.Store) -> None:
+    store.add_model("mine", small(), transform=to_tensor, transform_id="to ±1")
+    assert "[m × photos]" in repr(store.view("head_contributions"))
+    assert "[m × photos × words]" in repr(store.view("head_roles"))
+    with pytest.raises(BadSource, match="needs model=…; there are m, mine"):
+        store.view("neuron_activations", module="0")

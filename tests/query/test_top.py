@@ -103,7 +103,7 @@ def test_what_is_not_there_is_refused_before_anything_is_computed(bare: Path) ->
             store.top(f"{MODULE}:99999")
         with pytest.raises(BadSource, match="count=0: at least one image"):
             store.top("3.1", count=0)
-        with pytest.raises(BadSource, match="texts and directions are those of heads"):
+        with pytest.raises(BadSource, match="texts, directions and heat are those of heads"):
             store.top(f"{MODULE}:1", direction="component 0")
         assert seen.of("compute") == []
 
