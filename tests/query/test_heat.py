@@ -25,6 +25,7 @@ def test_the_heat_of_a_head_is_what_its_patches_add(filled: belvedere.Store) -> 
         for tile, rank in zip(tiles, ranks, strict=True):
             image = int(rows[rows["rank"] == rank].image_id.iloc[0])
             literal = tokens[image, 1, 0][1:] @ texts[TEXTS.index(row.title)]
+            assert tile.heat is not None
             np.testing.assert_allclose(tile.heat, literal.reshape(2, 2), atol=1e-6)
     assert all(tile.heat is None for row in found.sheet.rows[4:] for group in row.groups for tile in group)
 
