@@ -172,9 +172,7 @@ def _ask(store: Store, names: Names) -> None:
         "AND rank < 10 "
         "GROUP BY ALL ORDER BY variance DESC LIMIT 6"
     )
-    answer = store.sql(query)
-    _table(answer.columns, answer.fetchall())
-    _typed(store, query)
+    _answer(store, query)
 
 
 def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
@@ -217,9 +215,7 @@ def _pictures(store: Store, names: Names) -> bool:
         "AND role <> 'none' AND d.rank = 0 AND direction = description AND head_top_images.rank >= 0\n"
         "GROUP BY ALL ORDER BY of_10 DESC, layer DESC, head LIMIT 5"
     )
-    answer = store.sql(query)
-    _table(answer.columns, answer.fetchall())
-    _typed(store, query)
+    _answer(store, query)
     return True
 
 
@@ -240,9 +236,7 @@ def _neurons(store: Store, names: Names) -> bool:
         f"WHERE model = '{names.model}' AND image_set = '{names.images}' AND module = '{module}'\n"
         "GROUP BY ALL ORDER BY of_20 DESC, activation DESC LIMIT 5"
     )
-    answer = store.sql(query)
-    _table(answer.columns, answer.fetchall())
-    _typed(store, query)
+    _answer(store, query)
     return True
 
 
@@ -282,6 +276,13 @@ def _chapter(title: str, text: str) -> None:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     click.echo(textwrap.indent(layout(columns, rows, (width() or 1002) - 2), "  "), nl=False)
+
+
+def _answer(store: Store, query: str) -> None:
+    """Show what a statement gives, and how to type it."""
+    answer = store.sql(query)
+    _table(answer.columns, answer.fetchall())
+    _typed(store, query)
 
 
 def _typed(store: Store, query: str) -> None:

@@ -47,9 +47,7 @@ def make(
     run = step.run
     drafts = [_Draft(unit) for unit in step.units]
     for draft in drafts:
-        draft.copy(
-            {row: at for row, at in step.kept.get(draft.unit.key, {}).items() if row not in run}, reader
-        )
+        draft.copy(step.copies(draft.unit), reader)
     if run:
         loaded = load()
         view, start = drafts[0].view, drafts[0].unit.start

@@ -47,6 +47,11 @@ class Step:
             return tuple(range(length))
         return tuple(row for row in range(length) if any(row not in rows for rows in kept))
 
+    def copies(self, unit: Unit) -> Kept:
+        """Give the rows of one of the units that are copied: kept elsewhere, and run for no other unit."""
+        run = set(self.run)
+        return {row: at for row, at in self.kept.get(unit.key, {}).items() if row not in run}
+
     @property
     def images(self) -> int:
         """How many images go through the model."""
@@ -55,8 +60,7 @@ class Step:
     @property
     def copied(self) -> int:
         """How many rows are copied from what is kept."""
-        run = set(self.run)
-        return sum(row not in run for rows in self.kept.values() for row in rows)
+        return sum(len(self.copies(unit)) for unit in self.units)
 
     @property
     def weight(self) -> int:

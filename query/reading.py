@@ -10,7 +10,7 @@ import numpy as np
 
 from ..store.errors import AbsentRows, DamagedUnit, MissingUnits
 from ..store.views import Array, ArrayView, Axis, Unit
-from .engine import ROUNDS, Engine
+from .engine import Engine
 from .selection import Selection
 
 T = TypeVar("T")
@@ -81,26 +81,15 @@ class Reading:
         return {unit.start + row: reason for unit in units for row, reason in absent(unit).items()}
 
     def having(self, units: Sequence[Unit], missing: Missing, read: Callable[[], T]) -> T:
-        """Read once the units are there; what turns out damaged, or goes away meanwhile, is filled again."""
-        for _ in range(ROUNDS):
-            self._have(units, missing)
-            try:
-                return read()
-            except (DamagedUnit, MissingUnits) as error:
-                if missing == "raise" or not self._engine.folder.writable:
-                    raise
-                trouble = error
-        raise trouble
-
-    def _have(self, units: Sequence[Unit], missing: Missing) -> None:
+        """Read once the units are there: filled, and again if need be, or refused where one is missing."""
         if missing == "fill":
-            self._engine.ensure(units)
-            return
+            return self._engine.kept(units, read)
         found = self._engine.plan(units)
         if found.steps:
             hint = found.lost or 'fill() computes them, and so does missing="fill"'
             lacking = found.wanted - found.reused or found.units
             raise MissingUnits(self._view.title(), lacking, found.wanted, hint)
+        return read()
 
     def _whole(self, selection: Selection, units: Sequence[Unit], what: Shown) -> Array:
         absent = self.absent(units) if what.whole else {}

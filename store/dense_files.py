@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,8 +24,9 @@ class _Stream(Writer):
         self._file = path.open("xb")
         self._begin(self._file, dense)
 
+    @abstractmethod
     def _begin(self, file: BinaryIO, dense: Dense) -> None:
-        raise NotImplementedError
+        """Write what stands before the values."""
 
     def write(self, block: Block, values: Array) -> None:
         """Append one block."""

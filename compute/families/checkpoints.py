@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,25 @@ def check(path: str) -> str:
     if not Path(path).is_file():
         raise BadSource(f"no checkpoint file {path}")
     return str(Path(path).resolve())
+
+
+def built(make: Callable[[], nn.Module], source: str, path: str | None, precision: str) -> nn.Module:
+    """Let a library make a model, and load a checkpoint where one is named; in evaluation mode.
+
+    Raises `BadSource` where the library cannot make it, or as `fit` does.
+    """
+    import torch
+
+    try:
+        net = make()
+    except Exception as error:
+        raise BadSource(
+            f"{source} cannot be loaded: {str(error).splitlines()[0]}; "
+            "name a file that is there with checkpoint=… (--checkpoint)"
+        ) from error
+    if path is not None:
+        fit(net, path)
+    return net.to(getattr(torch, precision)).eval()
 
 
 def fit(net: nn.Module, path: str) -> None:

@@ -25,18 +25,11 @@ class Timm(Found):
     def build(self, precision: str) -> nn.Module:
         """Let timm make the model."""
         import timm
-        import torch
 
-        try:
-            net: nn.Module = timm.create_model(self.name, pretrained=self.checkpoint is None)
-        except Exception as error:
-            raise BadSource(
-                f"timm:{self.name} cannot be loaded: {str(error).splitlines()[0]}; "
-                "name a file that is there with checkpoint=… (--checkpoint)"
-            ) from error
-        if self.checkpoint is not None:
-            checkpoints.fit(net, self.checkpoint)
-        return net.to(getattr(torch, precision)).eval()
+        def make() -> nn.Module:
+            return timm.create_model(self.name, pretrained=self.checkpoint is None)
+
+        return checkpoints.built(make, f"timm:{self.name}", self.checkpoint, precision)
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the evaluation preprocessing of timm's configuration of the model."""

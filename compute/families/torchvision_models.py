@@ -33,20 +33,15 @@ class Torchvision(Found):
 
     def build(self, precision: str) -> nn.Module:
         """Let torchvision make the model; a checkpoint may be of another number of classes."""
-        import torch
         import torchvision
 
-        known = None if self.checkpoint is not None else self._entry
-        try:
+        def make() -> nn.Module:
+            known = None if self.checkpoint is not None else self._entry
             net: nn.Module = torchvision.models.get_model(self.name, weights=known)
-        except Exception as error:
-            raise BadSource(
-                f"torchvision:{self.name}/{self.weights} cannot be loaded: {str(error).splitlines()[0]}; "
-                "name a file that is there with checkpoint=… (--checkpoint)"
-            ) from error
-        if self.checkpoint is not None:
-            checkpoints.fit(net, self.checkpoint)
-        return net.to(getattr(torch, precision)).eval()
+            return net
+
+        source = f"torchvision:{self.name}/{self.weights}"
+        return checkpoints.built(make, source, self.checkpoint, precision)
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that belongs to the weights."""
