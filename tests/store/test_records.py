@@ -62,7 +62,7 @@ def test_a_record_with_any_one_bit_flipped_is_none() -> None:
     for bit in range(8 * len(data)):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(ValueError, match="record"):
+        with pytest.raises(ValueError, match="no record"):
             Record.from_json(bytes(flipped))
 
 
