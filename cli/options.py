@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import reduce, wraps
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..query.limits import BYTES, SECONDS, UNITS
 from .formats import FORMATS
 
 if TYPE_CHECKING:
     from ..query.store import Store
 
 Command = Callable[..., Any]
+_SIZE = re.compile(r"([0-9.]+) *([KMGT])?B?")
 
 
 def examples(*lines: str) -> str:
@@ -92,6 +95,52 @@ def _pairs(
         callback=read,
         help=f"{what} May be given several times.",
     )
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as 800000, 500MB or 1.5GB; units are powers of 1,000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip().upper())
+        if found is None:
+            self.fail(f"{value!r} is no size; write 800000, 500MB or 1.5GB", param, ctx)
+        return int(float(found[1]) * 1000 ** " KMGT".index(found[2] or " "))
+
+
+def budget(command: Command) -> Command:
+    """Add --max-units, --max-seconds and --max-bytes, given to the command under these names."""
+    options = [
+        click.option(
+            "--max-units",
+            type=click.IntRange(min=0),
+            default=UNITS,
+            show_default=True,
+            metavar="N",
+            help="With --fill, refuse to compute more units.",
+        ),
+        click.option(
+            "--max-seconds",
+            type=click.FloatRange(min=0),
+            default=SECONDS,
+            show_default=True,
+            metavar="S",
+            help="With --fill, refuse to compute for longer, where that can be predicted.",
+        ),
+        click.option(
+            "--max-bytes",
+            type=Size(),
+            default=BYTES,
+            show_default="50GB",
+            metavar="SIZE",
+            help="With --fill, refuse to compute larger arrays.",
+        ),
+    ]
+    return _stacked(options, command)
 
 
 def computing(command: Command) -> Command:

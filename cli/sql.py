@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .entry import DONE, INCOMPLETE
+from .entry import DONE, FAILED, INCOMPLETE
 from .formats import Rows, show
-from .options import examples, open_store, output, store_option, values
+from .options import budget, computing, examples, open_store, output, store_option, values
 
 if TYPE_CHECKING:
     from ..query.answer import Answer
@@ -22,34 +22,42 @@ if TYPE_CHECKING:
     epilog=examples(
         'belvedere sql "SELECT layer, head, role FROM head_roles WHERE p_value < 0.01"',
         'belvedere sql "FROM images WHERE label = $kind" -p kind star --csv',
+        'belvedere sql "SELECT description FROM head_descriptions WHERE layer = 11" --fill',
         "belvedere sql - --json < question.sql",
     )
 )
 @click.argument("query")
 @values("The value of $NAME in the statement.")
+@click.option("--fill", is_flag=True, help="Compute what is missing and the statement can touch.")
 @click.option("--require-complete", is_flag=True, help="Give no rows at all rather than not all of them.")
+@budget
+@computing
 @output
 @store_option
 def command(
     query: str,
     values: dict[str, Any],
-    require_complete: bool,
     form: str,
     folder: Path | None,
+    **asked: Any,
 ) -> None:
-    """Answer one SELECT statement over the tables of a store.
+    """Answer one SELECT statement over the views and tables of a store.
 
     QUERY is a statement in DuckDB's SQL that starts with SELECT, FROM or WITH; `-` reads it from stdin.
-    Its tables are the views that are tables, and models, image_sets, images, text_sets, texts, views,
-    units, errors and runs. Nothing is computed: where rows are missing, stderr says which, and the exit
-    code is 1.
+    Its tables are the views (arrays have a row for each vector or cell), and models, image_sets, images,
+    text_sets, texts, views, units, errors and runs. Nothing is computed unless --fill is given: where rows
+    are missing, stderr says which, and the exit code is 1. With --fill the units are computed that the
+    statement can touch: its filters leave units out, and a LIMIT without ORDER BY stops early. Exit code
+    3 says that some could not be made. `belvedere plan --sql QUERY` says what would run.
     """
     statement = sys.stdin.read() if query == "-" else query
-    answer = open_store(folder).sql(statement, values or None, require_complete=require_complete)
+    answer = open_store(folder).sql(statement, values or None, **asked)
     show(_rows(answer), form)
-    if answer.completeness.views or answer.completeness.empty:
-        click.echo(_said(answer.completeness), err=True)
-    click.get_current_context().exit(DONE if answer.completeness.complete else INCOMPLETE)
+    found = answer.completeness
+    if found.views:
+        click.echo(_said(found, filling=asked["fill"]), err=True)
+    lacking = FAILED if asked["fill"] and any(each.missing for each in found.views.values()) else INCOMPLETE
+    click.get_current_context().exit(DONE if found.complete else lacking)
 
 
 def _rows(answer: Answer) -> Rows:
@@ -59,8 +67,13 @@ def _rows(answer: Answer) -> Rows:
     return Rows(answer.columns, rows)
 
 
-def _said(completeness: Completeness) -> str:
+def _said(completeness: Completeness, *, filling: bool) -> str:
     if not completeness.complete:
-        return f"incomplete: {completeness} (belvedere fill NAME computes what is missing)"
-    counts = [f"{name} {each.ready} of {each.needed} units" for name, each in completeness.views.items()]
-    return f"complete: {', '.join(counts)}"
+        ways = "belvedere errors says why" if filling else "--fill computes what is missing"
+        hint = f" ({ways})" if any(each.missing for each in completeness.views.values()) else ""
+        return f"incomplete: {completeness}{hint}"
+    counts = [
+        f"{name} {each.ready} of {each.needed} units{f', {each.filled} just filled' if each.filled else ''}"
+        for name, each in completeness.views.items()
+    ]
+    return f"complete: {'; '.join(counts)}"

@@ -345,10 +345,11 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
 
 def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
     """Refuse rows of another unit, which SQL would not find; `ValueError` says which."""
-    there = rows.get(view.axis, ()) if view.axis in view.columns else ()
+    column = view.axis_column
+    there = rows.get(column, ()) if column else ()
     outside = [place for place in there if not unit.start <= place < unit.stop]
     if outside:
-        raise ValueError(f"a row has {view.axis} {outside[0]}, which is not of {unit}")
+        raise ValueError(f"a row has {column} {outside[0]}, which is not of {unit}")
 
 
 def _libraries(view: View) -> dict[str, str]:

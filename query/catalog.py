@@ -119,7 +119,7 @@ def describe(view: type[View]) -> dict[str, Any]:
     return {
         "view": view.name(),
         "kind": "table" if issubclass(view, TableView) else "array",
-        "holds": ", ".join(view.columns) if issubclass(view, TableView) else "",
+        "holds": ", ".join(view.columns),
         "inputs": ", ".join(needed_inputs(view)),
         "parameters": ", ".join(defaults),
         "summary": view.summary(),

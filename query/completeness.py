@@ -16,6 +16,8 @@ class Touched:
     """Those of them that were read."""
     inputs: tuple[str, ...] = ()
     """The combinations of inputs that lack units, as `model × image set × text set`."""
+    filled: int = 0
+    """Those of the ready ones that were computed just now."""
 
     @property
     def missing(self) -> int:
@@ -31,11 +33,13 @@ class Completeness:
     """By name of the view."""
     empty: tuple[str, ...] = ()
     """Views that were read, and of which no combination that the statement admits was ever filled."""
+    unknown: tuple[str, ...] = ()
+    """Views that were read, and of which the statement admits no combination of the names that there are."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing was missing."""
-        return not self.empty and all(not each.missing for each in self.views.values())
+        return not self.empty and not self.unknown and all(not each.missing for each in self.views.values())
 
     def __str__(self) -> str:
         if self.complete:
@@ -49,5 +53,10 @@ class Completeness:
             f"{name}: none of the combinations of inputs that the statement admits was filled; "
             "fill one, or name its inputs in the statement"
             for name in self.empty
+        ]
+        parts += [
+            f"{name}: there is no model, image set, text set or module of the names that the statement asks "
+            "for (belvedere show lists them)"
+            for name in self.unknown
         ]
         return "; ".join(parts)

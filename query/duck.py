@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=_CONFIG)
 
 
-def _cursor() -> duckdb.DuckDBPyConnection:
+def cursor() -> duckdb.DuckDBPyConnection:
     """Open a cursor; what is registered to it, and its temporary tables, no other one sees."""
     return _database(os.getpid()).cursor()
 
@@ -39,7 +40,7 @@ def _cursor() -> duckdb.DuckDBPyConnection:
 @contextmanager
 def connection(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection to which these Arrow tables and datasets are registered."""
-    con = _cursor()
+    con = cursor()
     try:
         for name, table in tables.items():
             con.register(name, table)
@@ -91,9 +92,14 @@ class Held:
         return int(count)
 
 
-def hold(query: str, params: Params = None, tables: Mapping[str, Any] = _NONE) -> Held:
-    """Run a statement over Arrow tables and datasets; `QueryError` as in `run`."""
-    con = _cursor()
+def hold(
+    query: str,
+    params: Params = None,
+    tables: Mapping[str, Any] = _NONE,
+    con: duckdb.DuckDBPyConnection | None = None,
+) -> Held:
+    """Run a statement over Arrow tables and datasets, on a cursor of its own; `QueryError` as in `run`."""
+    con = con or cursor()
     try:
         for name, table in tables.items():
             con.register(name, table)
@@ -121,8 +127,20 @@ def _settle(con: duckdb.DuckDBPyConnection) -> None:
                 con.execute(f"{change} DOUBLE")
 
 
-def tables_of(query: str) -> set[str]:
-    """List the tables that a SELECT statement names, in lower case, without those it defines itself.
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SELECT, as far as it is understood before it is run."""
+
+    tables: frozenset[str]
+    """The tables that it names, in lower case, without those that it defines itself."""
+    limited: bool
+    """Whether it may stop before it has seen all rows."""
+    tree: Any
+    """What DuckDB's parser makes of it."""
+
+
+def parse(query: str) -> Statement:
+    """Understand a SELECT statement as far as its tables.
 
     Raises `QueryError` for anything but one SELECT (or DESCRIBE, SUMMARIZE) of tables that it names.
     """
@@ -133,7 +151,23 @@ def tables_of(query: str) -> set[str]:
         raise QueryError(f"only one SELECT (or FROM, WITH) statement is answered: {tree['error_message']}")
     if len(tree["statements"]) != 1:
         raise QueryError(f"one statement is answered at a time, not {len(tree['statements'])}")
-    return set(_named(tree, frozenset()))
+    return Statement(frozenset(_named(tree, frozenset())), any(_limits(tree)), tree)
+
+
+def _limits(tree: Any) -> Iterator[bool]:
+    """Walk a statement's tree, and tell of each SELECT whether it may stop early.
+
+    One that sorts or groups first sees all rows.
+    """
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _limits(value)
+    if isinstance(tree, dict):
+        kinds = {each.get("type") for each in tree.get("modifiers") or ()}
+        grouped = bool(tree.get("group_expressions"))
+        yield "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and not grouped
+        for value in tree.values():
+            yield from _limits(value)
 
 
 def _named(tree: Any, defined: frozenset[str]) -> Iterator[str]:

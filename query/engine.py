@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -20,6 +20,7 @@ from ..store.reader import Reader
 from ..store.records import folder_of
 from ..store.views import Source, Unit, View
 from .plan import Plan, plan
+from .pruning import Pruner
 
 ROUNDS = 4
 """How often what was found damaged is computed again before it is given up."""
@@ -40,6 +41,7 @@ class Engine:
         self.reader = Reader(self.folder)
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
+        self.pruner = Pruner()
         self.instances: dict[type[View], tuple[tuple[Source, ...], list[View]]] = {}
         """The combinations of a view's inputs, with the inputs that they are made of."""
 
@@ -56,6 +58,12 @@ class Engine:
         """List the keys of a view's recipe that are done."""
         return self.folder.records.done(view)
 
+    def readable(self, view: View) -> Collection[str]:
+        """List the keys of a view's units that can be read: none while what they are combined with lacks."""
+        beside = [(self.done(each), each.units) for each in view.companions()]
+        whole = all(unit.key in done for done, units in beside for unit in units)
+        return self.done(view) if whole else ()
+
     def plan(self, units: Iterable[Unit]) -> Plan:
         """Find what has to be computed for these units, and for what a read of them combines them with."""
         seen: dict[str, set[str]] = {}
@@ -69,7 +77,7 @@ class Engine:
         companions = {unit.key: unit for unit in _companions(asked)}
         whole = plan([*companions.values(), *asked], done, Elsewhere(self.folder, done).rows)
         reused = sum(unit.key in whole.ready for unit in asked)
-        return replace(whole, wanted=len(asked), reused=reused, seconds=self._seconds(whole.steps))
+        return replace(whole, wanted=len(asked), reused=reused, times=self._times(whole.steps))
 
     def fill(
         self, units: Sequence[Unit], settings: Settings | None = None, progress: Progress | None = None
@@ -130,21 +138,20 @@ class Engine:
                 trouble = error
         raise trouble
 
-    def _seconds(self, steps: Sequence[Step]) -> float | None:
-        """Estimate from what finished units of the same recipes took, by image or by unit."""
+    def _times(self, steps: Sequence[Step]) -> tuple[float | None, ...]:
+        """Estimate how long each step takes from what finished units of its recipe took, by image or unit."""
         rates: dict[str, float | None] = {}
-        total = 0.0
+        times: list[float | None] = []
         for step in steps:
-            if step.copied and not step.images:
-                continue  # copying takes next to nothing
             view = step.view
+            if step.copied and not step.images:
+                times.append(0.0)  # copying takes next to nothing
+                continue
             if view.recipe_key not in rates:
                 rates[view.recipe_key] = self._rate(view, by_image=bool(step.images))
             rate = rates[view.recipe_key]
-            if rate is None:
-                return None
-            total += rate * step.weight
-        return total
+            times.append(None if rate is None else rate * step.weight)
+        return tuple(times)
 
     def _rate(self, view: View, *, by_image: bool) -> float | None:
         """Give the seconds that an image, or a unit, took in a finished unit; None where there is none."""

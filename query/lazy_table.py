@@ -13,7 +13,7 @@ from ..store.views import TableView, Unit
 from . import duck
 from .engine import ROUNDS, Engine
 from .lazy import Lazy, check_missing
-from .scan import Ready, Scan, Seen, schema_of
+from .scan import Ready, Scan, Seen, Source, schema_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ class LazyTable(Lazy[TableView]):
 
     def _scan(self, ready: Ready) -> tuple[pa.Table, Seen]:
         """Read the rows of the units that are ready; say which units could have some, and which lack."""
-        scan = Scan(self._schema(), [self._view], lambda _: True, ready, self._engine.reader)
+        scan = Scan(self._schema(), Source([self._view], lambda _: True, ready, self._engine.reader))
         condition = self._condition.text or "true"
         query = f"SELECT * FROM {self._view.name()} WHERE ({condition})"
         try:

@@ -14,6 +14,33 @@ from ..store.views import ArrayView, Unit, View
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What the units of one view would take."""
+
+    units: int = 0
+    """How many would be computed."""
+    passes: int = 0
+    """Blocks of images that would go through a model for them."""
+    images: int = 0
+    """The images in these."""
+    bytes: int = 0
+    """What the arrays would take; tables, which are small, are not counted."""
+    seconds: float | None = 0.0
+    """How long it may take; None where nothing like it was made yet."""
+
+    def __add__(self, other: Cost) -> Cost:
+        both = self.seconds, other.seconds
+        seconds = None if None in both else sum(each for each in both if each is not None)
+        return Cost(
+            self.units + other.units,
+            self.passes + other.passes,
+            self.images + other.images,
+            self.bytes + other.bytes,
+            seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Steps that make what is missing, each after what it is made from."""
 
@@ -25,13 +52,18 @@ class Plan:
     """Keys of the units, asked for or beneath those, that are there and would be used."""
     reused: int
     """Units asked for that are there."""
-    seconds: float | None = None
-    """How long it may take, from what such units took before; None where nothing like it was made yet."""
+    times: tuple[float | None, ...] = ()
+    """Seconds that each step may take, from what such units took before; None where none was made yet."""
 
     @property
     def units(self) -> int:
         """How many units would be computed, those beneath included."""
         return sum(len(step.units) for step in self.steps)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it may take; None where nothing like some of it was made yet."""
+        return None if None in self.times else sum(each for each in self.times if each is not None)
 
     @property
     def passes(self) -> int:
@@ -61,11 +93,25 @@ class Plan:
 
     def by_view(self) -> dict[str, int]:
         """Count the units of each view that would be computed."""
-        counts: dict[str, int] = {}
-        for step in self.steps:
+        return {name: cost.units for name, cost in self.costs().items()}
+
+    def costs(self) -> dict[str, Cost]:
+        """Say what each view would take; a forward pass that several share is counted for the first."""
+        found: dict[str, Cost] = {}
+        times = self.times or (None,) * len(self.steps)
+        for step, seconds in zip(self.steps, times, strict=True):
             for unit in step.units:
-                counts[unit.view.name()] = counts.get(unit.view.name(), 0) + 1
-        return counts
+                first = unit is step.units[0]
+                name = unit.view.name()
+                mine = Cost(
+                    units=1,
+                    passes=int(first and step.images > 0),
+                    images=step.images if first else 0,
+                    bytes=predicted(unit),
+                    seconds=seconds if first else 0.0,
+                )
+                found[name] = found[name] + mine if name in found else mine
+        return found
 
     def _repr_html_(self) -> str:
         from .html import of_plan

@@ -1,24 +1,28 @@
-"""A table view as DuckDB sees it: an Arrow dataset that reads the parts a statement can touch."""
+"""A view as DuckDB sees it: an Arrow dataset that reads, or fills, the units that a statement can touch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import and_
-from typing import Any, NamedTuple, cast
+from itertools import groupby
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 
+from ..store.errors import DamagedUnit, MissingUnits
 from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
-from ..store.views import TableView, Unit
+from ..store.views import ArrayView, TableView, Unit, View
+from . import cells
+from .pruning import Pruner, admits
 
-Ready = Callable[[TableView], set[str]]
+Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
+Supply = Callable[[Sequence[Unit]], Collection[str]]
+"""Computes units, and gives the keys of those that are there afterwards."""
+ROUNDS = 4
+"""How often what was found damaged is supplied again before it is given up."""
 
 
 @dataclass(slots=True)
@@ -29,35 +33,53 @@ class Seen:
     """Units whose rows could matter, by key."""
     missing: dict[str, Unit] = field(default_factory=dict)
     """Those of them that are not there."""
+    scanned: bool = False
+    """Whether there was a scan, and the rest says all that it could have touched."""
     nothing: bool = False
     """Whether a scan found no combination of inputs that its filter admits and that belongs to the table."""
+    unknown: bool = False
+    """Whether a scan's filter admits no combination of the names that there are."""
     error: Exception | None = None
     """What went wrong while reading; DuckDB passes on its message and not the error itself."""
 
 
-def schema_of(view: type[TableView], inputs: Sequence[str]) -> pa.Schema:
-    """Give the columns of a table view: its inputs, then its own."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a scan's rows come from."""
+
+    instances: Sequence[View]
+    """The combinations of inputs that the table's name can stand for."""
+    admitted: Callable[[View], bool]
+    """Tells which of them belong to it whatever the statement says."""
+    ready: Ready
+    """Tells which units are done."""
+    reader: Reader
+    """Reads those."""
+    pruner: Pruner = field(default_factory=Pruner)
+    """Finds the units that a filter leaves."""
+    supply: Supply | None = None
+    """Computes those that are missing; None leaves them out, and counts them."""
+    one_by_one: bool = False
+    """Whether units are computed as they are asked for, since the statement may stop early."""
+
+
+def schema_of(view: type[View], inputs: Sequence[str]) -> pa.Schema:
+    """Give the columns of a view: its inputs, then its own."""
     return arrow_schema({**dict.fromkeys(inputs, "string"), **view.columns})
 
 
 class Scan(ds.InMemoryDataset):
-    """The rows of one table view over some combinations of inputs.
+    """The rows of one view over some combinations of inputs.
 
     DuckDB calls `scanner` once for each scan, with the columns and the filter that it pushed down. Arrow
-    drops the units whose promise (`layer == 11`) the filter contradicts; of the others, those that are
-    done are read one after the other, so that a LIMIT stops early, and the rest are noted as missing.
+    drops the units whose promise (`layer == 11`) the filter contradicts. When rows are first asked for,
+    those of the others that are missing are computed, or else noted, and the rest is read piece by piece, so
+    that a LIMIT stops early.
     """
 
-    def __init__(
-        self,
-        schema: pa.Schema,
-        instances: Sequence[TableView],
-        admitted: Callable[[TableView], bool],
-        ready: Ready,
-        reader: Reader,
-    ) -> None:
+    def __init__(self, schema: pa.Schema, source: Source) -> None:
         super().__init__(schema.empty_table())  # type: ignore[call-arg]  # the stubs leave it out
-        self._instances, self._admitted, self._ready, self._reader = instances, admitted, ready, reader
+        self._source = source
         self.seen = Seen()
 
     def scanner(  # type: ignore[override]  # DuckDB asks of the answer only that it has a reader
@@ -74,48 +96,80 @@ class Scan(ds.InMemoryDataset):
             raise
 
     def _open(self, columns: list[str], predicate: Any) -> pa.RecordBatchReader:
+        self.seen.scanned = True
         units = self._surviving(predicate)
-        views = {id(unit.view): cast("TableView", unit.view) for unit in units}
-        done = {key: self._ready(view) for key, view in views.items()}
-        there = []
-        for unit in units:
-            self.seen.needed[unit.key] = unit
-            if unit.key in done[id(unit.view)]:
-                there.append(unit)
-            else:
-                self.seen.missing[unit.key] = unit
         shown = pa.schema([self.schema.field(name) for name in columns])
-        return pa.RecordBatchReader.from_batches(shown, self._batches(there, columns, predicate))
+        return pa.RecordBatchReader.from_batches(shown, self._batches(units, columns, predicate))
 
     def _surviving(self, predicate: Any) -> list[Unit]:
         """List the units that the filter does not rule out, of the combinations that belong to the table.
 
         Only of those are the keys asked for: they take the digests of all contents.
         """
-        places = [_Place(view, *span) for view in self._instances for span in enumerate(view.grid)]
-        if predicate is not None and places:
-            places = _prune(self.schema, places, predicate)
+        every = self._source.instances
+        places = self._source.pruner.surviving(self.schema, every, predicate)
         views = {id(place.view): place.view for place in places}
-        pinned = _pinned([{**view.names, **view.constant()} for view in views.values()])
-        keep = {key for key, view in views.items() if pinned or self._admitted(view)}
-        self.seen.nothing |= not keep and (bool(views) or self._is_new())
-        return [place.view.units[place.number] for place in places if id(place.view) in keep]
+        pinned = len({tuple({**view.names, **view.constant()}.items()) for view in views.values()}) <= 1
+        keep = {key for key, view in views.items() if pinned or self._source.admitted(view)}
+        self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
+        names = [{**view.names, **view.constant()} for view in every]
+        self.seen.unknown |= not places and bool(every) and not admits(self.schema, names, predicate)
+        kept = (place for place in places if id(place.view) in keep)
+        return [unit for place in kept for unit in place.view.units[place.first : place.stop]]
 
-    def _is_new(self) -> bool:
-        return not any(self._admitted(view) for view in self._instances)
-
-    def _batches(self, units: Sequence[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
+    def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:
-            for unit in units:
-                view = cast("TableView", unit.view)
-                rows = _with_inputs(view.narrow(self._reader.rows(unit)), view.names)
-                rows = rows.select(self.schema.names).cast(self.schema)
-                if predicate is not None:
-                    rows = rows.filter(predicate)
-                yield from rows.select(columns).to_batches()
+            waves = [[unit] for unit in units] if self._source.one_by_one else [units]
+            views = {id(unit.view): unit.view for unit in units}
+            done = {key: self._source.ready(view) for key, view in views.items()}
+            for wave in waves:
+                there = self._there(wave, done)
+                for group in _groups(there):
+                    yield from self._rows(group, columns, predicate).to_batches()
         except Exception as error:
             self.seen.error = error
             raise
+
+    def _there(self, units: Sequence[Unit], done: Mapping[int, Collection[str]]) -> list[Unit]:
+        """Note what is needed, have what is missing computed, and list what is there then."""
+        self.seen.needed |= {unit.key: unit for unit in units}
+        lacking = [unit for unit in units if unit.key not in done[id(unit.view)]]
+        made = self._source.supply(lacking) if lacking and self._source.supply else ()
+        missing = {unit.key: unit for unit in lacking if unit.key not in made}
+        self.seen.missing |= missing
+        return [unit for unit in units if unit.key not in missing]
+
+    def _rows(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table:
+        """Read some units of one view; what turns out damaged is supplied again."""
+        for left in reversed(range(ROUNDS)):
+            try:
+                return self._read(units, columns, predicate)
+            except (DamagedUnit, MissingUnits):
+                if self._source.supply is None or not left:
+                    raise
+                made = self._source.supply(units)
+                if any(unit.key not in made for unit in units):
+                    raise
+        raise AssertionError("the last round raises")
+
+    def _read(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table:
+        view, reader = units[0].view, self._source.reader
+        if isinstance(view, ArrayView):
+            return cells.rows(view, units, reader, self.schema, columns, predicate)
+        assert isinstance(view, TableView)
+        rows = pa.concat_tables([view.narrow(reader.rows(unit)) for unit in units])
+        for column, name in view.names.items():
+            rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
+        rows = rows.select(self.schema.names).cast(self.schema)
+        return (rows if predicate is None else rows.filter(predicate)).select(columns)
+
+
+def _groups(units: Sequence[Unit]) -> Iterator[list[Unit]]:
+    """Cut units into groups of one view that are read at once: of tables, one by one."""
+    for _, some in groupby(units, lambda unit: id(unit.view)):
+        mine = list(some)
+        view = mine[0].view
+        yield from cells.groups(view, mine) if isinstance(view, ArrayView) else ([unit] for unit in mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,44 +180,3 @@ class _Rows:
 
     def to_reader(self) -> pa.RecordBatchReader:
         return self.reader
-
-
-class _Place(NamedTuple):
-    """Where a unit is, without its key."""
-
-    view: TableView
-    number: int
-    span: tuple[int, int]
-
-
-def _prune(schema: pa.Schema, places: Sequence[_Place], predicate: Any) -> list[_Place]:
-    """Let Arrow drop the units whose promise contradicts a predicate."""
-    layout, nowhere = ds.ParquetFileFormat(), pafs.LocalFileSystem()
-    fragments = [
-        layout.make_fragment(str(number), nowhere, partition_expression=_promise(place))
-        for number, place in enumerate(places)
-    ]
-    whole = ds.FileSystemDataset(fragments, schema, layout, nowhere)
-    return [places[int(fragment.path)] for fragment in whole.get_fragments(predicate)]
-
-
-def _promise(place: _Place) -> pc.Expression:
-    """Say what holds for all rows of a unit: its inputs, what is constant, and its stretch of the axis."""
-    view, _, (start, stop) = place
-    axis = pc.field(view.axis)
-    same = {**view.names, **view.constant()}
-    terms = [pc.field(column) == value for column, value in same.items()]
-    if view.axis in view.columns:
-        terms += [axis == start] if stop == start + 1 else [axis >= start, axis < stop]
-    return reduce(and_, terms)
-
-
-def _pinned(names: Sequence[Mapping[str, str]]) -> bool:
-    """Tell whether what survived a filter is one combination of inputs."""
-    return len({tuple(each.items()) for each in names}) <= 1
-
-
-def _with_inputs(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
-    for column, name in names.items():
-        rows = rows.append_column(column, pa.array([name] * len(rows), pa.string()))
-    return rows

@@ -210,8 +210,8 @@ def _axes(view: type[View]) -> tuple[str, ...]:
 
 
 def _columns(view: type[View]) -> list[Row]:
-    """List the columns of a table view, inputs first."""
-    if not issubclass(view, TableView):
+    """List the columns that SQL shows of a view, inputs first."""
+    if not view.columns:
         return []
     inputs = [COLUMN_OF[each] for each in needed_inputs(view)]
     columns = {**dict.fromkeys(inputs, "string"), **view.columns}

@@ -1,41 +1,37 @@
-"""SQL over the tables of a store and the catalog's own; no model is ever started by asking."""
+"""SQL over the views of a store and the catalog's tables; what is missing is computed where that is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Set
-from typing import cast
+from collections.abc import Mapping
+from typing import Any
 
 from ..compute.views import all_views, refuse_broken
-from ..store.errors import (
-    MissingUnits,
-    QueryError,
-    UnknownName,
-)
-from ..store.views import ArrayView, TableView, View
+from ..store.errors import MissingUnits, QueryError, UnknownName
+from ..store.views import View
 from . import catalog, duck
 from .answer import Answer
 from .combinations import Filled, instances
 from .completeness import Completeness, Touched
 from .engine import Engine
 from .resolve import COLUMN_OF, needed_inputs
-from .scan import Scan, schema_of
+from .scan import Scan, Source, schema_of
+from .supply import Filling, Supplier
 
 
 def sql(
-    engine: Engine, query: str, named: Set[str], params: duck.Params, *, require_complete: bool
+    engine: Engine,
+    query: str,
+    statement: duck.Statement,
+    params: duck.Params,
+    *,
+    require_complete: bool,
+    filling: Filling | None,
 ) -> Answer:
-    """Answer a SELECT that names these table views and catalog's tables; see `Store.sql`."""
-    scans = {name: _scan(engine, name) for name in named if name in all_views()}
-    tables = {name: catalog.table(engine.folder, name) for name in named if name in catalog.COLUMNS}
-    _refuse_unknown(named - {*scans, *tables})
-    try:
-        rows = duck.hold(query, params, {**tables, **scans})
-    except QueryError:
-        errors = [scan.seen.error for scan in scans.values() if scan.seen.error is not None]
-        if errors:
-            raise errors[0] from None
-        raise
-    answer = Answer(rows, Completeness(*_touched(scans)))
+    """Answer a SELECT that names views and the catalog's tables; see `Store.sql`."""
+    supplier = None if filling is None else Supplier(engine, filling)
+    tables = lazy_tables(engine, statement, supplier)
+    scans = {name: table for name, table in tables.items() if isinstance(table, Scan)}
+    answer = Answer(_held(query, params, tables, supplier), _completeness(scans, supplier))
     if require_complete and not answer.completeness.complete:
         missing = sum(each.missing for each in answer.completeness.views.values())
         needed = sum(each.needed for each in answer.completeness.views.values())
@@ -43,37 +39,73 @@ def sql(
     return answer
 
 
-def _scan(engine: Engine, name: str) -> Scan:
-    cls = all_views()[name]
-    if issubclass(cls, ArrayView):
+def lazy_tables(engine: Engine, statement: duck.Statement, supplier: Supplier | None) -> dict[str, Any]:
+    """Give what a statement's names stand for: tables of the catalog, and scans of views.
+
+    Raises `UnknownName` for a name that stands for nothing, and `QueryError` for a view without columns.
+    """
+    found: dict[str, Any] = {}
+    for name in sorted(statement.tables):
+        if name in catalog.COLUMNS:
+            found[name] = catalog.table(engine.folder, name)
+        elif name in all_views():
+            found[name] = _scan(engine, all_views()[name], supplier, statement)
+        else:
+            refuse_broken(name)
+            if not {".", "/"} & set(name):  # DuckDB reads files by their names
+                hint = "belvedere views lists them"
+                raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], hint)
+    return found
+
+
+def _scan(engine: Engine, view: type[View], supplier: Supplier | None, statement: duck.Statement) -> Scan:
+    if not view.columns:
         raise QueryError(
-            f"{name} holds an array, which SQL does not show; read it with store.view({name!r}, …)"
+            f"{view.name()} holds an array, which SQL does not show; read it: store.view({view.name()!r}, …)"
         )
-    table = cast("type[TableView]", cls)
-    columns = [COLUMN_OF[kind] for kind in needed_inputs(cls)]
-    found = cast("list[TableView]", instances(engine, table))
-    return Scan(
-        schema_of(table, columns), found, Filled(engine.folder.records).has, engine.done, engine.reader
+    columns = [COLUMN_OF[kind] for kind in needed_inputs(view)]
+    source = Source(
+        instances(engine, view),
+        Filled(engine.folder.records).has,
+        engine.readable,
+        engine.reader,
+        engine.pruner,
+        supplier,
+        one_by_one=statement.limited,
     )
+    return Scan(schema_of(view, columns), source)
 
 
-def _refuse_unknown(names: Set[str]) -> None:
-    for name in sorted(names):
-        refuse_broken(name)
-        if not {".", "/"} & set(name):  # DuckDB reads files by their names
-            raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], "belvedere views lists them")
+def _held(query: str, params: duck.Params, tables: Mapping[str, Any], supplier: Supplier | None) -> duck.Held:
+    """Run a statement; where a scan went wrong, raise what it was and not what DuckDB made of it."""
+    try:
+        if supplier is None:
+            return duck.hold(query, params, tables)
+        con = duck.cursor()
+        return supplier.serve(lambda: duck.hold(query, params, tables, con), con.interrupt)
+    except QueryError:
+        scans = (table for table in tables.values() if isinstance(table, Scan))
+        errors = [scan.seen.error for scan in scans if scan.seen.error is not None]
+        if errors:
+            raise errors[0] from None
+        raise
 
 
-def _touched(scans: dict[str, Scan]) -> tuple[dict[str, Touched], tuple[str, ...]]:
-    touched: dict[str, Touched] = {}
-    empty = []
+def _completeness(scans: Mapping[str, Scan], supplier: Supplier | None) -> Completeness:
+    filled = frozenset() if supplier is None else supplier.filled
+    touched = {}
     for name, scan in sorted(scans.items()):
         seen = scan.seen
         lacking = dict.fromkeys(_combination(unit.view) for unit in seen.missing.values())
-        touched[name] = Touched(len(seen.needed), len(seen.needed) - len(seen.missing), tuple(lacking))
-        if seen.nothing:
-            empty.append(name)
-    return touched, tuple(empty)
+        touched[name] = Touched(
+            needed=len(seen.needed),
+            ready=len(seen.needed) - len(seen.missing),
+            filled=len(filled & seen.needed.keys()),
+            inputs=tuple(lacking),
+        )
+    empty = tuple(name for name, scan in sorted(scans.items()) if scan.seen.nothing)
+    unknown = tuple(name for name, scan in sorted(scans.items()) if scan.seen.unknown)
+    return Completeness(touched, tuple(name for name in empty if name not in unknown), unknown)
 
 
 def _combination(view: View) -> str:

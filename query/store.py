@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
+from .limits import BYTES, SECONDS, UNITS
 from .looking import Looking
 from .registering import Registering
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.runner import Progress
     from ..store.failures import Failure
     from .answer import Answer
     from .duck import Params
@@ -75,32 +77,66 @@ class Store(Registering, Looking):
         assert isinstance(found, TableView)
         return LazyTable(self._engine, found)
 
-    def sql(self, query: str, params: Params = None, *, require_complete: bool = False) -> Answer:
-        """Answer a SELECT over table views and the catalog's tables, with DuckDB; nothing is computed.
+    def sql(
+        self,
+        query: str,
+        params: Params = None,
+        *,
+        fill: bool = False,
+        require_complete: bool = False,
+        max_units: int | None = UNITS,
+        max_seconds: float | None = SECONDS,
+        max_bytes: int | None = BYTES,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        progress: bool | Progress = True,
+    ) -> Answer:
+        """Answer a SELECT over views and the catalog's tables, with DuckDB; nothing is computed unless asked.
 
         A view's name holds the combinations of inputs that were filled before, and the one that the
-        statement's literals name. Rows that are missing are never passed over in silence: the answer
-        states its completeness, and fetching rows of an incomplete one warns `IncompleteAnswer`.
+        statement's literals name; parameters are at their defaults. Views that are arrays have a row for each
+        vector or cell. Rows that are missing are never passed over in silence: the answer states its
+        completeness, and fetching rows of an incomplete one warns `IncompleteAnswer`.
 
         Args:
             query: One SELECT, FROM or WITH statement.
             params: Values of its `?` or `$name`.
+            fill: Compute the missing units that the statement can touch, and what they are made from. Its
+                filters leave units out, and a LIMIT without ORDER BY stops early.
             require_complete: Raise `MissingUnits` rather than answer without some rows.
+            max_units: With `fill`, refuse to compute more units than this, those beneath included.
+            max_seconds: Likewise, where it can be told from what was computed before; None for no limit.
+            max_bytes: Likewise, for what the arrays take on disk.
+            device: Where to compute, such as `cpu` or `cuda:0`; this and the next four as in `View.fill`.
+            batch_size: Images or texts in one forward pass.
+            workers: Threads that decode images.
+            retry_failed: Try units again that failed before.
+            progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Raises:
             UnknownName: A table that there is not; the message has the nearest.
             QueryError: What DuckDB does not like about the statement.
+            OverBudget: It would compute too much; the message says which filter makes it less.
         """
         from . import duck
         from .answer import Answer
         from .completeness import Completeness
 
-        named = duck.tables_of(query)
-        if not named:
+        statement = duck.parse(query)
+        if not statement.tables:
             return Answer(duck.hold(query, params), Completeness({}))
+        from ..compute.runner import Settings
+        from .budget import Budget
+        from .progress import teller
         from .sql import sql
+        from .supply import Filling
 
-        return sql(self._engine, query, named, params, require_complete=require_complete)
+        settings = Settings(device, batch_size, workers, retry_failed)
+        budget = Budget(max_units, max_seconds, max_bytes)
+        filling = Filling(settings, teller(progress), budget) if fill else None
+        return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view: its kind, what it holds, its inputs and its parameters."""

@@ -32,6 +32,7 @@ BelvedereError
 │   ├── UnitFailed (RuntimeError)          a unit that could not be made
 │   ├── AbsentRows (LookupError)           images or texts that could not be read
 │   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
+├── OverBudget (RuntimeError)              a statement that would compute more than it may
 └── QueryError (ValueError)                a statement that cannot be answered
 ```
 """
@@ -233,6 +234,14 @@ class InexactDecomposition(UnitError, ArithmeticError):
             f"the terms sum to the embedding to a relative error of {achieved:.1e}, "
             f"more than the {allowed:.0e} allowed; nothing was kept"
         )
+
+
+class OverBudget(BelvedereError, RuntimeError):
+    """A statement would compute more than its budget; carries `units`, `seconds` and `bytes` it would take."""
+
+    def __init__(self, units: int, seconds: float | None, nbytes: int, message: str) -> None:
+        self.units, self.seconds, self.bytes = units, seconds, nbytes
+        super().__init__(message)
 
 
 class QueryError(BelvedereError, ValueError):

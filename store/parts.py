@@ -18,6 +18,7 @@ ARROW: Mapping[str, pa.DataType] = {
     "float64": pa.float64(),
     "string": pa.string(),
     "list[int64]": pa.list_(pa.int64()),
+    "list[float32]": pa.list_(pa.float32()),
 }
 """The data types that a table view's columns can have, by name."""
 

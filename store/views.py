@@ -38,6 +38,8 @@ Read = Annotated[T, "read"]
 """A field that is chosen on each read: what is kept serves every value of it."""
 
 Source = Model | ImageSet | TextSet
+AXIS_COLUMNS = {"image": "image_id", "text": "text_id"}
+"""The columns in which positions along an axis stand, where they are not called as the axis is."""
 Axis = slice | np.ndarray[Any, np.dtype[np.intp]]
 """What selects along one axis, its bounds checked: a slice with a positive step, or positions."""
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -109,6 +111,12 @@ class View(ABC):
     """The axis that is cut into units."""
     side: ClassVar[Literal["image", "text"]] = "image"
     """Which side of a model its identity depends on, where it has a model among its inputs."""
+    columns: ClassVar[Mapping[str, str]] = {}
+    """The columns that SQL shows after the inputs: name to Arrow type; none where SQL does not show it.
+
+    Of an array these are its axes (`image_id` for the axis image, `text_id` for text), in any order, and
+    last the one for its numbers, a list where the array's last axis has no column.
+    """
 
     @classmethod
     def name(cls) -> str:
@@ -135,6 +143,12 @@ class View(ABC):
     def params(self) -> dict[str, Any]:
         """Give the parameters that are part of its identity."""
         return self._values("param")
+
+    @property
+    def axis_column(self) -> str | None:
+        """The column that says where along the axis of its units a row is; None where there is none."""
+        column = AXIS_COLUMNS.get(self.axis, self.axis)
+        return column if column in self.columns else None
 
     def constant(self) -> Mapping[str, str]:
         """Give what tells it apart beside its inputs, by name; a table has columns of these names."""
@@ -264,8 +278,6 @@ class ArrayView(View):
 class TableView(View):
     """A view whose units are Parquet parts."""
 
-    columns: ClassVar[Mapping[str, str]]
-    """The columns after the inputs: name to Arrow type."""
     beside: ClassVar[Mapping[str, str]] = {}
     """Columns that are kept for views made from this one, and not shown."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts, Read
@@ -31,6 +31,12 @@ class HeadContributions(MappedPass):
     """The data type of the kept factors; float16 takes half the room."""
     convention: Read[Convention] = "own"
     """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
+    columns: ClassVar[Mapping[str, str]] = {
+        "image_id": "int64",
+        "layer": "int32",
+        "head": "int32",
+        "vector": "list[float32]",
+    }
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Coord, Input, Member, Parts
@@ -20,6 +20,10 @@ class ImageEmbeddings(TowerPass):
 
     model: Input[Model]
     images: Input[ImageSet]
+    columns: ClassVar[Mapping[str, str]] = {
+        "image_id": "int64",
+        "vector": "list[float32]",
+    }
 
     @property
     def dims(self) -> tuple[str, ...]:

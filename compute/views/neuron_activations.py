@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -44,6 +44,12 @@ class NeuronActivations(ModulePass):
     """Where the neurons are: first of "neuron y x" and last of "token neuron", unless this says otherwise."""
     dtype: Param[Literal["float32", "float16"]] = "float32"
     """The data type of what is kept."""
+    columns: ClassVar[Mapping[str, str]] = {
+        "module": "string",
+        "neuron": "int32",
+        "image_id": "int64",
+        "activation": "float32",
+    }
 
     def __post_init__(self) -> None:
         """Refuse a module that is not there or whose output is no activations, and a token out of range."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,10 @@ class TextEmbeddings(TextPass):
 
     model: Input[Model]
     texts: Input[TextSet]
+    columns: ClassVar[Mapping[str, str]] = {
+        "text_id": "int64",
+        "vector": "list[float32]",
+    }
 
     @property
     def dims(self) -> tuple[str, ...]:

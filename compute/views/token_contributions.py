@@ -35,6 +35,13 @@ class TokenContributions(MappedPass):
     """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
     block: ClassVar[int] = 8
     tokens: ClassVar[bool] = True
+    columns: ClassVar[Mapping[str, str]] = {
+        "image_id": "int64",
+        "layer": "int32",
+        "head": "int32",
+        "token": "int32",
+        "vector": "list[float32]",
+    }
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import belvedere
 from belvedere.query import duck
 from belvedere.query.engine import Engine
 from belvedere.query.lazy_table import LazyTable
-from belvedere.query.scan import Scan, schema_of
+from belvedere.query.scan import Scan, Source, schema_of
 from belvedere.store.errors import QueryError
 from belvedere.store.views import TableView
 from tests.small_views import Numbers, numbers, small_engine, text_set
@@ -86,7 +86,7 @@ def statement(dice: random.Random) -> str:
 def scan(engine: Engine) -> Scan:
     """Make a fresh lazy table of both views."""
     both: list[TableView] = [ONE, TWO]
-    return Scan(SCHEMA, both, lambda _: True, engine.done, engine.reader)
+    return Scan(SCHEMA, Source(both, lambda _: True, engine.done, engine.reader))
 
 
 def rows_of(found: pa.Table) -> Counter[tuple[Any, ...]]:

@@ -1,0 +1,129 @@
+"""What a filter leaves: Arrow drops the units, and positions along an axis, whose promise contradicts it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import and_
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+
+from ..store.views import View
+
+RUN = 128
+"""So many units are judged as one first: a filter mostly rules out all of them at once."""
+RUNS_KEPT = 4096
+"""So many judged runs of units are remembered, each with what its units promise."""
+STEP = 64
+"""So many positions along an axis are judged as one first."""
+SINGLY = 16
+"""Where at most so many of these steps are left, their positions are judged one by one."""
+
+T = TypeVar("T")
+Positions = np.ndarray[Any, np.dtype[np.intp]]
+_LAYOUT, _NOWHERE = ds.ParquetFileFormat(), pafs.LocalFileSystem()
+
+
+class Promised(Generic[T]):
+    """Things of which each promises what holds for all of its rows."""
+
+    def __init__(self, schema: pa.Schema, things: Sequence[T], promises: Iterable[pc.Expression]) -> None:
+        fragments = [
+            _LAYOUT.make_fragment(str(number), _NOWHERE, partition_expression=promise)
+            for number, promise in enumerate(promises)
+        ]
+        self._things = things
+        self._whole = ds.FileSystemDataset(fragments, schema, _LAYOUT, _NOWHERE)
+
+    def left(self, predicate: Any) -> list[T]:
+        """List the things whose promise does not contradict a predicate."""
+        return [self._things[int(fragment.path)] for fragment in self._whole.get_fragments(predicate)]
+
+
+class Place(NamedTuple):
+    """Some consecutive units of a view, without their keys: those take the digests of all contents."""
+
+    view: View
+    first: int
+    stop: int
+
+
+class Pruner:
+    """Finds the units of views that a filter does not rule out, and remembers what units promise."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[tuple[int, int, pa.Schema], tuple[Place, Promised[Place]]] = OrderedDict()
+
+    def surviving(self, schema: pa.Schema, views: Sequence[View], predicate: Any) -> list[Place]:
+        """List the places, each a unit (or a run of them where there is no filter), that may have rows."""
+        runs = [run for view in views for run in _runs(view)]
+        if predicate is None or not runs:
+            return runs
+        left = Promised(schema, runs, map(promise, runs)).left(predicate)
+        return [unit for run in left for unit in self._units(schema, run).left(predicate)]
+
+    def _units(self, schema: pa.Schema, run: Place) -> Promised[Place]:
+        key = (id(run.view), run.first, schema)
+        known = self._runs.get(key)
+        if known is None or known[0] != run or known[0].view is not run.view:
+            units = [Place(run.view, index, index + 1) for index in range(run.first, run.stop)]
+            known = self._runs[key] = run, Promised(schema, units, map(promise, units))
+            while len(self._runs) > RUNS_KEPT:
+                self._runs.popitem(last=False)
+        return known[1]
+
+
+def _runs(view: View) -> Iterator[Place]:
+    count = len(view.grid)
+    return (Place(view, first, min(first + RUN, count)) for first in range(0, count, RUN))
+
+
+def promise(place: Place) -> pc.Expression:
+    """Say what holds for all rows of some units: their inputs, what is constant, and their stretch."""
+    view, first, stop = place
+    column = view.axis_column
+    terms = [_equal(view)]
+    if column is not None:
+        terms.append(_within(column, view.grid.span(first)[0], view.grid.span(stop - 1)[1]))
+    return reduce(and_, terms)
+
+
+def admits(schema: pa.Schema, names: Sequence[Mapping[str, str]], predicate: Any) -> bool:
+    """Tell whether a filter admits any of some combinations of names, whatever else it asks for."""
+    return predicate is None or bool(Promised(schema, names, map(_all_equal, names)).left(predicate))
+
+
+def narrowed(schema: pa.Schema, view: View, column: str, positions: Positions, predicate: Any) -> Positions:
+    """Leave out positions along an axis that a filter rules out, many of them at least; never others."""
+    if predicate is None or column not in str(predicate) or not len(positions):
+        return positions
+    steps = [positions[at : at + STEP] for at in range(0, len(positions), STEP)]
+    same = _equal(view)
+    spans = (same & _within(column, int(step[0]), int(step[-1]) + 1) for step in steps)
+    left = Promised(schema, steps, spans).left(predicate)
+    if len(left) <= SINGLY:
+        single = [position for step in left for position in step.tolist()]
+        return np.array(
+            Promised(schema, single, (same & (pc.field(column) == each) for each in single)).left(predicate),
+            np.intp,
+        )
+    return np.concatenate(left)
+
+
+def _within(column: str, start: int, stop: int) -> pc.Expression:
+    axis = pc.field(column)
+    return axis == start if stop == start + 1 else (axis >= start) & (axis < stop)
+
+
+def _equal(view: View) -> pc.Expression:
+    return _all_equal({**view.names, **view.constant()})
+
+
+def _all_equal(names: Mapping[str, str]) -> pc.Expression:
+    return reduce(and_, (pc.field(column) == value for column, value in names.items()))
