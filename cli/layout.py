@@ -14,6 +14,8 @@ from typing import Any
 GAP = "  "
 NARROWEST = 16
 """Text columns are not folded to fewer characters than that."""
+VECTOR = 8
+"""Longer lists of numbers are shown by their first three; other formats have them whole."""
 DIGITS = 4
 """Significant digits of the largest number in a column."""
 
@@ -89,6 +91,9 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         value = "; ".join(value)
+    if isinstance(value, list | tuple) and len(value) > VECTOR:
+        first = ", ".join(f"{each:.4g}" if isinstance(each, float) else str(each) for each in value[:3])
+        value = f"[{first}, …] of {len(value)}"
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(value))
 
 

@@ -1,32 +1,47 @@
-"""`belvedere plan`: what a fill would compute."""
+"""`belvedere plan`: what a fill, or a statement, would compute."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .asked import asked, where_option
-from .formats import Rows, show
+from .formats import Rows, show, size
 from .options import examples, inputs, open_store, output, parameters, store_option
 
+if TYPE_CHECKING:
+    from ..query.forecast import Forecast
+
 COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "seconds", "by_view")
+COSTS = ("units", "passes", "images", "bytes", "seconds")
 
 
 @click.command(
     epilog=examples(
         "belvedere plan head_roles",
         'belvedere plan head_descriptions --texts general --where "layer >= 8" --json',
+        'belvedere plan --sql "SELECT image_id, vector FROM head_contributions WHERE layer = 11"',
     )
 )
-@click.argument("view")
+@click.argument("view", required=False)
+@click.option(
+    "--sql",
+    "query",
+    metavar="QUERY",
+    help="Say what `belvedere sql QUERY --fill` would compute; -p gives values of $NAME.",
+)
 @inputs
 @where_option
 @parameters
 @output
 @store_option
 def command(
-    view: str,
+    view: str | None,
+    query: str | None,
     model: str | None,
     images: str | None,
     texts: str | None,
@@ -35,11 +50,47 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Say what `belvedere fill VIEW` would compute, and compute nothing."""
-    lazy = asked(open_store(folder), view, where, model=model, images=images, texts=texts, values=values)
+    """Say what `belvedere fill VIEW` would compute, or a statement, and compute nothing.
+
+    Where only running can tell what a statement computes, the least and the most are given.
+    """
+    if (view is None) == (query is None):
+        raise click.UsageError("name a VIEW, or a statement with --sql")
+    store = open_store(folder)
+    if query is not None:
+        if any((model, images, texts, where)):
+            raise click.UsageError("a statement names its inputs and filters itself: WHERE model = …")
+        from ..query.resolve import read_value
+
+        given = {name: read_value(text) for name, text in values.items()}
+        _show(store.plan(sys.stdin.read() if query == "-" else query, given or None), form)
+        return
+    lazy = asked(store, str(view), where, model=model, images=images, texts=texts, values=values)
     found = lazy.plan()
     if form == "table":
         click.echo(found)
         return
     facts = {name: getattr(found, name) for name in COLUMNS[1:-1]}
     show(Rows.of(COLUMNS, [{"view": view, **facts, "by_view": found.by_view()}]), form)
+
+
+def _show(found: Forecast, form: str) -> None:
+    rows = found.rows()
+    columns = ["view", *(each for name in COSTS for each in (name, f"{name}_at_most"))]
+    if form == "table" and not rows:
+        click.echo(found)
+        return
+    people = [[row["view"], *(_range(row, name) for name in COSTS)] for row in rows]
+    show(Rows.of(columns, rows), form, people=Rows(("view", *COSTS), people))
+
+
+def _range(row: Mapping[str, Any], name: str) -> str:
+    """Write what is at least and at most as one text."""
+    least, most = (_written(row[key], name) for key in (name, f"{name}_at_most"))
+    return most if least == most else f"{least} to {most}"
+
+
+def _written(value: float | None, name: str) -> str:
+    if value is None:
+        return "?"
+    return size(int(value)) if name == "bytes" else f"{value:,.0f}"

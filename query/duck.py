@@ -38,6 +38,18 @@ def cursor() -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
+def unhinted(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database of its own in which no scan is told what a join would leave of it."""
+    with duckdb.connect(config=_CONFIG) as con:
+        con.execute("SET disabled_optimizers = 'join_filter_pushdown'")
+        for name, table in tables.items():
+            con.register(name, table)
+        yield con
+        for name in tables:
+            con.unregister(name)
+
+
+@contextmanager
 def connection(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection to which these Arrow tables and datasets are registered."""
     con = cursor()

@@ -61,6 +61,8 @@ class Source:
     """Computes those that are missing; None leaves them out, and counts them."""
     one_by_one: bool = False
     """Whether units are computed as they are asked for, since the statement may stop early."""
+    looking: bool = False
+    """Whether scans only note what their filters leave, and give no rows."""
 
 
 def schema_of(view: type[View], inputs: Sequence[str]) -> pa.Schema:
@@ -98,8 +100,15 @@ class Scan(ds.InMemoryDataset):
     def _open(self, columns: list[str], predicate: Any) -> pa.RecordBatchReader:
         self.seen.scanned = True
         units = self._surviving(predicate)
+        if self._source.looking:
+            self._there(units, self._done(units))
+            units = []
         shown = pa.schema([self.schema.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(shown, self._batches(units, columns, predicate))
+
+    def every(self) -> dict[str, Unit]:
+        """List all units of the table, whatever a statement asks."""
+        return {unit.key: unit for unit in self._surviving(None)}
 
     def _surviving(self, predicate: Any) -> list[Unit]:
         """List the units that the filter does not rule out, of the combinations that belong to the table.
@@ -120,8 +129,7 @@ class Scan(ds.InMemoryDataset):
     def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:
             waves = [[unit] for unit in units] if self._source.one_by_one else [units]
-            views = {id(unit.view): unit.view for unit in units}
-            done = {key: self._source.ready(view) for key, view in views.items()}
+            done = self._done(units)
             for wave in waves:
                 there = self._there(wave, done)
                 for group in _groups(there):
@@ -129,6 +137,11 @@ class Scan(ds.InMemoryDataset):
         except Exception as error:
             self.seen.error = error
             raise
+
+    def _done(self, units: Sequence[Unit]) -> dict[int, Collection[str]]:
+        """List what is done of the views of some units, by the views' identity."""
+        views = {id(unit.view): unit.view for unit in units}
+        return {key: self._source.ready(view) for key, view in views.items()}
 
     def _there(self, units: Sequence[Unit], done: Mapping[int, Collection[str]]) -> list[Unit]:
         """Note what is needed, have what is missing computed, and list what is there then."""

@@ -30,8 +30,9 @@ def sql(
     """Answer a SELECT that names views and the catalog's tables; see `Store.sql`."""
     supplier = None if filling is None else Supplier(engine, filling)
     tables = lazy_tables(engine, statement, supplier)
-    scans = {name: table for name, table in tables.items() if isinstance(table, Scan)}
-    answer = Answer(_held(query, params, tables, supplier), _completeness(scans, supplier))
+    scans = scans_of(tables)
+    rows = _held(query, params, tables, supplier)
+    answer = Answer(rows, _completeness(scans, supplier))
     if require_complete and not answer.completeness.complete:
         missing = sum(each.missing for each in answer.completeness.views.values())
         needed = sum(each.needed for each in answer.completeness.views.values())
@@ -39,8 +40,17 @@ def sql(
     return answer
 
 
-def lazy_tables(engine: Engine, statement: duck.Statement, supplier: Supplier | None) -> dict[str, Any]:
+def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
+    """Pick the scans of views among what a statement's names stand for."""
+    return {name: table for name, table in tables.items() if isinstance(table, Scan)}
+
+
+def lazy_tables(
+    engine: Engine, statement: duck.Statement, supplier: Supplier | None = None, *, looking: bool = False
+) -> dict[str, Any]:
     """Give what a statement's names stand for: tables of the catalog, and scans of views.
+
+    The scans have what is missing computed by a supplier, or leave it out; or, `looking`, give no rows.
 
     Raises `UnknownName` for a name that stands for nothing, and `QueryError` for a view without columns.
     """
@@ -49,7 +59,7 @@ def lazy_tables(engine: Engine, statement: duck.Statement, supplier: Supplier | 
         if name in catalog.COLUMNS:
             found[name] = catalog.table(engine.folder, name)
         elif name in all_views():
-            found[name] = _scan(engine, all_views()[name], supplier, statement)
+            found[name] = _scan(engine, all_views()[name], supplier, statement, looking=looking)
         else:
             refuse_broken(name)
             if not {".", "/"} & set(name):  # DuckDB reads files by their names
@@ -58,7 +68,14 @@ def lazy_tables(engine: Engine, statement: duck.Statement, supplier: Supplier | 
     return found
 
 
-def _scan(engine: Engine, view: type[View], supplier: Supplier | None, statement: duck.Statement) -> Scan:
+def _scan(
+    engine: Engine,
+    view: type[View],
+    supplier: Supplier | None,
+    statement: duck.Statement,
+    *,
+    looking: bool,
+) -> Scan:
     if not view.columns:
         raise QueryError(
             f"{view.name()} holds an array, which SQL does not show; read it: store.view({view.name()!r}, …)"
@@ -72,6 +89,7 @@ def _scan(engine: Engine, view: type[View], supplier: Supplier | None, statement
         engine.pruner,
         supplier,
         one_by_one=statement.limited,
+        looking=looking,
     )
     return Scan(schema_of(view, columns), source)
 
@@ -84,11 +102,15 @@ def _held(query: str, params: duck.Params, tables: Mapping[str, Any], supplier: 
         con = duck.cursor()
         return supplier.serve(lambda: duck.hold(query, params, tables, con), con.interrupt)
     except QueryError:
-        scans = (table for table in tables.values() if isinstance(table, Scan))
-        errors = [scan.seen.error for scan in scans if scan.seen.error is not None]
-        if errors:
-            raise errors[0] from None
+        raise_cause(tables)
         raise
+
+
+def raise_cause(tables: Mapping[str, Any]) -> None:
+    """Raise what went wrong in a scan, where something did: DuckDB passes on its message alone."""
+    for scan in scans_of(tables).values():
+        if scan.seen.error is not None:
+            raise scan.seen.error from None
 
 
 def _completeness(scans: Mapping[str, Scan], supplier: Supplier | None) -> Completeness:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .answer import Answer
     from .duck import Params
     from .engine import Engine
+    from .forecast import Forecast
     from .status import Status
     from .verify import Verified
 
@@ -137,6 +138,17 @@ class Store(Registering, Looking):
         budget = Budget(max_units, max_seconds, max_bytes)
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)
+
+    def plan(self, query: str, params: Params = None) -> Forecast:
+        """Tell what `sql(query, params, fill=True)` would compute; nothing is computed, no model started.
+
+        Where only running can tell, as when one table's rows choose those of another or a LIMIT stops early,
+        the answer has the least and the most. Errors are those of `sql`.
+        """
+        from . import duck
+        from .forecast import forecast
+
+        return forecast(self._engine, query, duck.parse(query), params)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view: its kind, what it holds, its inputs and its parameters."""

@@ -1,0 +1,93 @@
+"""What a statement would compute, found without computing it: the least and the most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..store.errors import QueryError
+from ..store.views import Unit
+from . import duck
+from .engine import Engine
+from .plan import Cost, Plan
+from .sql import lazy_tables, raise_cause, scans_of
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a statement would compute; least and most differ where only running can tell."""
+
+    least: Plan
+    """What it computes in any case."""
+    most: Plan
+    """All that it could compute."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is known what it would compute."""
+        return self.least.units == self.most.units
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Give a row for each view: units, passes, images, bytes and seconds, each at least and at most.
+
+        `seconds` are None where nothing like it was made yet; a forward pass that views share is counted for
+        the first of them. Of several, a last row, `all`, adds up.
+        """
+        least, most = self.least.costs(), self.most.costs()
+        found = [_row(view, least.get(view, Cost()), most[view]) for view in most]
+        total = _row("all", sum(least.values(), Cost()), sum(most.values(), Cost()))
+        return [*found, total] if len(found) > 1 else found
+
+    def __str__(self) -> str:
+        if not self.most.steps:
+            return f"nothing to compute: all {self.most.wanted} units are ready"
+        if self.exact:
+            return str(self.most)
+        return f"at least:\n{_indented(self.least)}\nat most:\n{_indented(self.most)}"
+
+
+def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck.Params) -> Forecast:
+    """Find what a statement would compute; see `Store.plan`.
+
+    The most is what the statement's own filters leave of each table. What it computes in any case is found
+    by answering it from what is there: what is missing can only add rows, by which joins ask for more.
+    """
+    tables = lazy_tables(engine, statement, looking=True)
+    with duck.unhinted(tables) as con:
+        _run(con, query, params, tables)
+    most = engine.plan(_touched(tables))
+    if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
+        return Forecast(most, most)
+    tables = lazy_tables(engine, statement)
+    with duck.connection(tables) as con:
+        _run(con, query, params, tables)
+    missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
+    return Forecast(engine.plan(missing[:1] if statement.limited else missing), most)
+
+
+def _run(con: Any, query: str, params: duck.Params, tables: Mapping[str, Any]) -> None:
+    try:
+        duck.run(con, query, params)
+    except QueryError:
+        raise_cause(tables)
+        raise
+
+
+def _touched(tables: Mapping[str, Any]) -> list[Unit]:
+    """List the units that scans have seen, and all of a table that was not scanned."""
+    found: dict[str, Unit] = {}
+    for scan in scans_of(tables).values():
+        found |= scan.seen.needed if scan.seen.scanned else scan.every()
+    return list(found.values())
+
+
+def _row(view: str, least: Cost, most: Cost) -> dict[str, Any]:
+    row: dict[str, Any] = {"view": view}
+    for name in ("units", "passes", "images", "bytes", "seconds"):
+        row |= {name: getattr(least, name), f"{name}_at_most": getattr(most, name)}
+    return row
+
+
+def _indented(plan: Plan) -> str:
+    return "\n".join(f"  {line}" for line in str(plan).splitlines())
