@@ -150,6 +150,17 @@ class Statement:
     tree: Any
     """What DuckDB's parser makes of it."""
 
+    @property
+    def node(self) -> Mapping[str, Any]:
+        """The outermost SELECT."""
+        node: Mapping[str, Any] = self.tree["statements"][0]["node"]
+        return node
+
+    @property
+    def defined(self) -> set[str]:
+        """The names that a WITH anywhere in it gives, in lower case."""
+        return set(_defined(self.tree))
+
 
 def parse(query: str) -> Statement:
     """Understand a SELECT statement as far as its tables.
@@ -164,6 +175,50 @@ def parse(query: str) -> Statement:
     if len(tree["statements"]) != 1:
         raise QueryError(f"one statement is answered at a time, not {len(tree['statements'])}")
     return Statement(frozenset(_named(tree, frozenset())), any(_limits(tree)), tree)
+
+
+def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Table]) -> pa.Table | None:
+    """Run a SELECT that a parser made, over these tables alone; None where that is not possible."""
+    whole = {"error": False, "statements": [{"node": node, "named_param_map": []}]}
+    known = (
+        dict(params) if isinstance(params, Mapping) else {str(i): v for i, v in enumerate(params or (), 1)}
+    )
+    given = {name: known[name] for name in set(_parameters(node)) if name in known}
+    try:
+        with connection({}) as con:
+            ((text,),) = con.execute(
+                "SELECT json_deserialize_sql(?::VARCHAR)", [json.dumps(whole)]
+            ).fetchall()
+        if not parse(text).tables <= tables.keys():
+            return None
+        with connection(tables) as con:
+            return run(con, text, given or None)
+    except (QueryError, duckdb.Error):
+        return None
+
+
+def _parameters(tree: Any) -> Iterator[str]:
+    """List the names of the parameters in a part of a statement."""
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _parameters(value)
+    if isinstance(tree, dict):
+        if tree.get("class") == "PARAMETER":
+            yield str(tree["identifier"])
+        for value in tree.values():
+            yield from _parameters(value)
+
+
+def _defined(tree: Any) -> Iterator[str]:
+    """List the names that are given in a WITH."""
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _defined(value)
+    if isinstance(tree, dict):
+        for entry in (tree.get("cte_map") or {}).get("map", ()):
+            yield str(entry["key"]).lower()
+        for value in tree.values():
+            yield from _defined(value)
 
 
 def _limits(tree: Any) -> Iterator[bool]:

@@ -53,13 +53,13 @@ def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck
     The most is what the statement's own filters leave of each table. What it computes in any case is found
     by answering it from what is there: what is missing can only add rows, by which joins ask for more.
     """
-    tables = lazy_tables(engine, statement, looking=True)
+    tables = lazy_tables(engine, statement, params, looking=True)
     with duck.unhinted(tables) as con:
         _run(con, query, params, tables)
     most = engine.plan(_touched(tables))
     if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
         return Forecast(most, most)
-    tables = lazy_tables(engine, statement)
+    tables = lazy_tables(engine, statement, params)
     with duck.connection(tables) as con:
         _run(con, query, params, tables)
     missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]

@@ -61,6 +61,8 @@ class Source:
     """Computes those that are missing; None leaves them out, and counts them."""
     one_by_one: bool = False
     """Whether units are computed as they are asked for, since the statement may stop early."""
+    hint: Any = None
+    """A condition on its columns that holds for all rows that the statement can use; None for none."""
     looking: bool = False
     """Whether scans only note what their filters leave, and give no rows."""
 
@@ -123,7 +125,11 @@ class Scan(ds.InMemoryDataset):
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         names = [{**view.names, **view.constant()} for view in every]
         self.seen.unknown |= not places and bool(every) and not admits(self.schema, names, predicate)
-        kept = (place for place in places if id(place.view) in keep)
+        kept = [place for place in places if id(place.view) in keep]
+        if self._source.hint is not None and kept:
+            both = self._source.hint if predicate is None else predicate & self._source.hint
+            some = [view for key, view in views.items() if key in keep]
+            kept = self._source.pruner.surviving(self.schema, some, both)
         return [unit for place in kept for unit in place.view.units[place.first : place.stop]]
 
     def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
+
+import pyarrow as pa
 
 from ..compute.views import all_views, refuse_broken
 from ..store.errors import MissingUnits, QueryError, UnknownName
@@ -13,6 +15,7 @@ from .answer import Answer
 from .combinations import Filled, instances
 from .completeness import Completeness, Touched
 from .engine import Engine
+from .hints import hints, lookup_in
 from .resolve import COLUMN_OF, needed_inputs
 from .scan import Scan, Source, schema_of
 from .supply import Filling, Supplier
@@ -29,7 +32,7 @@ def sql(
 ) -> Answer:
     """Answer a SELECT that names views and the catalog's tables; see `Store.sql`."""
     supplier = None if filling is None else Supplier(engine, filling)
-    tables = lazy_tables(engine, statement, supplier)
+    tables = lazy_tables(engine, statement, params, supplier)
     scans = scans_of(tables)
     rows = _held(query, params, tables, supplier)
     answer = Answer(rows, _completeness(scans, supplier))
@@ -46,7 +49,12 @@ def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
 
 
 def lazy_tables(
-    engine: Engine, statement: duck.Statement, supplier: Supplier | None = None, *, looking: bool = False
+    engine: Engine,
+    statement: duck.Statement,
+    params: duck.Params,
+    supplier: Supplier | None = None,
+    *,
+    looking: bool = False,
 ) -> dict[str, Any]:
     """Give what a statement's names stand for: tables of the catalog, and scans of views.
 
@@ -54,44 +62,51 @@ def lazy_tables(
 
     Raises `UnknownName` for a name that stands for nothing, and `QueryError` for a view without columns.
     """
-    found: dict[str, Any] = {}
-    for name in sorted(statement.tables):
-        if name in catalog.COLUMNS:
-            found[name] = catalog.table(engine.folder, name)
-        elif name in all_views():
-            found[name] = _scan(engine, all_views()[name], supplier, statement, looking=looking)
-        else:
-            refuse_broken(name)
-            if not {".", "/"} & set(name):  # DuckDB reads files by their names
-                hint = "belvedere views lists them"
-                raise UnknownName("table", name, [*all_views(), *catalog.COLUMNS], hint)
-    return found
+    views = {name: all_views()[name] for name in sorted(statement.tables) if name in all_views()}
+    tables = {
+        name: catalog.table(engine.folder, name) for name in statement.tables if name in catalog.COLUMNS
+    }
+    _refuse_unknown(statement.tables - {*views, *tables})
+    schemas = {name: _schema(view) for name, view in views.items()}
+    known = hints(
+        statement,
+        params,
+        {name: schema.names for name, schema in schemas.items()},
+        {name: table.column_names for name, table in tables.items()},
+        lookup_in(tables),
+    )
+    admitted = Filled(engine.folder.records).has
+    sources = {
+        name: Source(
+            instances(engine, view),
+            admitted,
+            engine.readable,
+            engine.reader,
+            engine.pruner,
+            supplier,
+            one_by_one=statement.limited,
+            hint=known.get(name),
+            looking=looking,
+        )
+        for name, view in views.items()
+    }
+    return {**tables, **{name: Scan(schemas[name], source) for name, source in sources.items()}}
 
 
-def _scan(
-    engine: Engine,
-    view: type[View],
-    supplier: Supplier | None,
-    statement: duck.Statement,
-    *,
-    looking: bool,
-) -> Scan:
+def _refuse_unknown(names: Set[str]) -> None:
+    for name in sorted(names):
+        refuse_broken(name)
+        if not {".", "/"} & set(name):  # DuckDB reads files by their names
+            known, hint = [*all_views(), *catalog.COLUMNS], "belvedere views lists them"
+            raise UnknownName("table", name, known, hint)
+
+
+def _schema(view: type[View]) -> pa.Schema:
     if not view.columns:
         raise QueryError(
             f"{view.name()} holds an array, which SQL does not show; read it: store.view({view.name()!r}, …)"
         )
-    columns = [COLUMN_OF[kind] for kind in needed_inputs(view)]
-    source = Source(
-        instances(engine, view),
-        Filled(engine.folder.records).has,
-        engine.readable,
-        engine.reader,
-        engine.pruner,
-        supplier,
-        one_by_one=statement.limited,
-        looking=looking,
-    )
-    return Scan(schema_of(view, columns), source)
+    return schema_of(view, [COLUMN_OF[kind] for kind in needed_inputs(view)])
 
 
 def _held(query: str, params: duck.Params, tables: Mapping[str, Any], supplier: Supplier | None) -> duck.Held:

@@ -1,0 +1,317 @@
+"""What joins with the catalog's tables leave of a view, found before the view is scanned.
+
+`head_contributions JOIN images USING (image_set, image_id) WHERE label = 'dog'` touches the units with dogs
+in them and no others, but DuckDB 2.0 tells a scan about filters on its own columns only (1.5 also about what
+a join leaves). So where a SELECT joins a view with a table of the catalog and filters that, or asks for what
+is IN a subquery over such tables, the values that are left are looked up first, and units without any of them
+are left out. The statement itself is run as it stands: what is found here only ever leaves out rows that the
+join would drop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import duck
+
+MOST = 20_000
+"""More values than these are no hint."""
+
+_PLAIN = {"COLUMN_REF", "CONSTANT", "PARAMETER", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CAST"}
+_PURE = {"lower", "upper", "starts_with", "ends_with", "contains", "like_escape", "regexp_matches", "length"}
+
+Node = Mapping[str, Any]
+Columns = Mapping[str, Sequence[str]]
+"""The columns of the tables that a statement names, by the tables' names."""
+Lookup = Callable[[Node, duck.Params], pa.Table | None]
+"""Answers a SELECT over the catalog's tables alone; None where it is not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A table in a FROM clause."""
+
+    table: str
+    alias: str
+    columns: Sequence[str]
+    rows: pa.Table | None = None
+    """Its rows, where it is a subquery over the catalog's tables."""
+
+
+def hints(
+    statement: duck.Statement,
+    params: duck.Params,
+    views: Columns,
+    catalog: Columns,
+    lookup: Lookup,
+) -> dict[str, pc.Expression]:
+    """Find, for views that a statement names once, a condition that holds for all rows it can use.
+
+    Args:
+        statement: The statement.
+        params: The values of its parameters.
+        views: The views that it names, with their columns.
+        catalog: The tables of the catalog that it names, with theirs.
+        lookup: Answers a SELECT over the catalog's tables.
+    """
+    nodes = list(_selects(statement.tree))
+    if not views or not catalog or statement.defined & {*views, *catalog}:
+        return {}
+    once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
+    found: dict[str, list[pc.Expression]] = {}
+    for node in nodes:
+        leaves = _leaves(node.get("from_table"), {**views, **catalog}, params, lookup)
+        conditions = list(_conditions(node)) if leaves else []
+        for leaf in leaves:
+            if leaf.table in once:
+                each = _of_joins(leaf, leaves, conditions, node, catalog, params, lookup)
+                found.setdefault(leaf.table, []).extend(each)
+                found[leaf.table].extend(_of_subqueries(leaf, leaves, conditions, params, lookup))
+    return {name: reduce(and_, each) for name, each in found.items() if each}
+
+
+def lookup_in(tables: Mapping[str, pa.Table]) -> Lookup:
+    """Make what answers a SELECT over these tables."""
+
+    def answer(node: Node, params: duck.Params) -> pa.Table | None:
+        return duck.run_tree(node, params, tables)
+
+    return answer
+
+
+def _of_joins(
+    leaf: _Leaf,
+    leaves: Sequence[_Leaf],
+    conditions: Sequence[Node],
+    node: Node,
+    catalog: Columns,
+    params: duck.Params,
+    lookup: Lookup,
+) -> Iterator[pc.Expression]:
+    """Find what filters on the catalog's tables leave of the columns that a view is joined by."""
+    for other in leaves:
+        small = other.rows is not None or other.table in catalog
+        pairs = list(_pairs(leaf, other, leaves, conditions, node)) if small else []
+        if not pairs:
+            continue
+        rows = _left(other, [theirs for _, theirs in pairs], leaves, conditions, params, lookup)
+        if rows is not None:
+            for (mine, _), column in zip(pairs, rows.columns, strict=True):
+                yield from _one_of(mine, column)
+
+
+def _left(
+    leaf: _Leaf,
+    columns: Sequence[str],
+    leaves: Sequence[_Leaf],
+    conditions: Sequence[Node],
+    params: duck.Params,
+    lookup: Lookup,
+) -> pa.Table | None:
+    """Look up some columns of a small table where the conditions on it hold; None where there are none."""
+    if leaf.rows is not None:
+        return leaf.rows.select(columns)
+    own = [each for each in conditions if _refers_only_to(each, leaf, leaves)]
+    return lookup(_select(leaf, columns, own), params) if own else None
+
+
+def _of_subqueries(
+    leaf: _Leaf,
+    leaves: Sequence[_Leaf],
+    conditions: Sequence[Node],
+    params: duck.Params,
+    lookup: Lookup,
+) -> Iterator[pc.Expression]:
+    """Find what `column IN (SELECT …)` and `(a, b) IN (SELECT …)` leave, where that is over the catalog."""
+    for each in conditions:
+        if each.get("subquery_type") != "ANY" or each.get("comparison_type") != "COMPARE_EQUAL":
+            continue
+        child = each["child"]
+        asked = [argument.get("expression", argument) for argument in child.get("arguments", ())]
+        asked = asked or child.get("children") or [child]
+        names = [_resolved(column, leaves) for column in asked]
+        rows = (
+            lookup(each["subquery"]["node"], params) if (leaf.alias in {n[0] for n in names if n}) else None
+        )
+        if rows is None or rows.num_columns != len(names):
+            continue
+        for name, column in zip(names, rows.columns, strict=True):
+            if name is not None and name[0] == leaf.alias:
+                yield from _one_of(name[1], column)
+
+
+def _one_of(name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc.Expression]:
+    """Say that a column has one of some values; an empty list leaves nothing."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_string(values.type)):
+        return
+    left = values.unique().drop_null()
+    if not len(left):
+        yield pc.field(name) == (-1 if pa.types.is_integer(values.type) else "")
+    elif len(left) <= MOST:
+        yield pc.field(name).isin(left.to_pylist())
+
+
+def _pairs(
+    mine: _Leaf, other: _Leaf, leaves: Sequence[_Leaf], conditions: Sequence[Node], node: Node
+) -> Iterator[tuple[str, str]]:
+    """List the columns by which two tables are joined."""
+    for names, left, right in _using(node.get("from_table"), {leaf.alias for leaf in leaves}):
+        sides = (mine.alias in left and other.alias in right) or (mine.alias in right and other.alias in left)
+        for name in names if sides else ():
+            both = [leaf for leaf in leaves if leaf.alias in left | right and name in leaf.columns]
+            if {leaf.alias for leaf in both} == {mine.alias, other.alias}:
+                yield name, name
+    for each in conditions:
+        if each.get("type") != "COMPARE_EQUAL" or each.get("class") != "COMPARISON":
+            continue
+        ends = dict(filter(None, (_resolved(each[side], leaves) for side in ("left", "right"))))
+        if mine.alias in ends and other.alias in ends and mine.alias != other.alias:
+            yield ends[mine.alias], ends[other.alias]
+
+
+def _using(tree: Any, known: set[str]) -> Iterator[tuple[list[str], set[str], set[str]]]:
+    """List the USING clauses of joins, each with the aliases on its sides."""
+    if isinstance(tree, dict) and tree.get("type") == "JOIN":
+        names = [str(name).lower() for name in tree.get("using_columns") or ()]
+        if names:
+            yield names, _aliases(tree["left"]) & known, _aliases(tree["right"]) & known
+        yield from _using(tree["left"], known)
+        yield from _using(tree["right"], known)
+
+
+def _aliases(tree: Node) -> set[str]:
+    if tree.get("type") == "JOIN":
+        return _aliases(tree["left"]) | _aliases(tree["right"])
+    return {_alias(tree)}
+
+
+def _alias(tree: Node) -> str:
+    return str(tree.get("alias") or tree.get("table_name") or "").lower()
+
+
+def _leaves(tree: Any, known: Columns, params: duck.Params, lookup: Lookup) -> list[_Leaf]:
+    """List the tables of a FROM clause of inner and semi joins of what is known; else nothing.
+
+    Known are views, tables of the catalog, and subqueries over the latter.
+    """
+    if not isinstance(tree, dict):
+        return []
+    if tree.get("type") == "JOIN":
+        plain = tree.get("ref_type") in ("REGULAR", "CROSS") and tree.get("join_type") in ("INNER", "SEMI")
+        left = _leaves(tree["left"], known, params, lookup) if plain else []
+        right = _leaves(tree["right"], known, params, lookup) if left else []
+        return [*left, *right] if right else []
+    if tree.get("column_name_alias"):
+        return []
+    if tree.get("type") == "SUBQUERY":
+        rows = lookup(tree["subquery"]["node"], params)
+        return [] if rows is None else [_Leaf("", _alias(tree), rows.column_names, rows)]
+    name = str(tree.get("table_name", "")).lower()
+    found = tree.get("type") == "BASE_TABLE" and name in known
+    return [_Leaf(name, _alias(tree), known[name])] if found else []
+
+
+def _conditions(node: Node) -> Iterator[Node]:
+    """List what has to hold of each row: the parts of WHERE and of the joins' ON."""
+
+    def parts(condition: Any) -> Iterator[Node]:
+        if isinstance(condition, dict):
+            if condition.get("type") == "CONJUNCTION_AND":
+                for child in condition["children"]:
+                    yield from parts(child)
+            else:
+                yield condition
+
+    def joins(tree: Any) -> Iterator[Node]:
+        if isinstance(tree, dict) and tree.get("type") == "JOIN":
+            yield from parts(tree.get("condition"))
+            yield from joins(tree["left"])
+            yield from joins(tree["right"])
+
+    yield from parts(node.get("where_clause"))
+    yield from joins(node.get("from_table"))
+
+
+def _resolved(expression: Any, leaves: Sequence[_Leaf]) -> tuple[str, str] | None:
+    """Find which table's column an expression is: its alias and its name; None where that is not plain.
+
+    Of several tables with the column it is the first one's: USING made them equal, or the others are of a
+    semi join and not seen.
+    """
+    if not isinstance(expression, dict) or expression.get("type") != "COLUMN_REF":
+        return None
+    *table, name = (str(each).lower() for each in expression["column_names"])
+    owners = [leaf for leaf in leaves if name in leaf.columns and (not table or table == [leaf.alias])]
+    return (owners[0].alias, name) if owners and len(table) < 2 else None
+
+
+def _refers_only_to(condition: Node, leaf: _Leaf, leaves: Sequence[_Leaf]) -> bool:
+    """Tell whether a condition is about one table's columns alone, and is the same for each of its rows."""
+    found = list(_within(condition))
+    columns = [each for each in found if each.get("class") == "COLUMN_REF"]
+    owners = [_resolved(each, leaves) for each in columns]
+    mine = bool(columns) and all(owner is not None and owner[0] == leaf.alias for owner in owners)
+    return mine and all(_is_pure(each) for each in found)
+
+
+def _is_pure(expression: Node) -> bool:
+    if expression.get("class") == "FUNCTION":
+        return bool(expression.get("is_operator")) or expression.get("function_name") in _PURE
+    return expression.get("class") in _PLAIN
+
+
+def _within(tree: Any) -> Iterator[Node]:
+    """List an expression and all expressions in it."""
+    if isinstance(tree, dict):
+        if "class" in tree:
+            yield tree
+        for value in tree.values():
+            yield from _within(value)
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _within(value)
+
+
+def _selects(tree: Any) -> Iterator[Node]:
+    """List all SELECTs in a statement."""
+    if isinstance(tree, dict):
+        if tree.get("type") == "SELECT_NODE":
+            yield tree
+        for value in tree.values():
+            yield from _selects(value)
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _selects(value)
+
+
+def _names(node: Node, name: str) -> int:
+    """Count how often a SELECT names a table itself, and not in another SELECT inside it."""
+
+    def count(tree: Any) -> int:
+        if isinstance(tree, list):
+            return sum(map(count, tree))
+        if not isinstance(tree, dict) or tree.get("type") == "SELECT_NODE":
+            return 0
+        mine = tree.get("type") == "BASE_TABLE" and str(tree.get("table_name", "")).lower() == name
+        return mine + sum(map(count, tree.values()))
+
+    return sum(map(count, node.values()))
+
+
+def _select(leaf: _Leaf, columns: Sequence[str], conditions: Sequence[Node]) -> Node:
+    """Write a SELECT of some columns of a table, where conditions hold."""
+    names = ", ".join(f'"{leaf.alias}"."{column}"' for column in columns)
+    whole: dict[str, Any] = json.loads(
+        json.dumps(duck.parse(f'SELECT DISTINCT {names} FROM "{leaf.table}" AS "{leaf.alias}"').node)
+    )
+    both = {"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "query_location": 0}
+    whole["where_clause"] = conditions[0] if len(conditions) == 1 else {**both, "children": list(conditions)}
+    return whole

@@ -1,0 +1,105 @@
+"""Of a view that is joined with the catalog's tables, the units of these rows are computed, and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import belvedere
+from belvedere import Store
+from tests.worlds import World
+
+
+@pytest.fixture
+def labelled(world: World, tmp_path: Path) -> Store:
+    """A store of two sets, each of 300 pictures in two units; of `photos` those of the last unit are dogs."""
+    store = world.store(tmp_path / "store")
+    dogs = tmp_path / "photos.csv"
+    lines = [f"{world.photos / f'{n:05}.png'},{'dog' if n > 280 else 'cat'},{n % 3}" for n in range(300)]
+    dogs.write_text("\n".join(["path,label,grp", *lines]))
+    store.add_images("pets", dogs)
+    return store
+
+
+JOINS = [
+    "SELECT c.image_id, vector FROM image_embeddings c JOIN images i USING (image_set, image_id) "
+    "WHERE i.label = 'dog' AND image_set = 'pets'",
+    "SELECT c.image_id, vector FROM image_embeddings c, images i WHERE i.image_id = c.image_id "
+    "AND i.image_set = c.image_set AND i.label LIKE 'do%' AND c.image_set = 'pets' AND i.grp <> '7'",
+    "SELECT c.image_id, vector FROM image_embeddings c JOIN images i ON c.image_set = i.image_set AND "
+    "c.image_id = i.image_id AND label = 'dog' WHERE c.image_set = 'pets'",
+    "SELECT image_id, vector FROM image_embeddings SEMI JOIN (FROM images) USING (image_id)"
+    " WHERE image_set = 'pets' AND image_id IN (SELECT image_id FROM images WHERE label = 'dog')",
+    "SELECT image_id, vector FROM image_embeddings WHERE (image_set, image_id) IN "
+    "(SELECT image_set, image_id FROM images WHERE label = 'dog' AND image_set = 'pets') "
+    "AND image_set = 'pets'",
+    "SELECT image_id, vector FROM image_embeddings SEMI JOIN (FROM images WHERE label = 'dog') i "
+    "USING (image_set, image_id) WHERE image_set = 'pets'",
+    "SELECT c.image_id, vector FROM image_embeddings c JOIN (SELECT image_id, image_set AS s FROM images "
+    "WHERE label = 'dog' ORDER BY 1 LIMIT 50) AS i ON i.s = c.image_set AND i.image_id = c.image_id WHERE "
+    "c.image_set = 'pets'",
+    "WITH few AS (SELECT e.image_id, vector FROM image_embeddings e JOIN images USING (image_set, image_id) "
+    "WHERE label = 'dog' AND e.image_set = 'pets') SELECT * FROM few UNION ALL SELECT 1000, NULL",
+]
+
+
+@pytest.mark.parametrize("query", JOINS)
+def test_only_units_with_rows_of_the_join_are_computed(labelled: Store, query: str) -> None:
+    told = labelled.plan(query)
+    with belvedere.trace() as seen:
+        answer = labelled.sql(query, fill=True)
+    assert len(seen.of("compute")) == 1 == told.most.units
+    ids = sorted(row[0] for row in answer.fetchall())
+    assert ids[:19] == list(range(281, 300))
+
+
+def test_values_of_parameters_are_looked_up(labelled: Store) -> None:
+    query = (
+        "SELECT c.image_id FROM image_embeddings c JOIN images i USING (image_set, image_id) "
+        "WHERE i.label = $kind AND image_set = 'pets' AND c.image_id > $least"
+    )
+    with belvedere.trace() as seen:
+        answer = labelled.sql(query, {"kind": "dog", "least": 290}, fill=True)
+    assert (len(answer), len(seen.of("compute"))) == (9, 1)
+
+
+def test_a_join_that_leaves_nothing_computes_nothing(labelled: Store) -> None:
+    query = (
+        "SELECT vector FROM image_embeddings JOIN images USING (image_set, image_id) "
+        "WHERE label = 'dgo' AND image_set = 'pets'"
+    )
+    with belvedere.trace() as seen:
+        answer = labelled.sql(query, fill=True)
+    assert (len(answer), seen.of("compute"), answer.completeness.complete) == (0, [], True)
+
+
+WIDE = [
+    "SELECT c.image_id FROM image_embeddings c LEFT JOIN images i ON c.image_id = i.image_id AND "
+    "c.image_set = i.image_set AND i.label = 'dog' WHERE c.image_set = 'pets'",
+    "WITH images AS (SELECT 'pets' AS image_set, 0 AS image_id, 'dog' AS label) SELECT c.image_id FROM "
+    "image_embeddings c JOIN images USING (image_set, image_id) WHERE label = 'dog'",
+    "SELECT a.image_id FROM image_embeddings a JOIN images i USING (image_set, image_id), image_embeddings b "
+    "WHERE i.label = 'dog' AND b.image_id = 3 AND a.image_set = 'pets' AND b.image_set = 'pets'",
+    "SELECT image_id FROM image_embeddings WHERE image_set = 'pets' AND image_id NOT IN "
+    "(SELECT image_id FROM images WHERE label = 'dog')",
+    "SELECT image_id FROM image_embeddings WHERE image_set = 'pets' AND (image_id IN "
+    "(SELECT image_id FROM images WHERE label = 'dog') OR image_id < 5)",
+]
+
+
+@pytest.mark.parametrize("query", WIDE)
+def test_where_the_join_does_not_narrow_nothing_is_left_out(labelled: Store, query: str) -> None:
+    labelled.sql("FROM image_embeddings WHERE image_set = 'pets'", fill=True)
+    answer = labelled.sql(query)
+    expected: Any = {0: 300, 1: 1, 2: 19, 3: 281, 4: 24}[WIDE.index(query)]
+    assert (len(answer), answer.completeness.complete) == (expected, True)
+
+
+def test_what_a_join_leaves_pins_no_combination(labelled: Store) -> None:
+    query = (
+        "SELECT count(*) FROM image_embeddings JOIN images USING (image_set, image_id) WHERE label = 'dog'"
+    )
+    answer = labelled.sql(query, fill=True)  # two image sets, and no literal that names one
+    assert (answer.completeness.complete, answer.completeness.empty) == (False, ("image_embeddings",))
