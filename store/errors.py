@@ -5,6 +5,8 @@ BelvedereError
 ├── StoreError
 │   ├── NotAStore (FileNotFoundError)      the folder holds no store
 │   ├── NewerFormat (ValueError)           written by a later Belvedere
+│   ├── OlderFormat (ValueError)           written by an earlier one, in a format that is no longer read
+│   ├── DamagedObject (ValueError)         a name, list, recipe, failure, run or marker whose bytes changed
 │   ├── ReadOnlyStore (PermissionError)    opened with mode="r"
 │   ├── StoreFull (OSError)                no room left on the device
 │   └── Forked (RuntimeError)              used in a process that was forked after the store was used
@@ -59,6 +61,18 @@ class NotAStore(StoreError, FileNotFoundError):
 
 class NewerFormat(StoreError, ValueError):
     """The store was written in a format that this version cannot read."""
+
+
+class OlderFormat(StoreError, ValueError):
+    """The store was written in a format that this version does not read any more."""
+
+
+class DamagedObject(StoreError, ValueError):
+    """An object that belongs to no unit is not what was written; carries `path` and `what`."""
+
+    def __init__(self, path: str, what: str, remedy: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(f"{path} is damaged ({what}); {remedy}")
 
 
 class ReadOnlyStore(StoreError, PermissionError):
