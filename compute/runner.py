@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
 """Libraries whose versions are recorded with each unit, and that of the package that a view comes from."""
+KEYS = frozenset({"image_id", "text_id", "layer", "head", "neuron", "module"})
+"""Columns of tables that say what a row is about."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
@@ -345,7 +347,10 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
 
 
 def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
-    """Refuse rows of another unit, which SQL would not find; `ValueError` says which."""
+    """Refuse rows of another unit, which SQL would not find, or of none; `ValueError` says which."""
+    for name in KEYS & set(view.columns):
+        if any(place is None or place != place for place in rows.get(name, ())):
+            raise ValueError(f"a row of {unit} has no {name}: it is null, or not a number")
     there = rows.get(view.axis, ()) if view.axis in view.columns else ()
     outside = [place for place in there if not unit.start <= place < unit.stop]
     if outside:

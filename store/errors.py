@@ -32,6 +32,7 @@ BelvedereError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
 │   ├── DamagedUnit (ValueError)           bytes that are not those that were written
 │   ├── UnitFailed (RuntimeError)          a unit that could not be made
+│   ├── NoDirection (ArithmeticError)      a model embeds as zeros, or as what is no number
 │   ├── AbsentRows (LookupError)           images or texts that could not be read
 │   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
 └── QueryError (ValueError)                a statement that cannot be answered
@@ -236,6 +237,20 @@ class AbsentRows(UnitError, LookupError):
         first, reason = next(iter(rows.items()))
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         super().__init__(f"{view} has no row for {axis} {first} ({reason}){more}; {hint}")
+
+
+class NoDirection(UnitError, ArithmeticError):
+    """Embeddings that cannot be brought to unit norm; carries `what`, `zero`, `strange` and `count`."""
+
+    def __init__(self, what: str, zero: int, strange: int, count: int) -> None:
+        self.what, self.zero, self.strange, self.count = what, zero, strange, count
+        found = [f"{zero} as zeros"] * bool(zero) + [f"{strange} as numbers that are not finite"] * bool(
+            strange
+        )
+        super().__init__(
+            f"of {count} {what} the model embeds {' and '.join(found)}, which have no direction; "
+            "nothing was kept: the weights, the precision or the preprocessing are not what they should be"
+        )
 
 
 class InexactDecomposition(UnitError, ArithmeticError):

@@ -197,7 +197,9 @@ def test_a_damaged_list_of_images_is_found_and_mended_by_adding_it_again(filled:
     fresh = belvedere.open(filled.path)
     found = [(each.view, filled.path / each.path, each.what) for each in fresh.verify().damage]
     assert found == [("sets", path, "its bytes changed")]
-    with pytest.raises(StoreError, match=r"sets/.*parquet is damaged \(its bytes changed\); add the images or texts again"):
+    with pytest.raises(
+        StoreError, match=r"sets/.*parquet is damaged \(its bytes changed\); add the images or texts again"
+    ):
         fresh.view("head_contributions")
     fresh.add_images("photos", world.photos, replace=True)
     with belvedere.trace() as seen:
