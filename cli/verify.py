@@ -46,7 +46,9 @@ def command(deep: bool, form: str, folder: Path | None) -> None:
     for remedy in dict.fromkeys(each.remedy for each in found.damage):
         kinds = ", ".join(dict.fromkeys(each.view for each in found.damage if each.remedy == remedy))
         click.echo(f"{kinds}: {remedy}", err=True)
-    lost = f"{len(found.damage)} objects are damaged" if found.damage else "all as they were written"
+    count = len(found.damage)
+    lost = f"{count} {'object is' if count == 1 else 'objects are'} damaged"
+    lost = lost if count else "all as they were written"
     read = f"{found.units} units, {size(found.bytes)}, {found.others} other objects"
     if deep:
         read += f", {found.images} image files, {found.models} checkpoints"
