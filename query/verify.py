@@ -175,7 +175,8 @@ class _Kept:
             covers = {column: record.covers[column] for column in known if record.covers.get(column)}
             names = {c: each["name"] if isinstance(each, dict) else each for c, each in covers.items()}
             wanted = "/".join(["recipes", view, *names.values(), f"{recipe}.json"])
-            if wanted not in there and all(name in known[column] for column, name in names.items()):
+            registered = all(name in known[column] for column, name in names.items())
+            if registered and wanted not in there and not self._objects.exists(wanted):
                 yield Damage("recipes", recipe, wanted, "removed")
 
     def _sets(self) -> Iterator[Damage]:
@@ -200,8 +201,8 @@ class _Kept:
             what = None if digest.of_bytes(self._objects.get(path)) == _stem(path) else CHANGED
         elif path == CATALOG:
             view = "published"
-            if f"published/{_digest(self._objects, path)}.json" not in self._paths:
-                what = CHANGED
+            again = (self._objects.exists(f"published/{_digest(self._objects, path)}.json") for _ in range(2))
+            what = None if any(again) else CHANGED  # it may have been replaced while it was read
         elif path.endswith(".json"):
             what = self._sealed(path, top)
         else:
