@@ -43,14 +43,24 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def open(path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> Store:  # noqa: A001  as in h5py, zarr
+def open(  # noqa: A001  as in h5py, zarr
+    path: str | os.PathLike[str], mode: Literal["a", "r"] = "a", *, memory: bool = False
+) -> Store:
     """Open a store, a folder; with mode "a" a new one is made where there is none.
+
+    Args:
+        path: The folder.
+        mode: "a" to read and fill, "r" to read.
+        memory: With mode "r", compute what is missing and keep it in memory until the store is closed, all
+            of it and without a bound; what is on disk is read and not touched.
 
     Raises:
         NotAStore: The folder holds other things, or with mode "r" no store.
-        BadSource: Another mode than these two.
+        BadSource: Another mode than these two, or memory=True with mode "a".
         NewerFormat: The store was written by a later version in a format that this one cannot read.
+        OlderFormat: It was written by an earlier version, in a format that is no longer read.
+        DamagedObject: Its marker is not as it was written.
     """
     from .query.store import Store
 
-    return Store(path, mode)
+    return Store(path, mode, memory=memory)

@@ -37,15 +37,21 @@ def store_option(command: Command) -> Command:
     )(command)
 
 
-def open_store(folder: Path | None, *, create: bool = False) -> Store:
+def open_store(folder: Path | None, *, create: bool = False, memory: bool = False) -> Store:
     """Open the store that a command is about; with `create`, one is made where --store names a new folder.
 
-    Raises `NotAStore` where there is none, and says how to make one.
+    A store in a folder that cannot be written is opened to read; with `memory`, every one is, and what is
+    missing is computed in memory and lost with the command. Raises `NotAStore` where there is none, and
+    says how to make one.
     """
     from ..query.location import locate
     from ..query.store import Store
+    from ..store.marker import writable
 
-    return Store(folder if create and folder is not None else locate(folder))
+    if memory:
+        return Store(locate(folder), "r", memory=True)
+    root = folder if create and folder is not None else locate(folder)
+    return Store(root, "a" if writable(root) or not root.exists() else "r")
 
 
 def inputs(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""`belvedere verify`: read all units, and all lists of images and texts."""
+"""`belvedere verify`: read everything that a store keeps, and list what is damaged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from .entry import DONE, INCOMPLETE
 from .formats import Rows, show, size
-from .options import examples, open_store, output, store_option
+from .options import examples, output, store_option
 
 COLUMNS = ("view", "unit", "path", "what")
 
@@ -16,21 +16,41 @@ COLUMNS = ("view", "unit", "path", "what")
 @click.command(
     epilog=examples(
         "belvedere verify",
+        "belvedere verify --deep",
         "belvedere verify --json",
     )
 )
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read image files and checkpoints too, decode all units, and check their keys.",
+)
 @output
 @store_option
-def command(form: str, folder: Path | None) -> None:
-    """Compare all units and lists of sets with what was written.
+def command(deep: bool, form: str, folder: Path | None) -> None:
+    """Compare everything that the store keeps with what was written.
 
-    Units are their records and their arrays or tables; what names stand for, recipes, failures and the
-    rows of runs are not read. What is damaged is listed and counts as missing from then on; the exit code
-    is then 1, and `belvedere fill` computes those units again.
+    Units (their records and arrays or tables), names, lists of images and texts, kept pictures, recipes,
+    failures, runs, the marker and the published catalog are read, and all damage is listed: what was
+    removed, cut or changed. Damaged units count as missing from then on, and `belvedere fill` computes them
+    again; damaged failures and runs are set aside. The exit code is then 1.
+
+    --deep loads every model whose weights are a file or a folder here, which takes its time and memory.
     """
-    found = open_store(folder).verify()
+    from ..query.location import locate
+    from ..query.verify import verify_at
+
+    found = verify_at(locate(folder), deep=deep, progress=True)
     if found.damage or form != "table":
         show(Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found.damage]), form)
-    lost = f"{len(found.damage)} objects are damaged" if found.damage else "all as they were written"
-    click.echo(f"{found.units} units, {size(found.bytes)}: {lost}", err=True)
+    for remedy in dict.fromkeys(each.remedy for each in found.damage):
+        kinds = ", ".join(dict.fromkeys(each.view for each in found.damage if each.remedy == remedy))
+        click.echo(f"{kinds}: {remedy}", err=True)
+    count = len(found.damage)
+    lost = f"{count} {'object is' if count == 1 else 'objects are'} damaged"
+    lost = lost if count else "all as they were written"
+    read = f"{found.units} units, {size(found.bytes)}, {found.others} other objects"
+    if deep:
+        read += f", {found.images} image files, {found.models} checkpoints"
+    click.echo(f"{read}: {lost}", err=True)
     click.get_current_context().exit(INCOMPLETE if found.damage else DONE)

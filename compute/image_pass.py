@@ -23,7 +23,7 @@ from .models import Loaded
 from .modules import Watch
 from .pictures import Pictures
 from .steps import Kept, Step
-from .towers.check import TOLERANCE, check
+from .towers.check import TOLERANCE, check, directed
 from .towers.native import Tracer
 
 
@@ -40,9 +40,9 @@ def make(
     """Make units that cover the same images: copy the rows that are kept, run the others through the model.
 
     The model is asked for only where an image has to go through it. Pictures that cannot be decoded are rows
-    of NaN, listed as absent. Raises `PictureChanged` for a file that is not the one that was added, and
-    `InexactDecomposition` where the terms do not sum to the model's own embedding within the tolerance of
-    its precision; nothing is kept then.
+    of NaN, listed as absent. Raises `PictureChanged` for a file that is not the one that was added,
+    `NoDirection` where the model embeds as zeros or as no numbers, and `InexactDecomposition` where the
+    terms do not sum to the model's own embedding within the tolerance of its precision; nothing is kept then.
     """
     run = step.run
     drafts = [_Draft(unit) for unit in step.units]
@@ -173,6 +173,7 @@ class _Pass:
         trace, error = None, None
         if self._tracer is not None:
             trace = self._tracer(pixels, self._tokens)
+            directed(trace.norm, "images")
             error = check(trace, self._loaded.constants)
             if not error <= TOLERANCE[self._precision]:
                 raise InexactDecomposition(error, TOLERANCE[self._precision])

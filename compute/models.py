@@ -101,6 +101,15 @@ def load(model: Model, found: Found, device: str) -> Loaded:
     emit("load", model.name)
     place = _place(device)
     net = found.build("float32")
+    compare(model, found, net)
+    if model.precision != "float32":
+        net = found.build(model.precision)
+    net = net.to(place).eval()
+    return Loaded(net, found.image_side(net), found.transform(net), found.tokenizer(), place)
+
+
+def compare(model: Model, found: Found, net: Any) -> None:
+    """Compare a model loaded in float32 with what was registered; `WeightsChanged` says what differs."""
     now = {"image": _image_facts(found, net), "text": found.text_facts(net)}
     if now != {"image": dict(model.image), "text": dict(model.text)}:
         changes = digest.differences({"image": model.image, "text": model.text}, now)
@@ -108,10 +117,6 @@ def load(model: Model, found: Found, device: str) -> Loaded:
             f"model {model.name!r} is no longer what {model.source} was when it was added "
             f"({'; '.join(changes)}); add it again with replace=True (--replace), or under another name"
         )
-    if model.precision != "float32":
-        net = found.build(model.precision)
-    net = net.to(place).eval()
-    return Loaded(net, found.image_side(net), found.transform(net), found.tokenizer(), place)
 
 
 def _image_facts(found: Found, net: nn.Module) -> dict[str, Any]:

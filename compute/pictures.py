@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from ..store import digest
 from ..store.errors import BadSource, PictureChanged, UnreadablePicture
 from ..store.objects import Objects
-from ..store.sets import ImageSet
 from .dataset_folders import DatasetRows, open_rows
 from .decoding import decode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """File names that count as pictures when a folder is read."""
@@ -76,20 +78,12 @@ class Pictures:
         stat = Path(path).stat()
         return stat.st_size, stat.st_mtime_ns
 
-    def damage(self, sets: Iterable[ImageSet]) -> list[tuple[str, str]]:
-        """Read all pictures that are kept for these sets; list those that are gone or have changed."""
-        columns = (images.entries.select(["path", "digest"]).to_pylist() for images in sets)
-        named = {row["digest"] for rows in columns for row in rows if row["path"].startswith(KEPT)}
-        found = []
-        for key in sorted(named):
-            try:
-                data = self._objects.get(_object(key))
-            except FileNotFoundError:
-                found.append((_object(key), "removed"))
-                continue
-            if digest.of_bytes(data) != key:
-                found.append((_object(key), "its bytes changed"))
-        return found
+    def gone(self, entries: pa.Table) -> list[str]:
+        """List the objects of pictures that are kept for a set of images, and are not there any more."""
+        paths = [str(path) for path in entries["path"].to_pylist()]
+        named = sorted({_object(path) for path in paths if path.startswith(KEPT)})
+        there = {info.path for info in self._objects.list("pictures/")} if named else set()
+        return [path for path in named if path not in there]
 
     def keep(self, data: bytes) -> str:
         """Keep the bytes of a picture in the store, and give its path."""

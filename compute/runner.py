@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..store import arrays, digest, markup, parts
+from ..store import arrays, markup, parts
 from ..store.claims import Claims
 from ..store.errors import (
     BadSource,
@@ -32,6 +32,7 @@ from ..store.failures import failure
 from ..store.folder import Folder
 from ..store.grid import Grid
 from ..store.reader import Reader
+from ..store.sealed import seal
 from ..store.tracing import emit
 from ..store.views import ArrayView, TableView, Unit, View
 from .kinds import Derived, ImagePass, Made, OfTower, TextPass
@@ -323,7 +324,7 @@ class Runner:
             "settings": asdict(self._settings),
         }
         with suppress(StoreFull):  # the unit that did not fit has said so, or all of them did
-            self._folder.objects.create(f"runs/{self._run}.json", digest.canonical(facts))
+            self._folder.objects.create(f"runs/{self._run}.json", seal(facts))
 
 
 def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
@@ -344,7 +345,10 @@ def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
 
 
 def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
-    """Refuse rows of another unit, which SQL would not find; `ValueError` says which."""
+    """Refuse rows of another unit, which SQL would not find, or of none; `ValueError` says which."""
+    for name in set(view.keys) & set(view.columns):
+        if any(place is None or place != place for place in rows.get(name, ())):
+            raise ValueError(f"a row of {unit} has no {name}: it is null, or not a number")
     column = view.axis_column
     there = rows.get(column, ()) if column else ()
     outside = [place for place in there if not unit.start <= place < unit.stop]

@@ -11,13 +11,15 @@ import torch
 from ..store.views import Unit
 from .kinds import Made, TextPass
 from .models import Loaded
+from .towers.check import directed
 
 
 def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], None]) -> Made:
     """Run the texts that a unit covers through the text tower.
 
     Texts that need more tokens than the model reads are rows of NaN, listed as absent: cut short they
-    would stand for something that nobody wrote.
+    would stand for something that nobody wrote. Raises `NoDirection` where the model embeds texts as zeros or
+    as no numbers.
     """
     view = cast("TextPass", unit.view)
     texts = view.texts.texts[unit.start : unit.stop]
@@ -43,8 +45,8 @@ def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], N
             loaded.fits = len(batch) // 2
             torch.cuda.empty_cache()
             continue
-        if not np.isfinite(features).all():
-            raise ArithmeticError("the text tower gave embeddings that are not finite; nothing was kept")
+        with np.errstate(over="ignore", invalid="ignore"):
+            directed(np.linalg.norm(features, axis=1), "texts")
         for name, values in view.collect(features).items():
             arrays[name][batch] = values
         start += len(batch)

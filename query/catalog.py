@@ -156,7 +156,7 @@ def _errors(folder: Folder) -> Iterable[dict[str, Any]]:
 
 def _runs(folder: Folder) -> Iterable[dict[str, Any]]:
     for name in sorted(folder.objects.names("runs/")):
-        row = folder.objects.get_json(f"runs/{name}.json")
+        row = folder.objects.get_sealed(f"runs/{name}.json", "belvedere verify sets it aside")
         yield {column: row.get(column) for column in COLUMNS["runs"]}
 
 

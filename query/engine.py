@@ -36,8 +36,8 @@ V = TypeVar("V", bound=View)
 class Engine:
     """Plans and fills; asks disk which units are done, once per recipe and question."""
 
-    def __init__(self, root: Path, mode: Mode) -> None:
-        self.folder = Folder(root, mode)
+    def __init__(self, root: Path, mode: Mode, *, memory: bool = False) -> None:
+        self.folder = Folder(root, mode, memory=memory)
         self.reader = Reader(self.folder)
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
@@ -112,7 +112,10 @@ class Engine:
 
     def _refuse_if_read_only(self, found: Plan, units: Sequence[Unit]) -> None:
         if not self.folder.writable:
-            hint = 'this store was opened with mode="r"; open it with mode="a" to fill it'
+            hint = (
+                'this store was opened with mode="r"; open it with mode="a" to fill it, '
+                "or with memory=True to compute in memory"
+            )
             lacking = found.wanted - found.reused
             raise MissingUnits(units[0].view.title(), lacking or found.units, found.wanted, hint)
 

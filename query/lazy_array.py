@@ -68,8 +68,7 @@ class LazyArray(Lazy[ArrayView]):
     def __reduce__(self) -> Any:
         folder, view = self._engine.folder, self._view
         asked = {**question.inputs(view), **question.parameters(view)}
-        mode = "a" if folder.writable else "r"
-        return question.again, (folder.root, mode, view.name(), asked, question.identity(view))
+        return question.again, (folder.root, folder.mode, view.name(), asked, question.identity(view))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.read(...), dtype=dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compute.views import all_views
-from ..store.errors import BadSource, DamagedUnit, UnknownName
+from ..store.errors import BadSource, DamagedObject, DamagedUnit, UnknownName
 from ..store.folder import Folder
 from ..store.registry import Kind, check_name
 from ..store.sets import Model
@@ -86,7 +86,9 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
 def standing(engine: Engine, name: str, kind: str) -> Standing:
     """Say what stands behind a name: the units that were made under it, and names that share its contents."""
     folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
-    named = {name, *_source(folder, name, kind).formerly}
+    named = {name}
+    with suppress(DamagedObject):  # it can be taken back all the same
+        named |= {*_source(folder, name, kind).formerly}
     for info in folder.objects.list("units/"):
         with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
             record = folder.records.read(info.path)
@@ -97,14 +99,18 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
 
 
 def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
-    """List the other names that stand for the same contents."""
+    """List the other names that stand for the same contents; nobody can say of one that is damaged."""
     mine = _contents(folder, name, kind)
-    others = (each for each in folder.names.names(KINDS[kind]) if each != name)
+    others = [each for each in folder.names.names(KINDS[kind]) if each != name and mine is not None]
     return tuple(each for each in others if _contents(folder, each, kind) == mine)
 
 
 def _contents(folder: Folder, name: str, kind: str) -> Any:
-    found = _source(folder, name, kind)
+    """Give what tells the contents of a name from others; None where the name is damaged."""
+    try:
+        found = _source(folder, name, kind)
+    except DamagedObject:
+        return None
     if isinstance(found, Model):
         return found.identity("image"), found.identity("text")
     return found.all_contents

@@ -31,16 +31,18 @@ class Store(Registering, Looking):
     Any number of processes may fill it while any number read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], mode: Literal["a", "r"] = "a") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], mode: Literal["a", "r"] = "a", *, memory: bool = False
+    ) -> None:
         """Open a store; see `belvedere.open`."""
-        self._root, self._mode = Path(path).expanduser(), mode
-        marker.check(self._root, mode)
+        self._root, self._mode, self._memory = Path(path).expanduser(), mode, memory
+        marker.check(self._root, mode, memory=memory)
 
     @cached_property
     def _engine(self) -> Engine:
         from .engine import Engine
 
-        return Engine(self._root, self._mode)
+        return Engine(self._root, self._mode, memory=self._memory)
 
     @property
     def path(self) -> Path:
@@ -166,15 +168,24 @@ class Store(Registering, Looking):
         """List the images, texts and units that could not be read or made."""
         return self._engine.folder.failures.all()
 
-    def verify(self) -> Verified:
-        """Read all units, lists of images and texts and kept pictures; damaged units count as missing then.
+    def verify(self, *, deep: bool = False, progress: bool | Progress = True) -> Verified:
+        """Read everything that is kept, and list what is not as it was written: removed, cut or changed.
 
-        Units are their records and their arrays or tables. What names stand for, recipes, failures and the
-        rows of `runs` are not read. In a store that is open to read only, damage is told, and nothing else.
+        That is units (records, arrays and tables), what names stand for, lists of images and texts, kept
+        pictures, recipes, failures, runs, the marker and the published catalog. Damaged units count as
+        missing from then on; damaged failures and runs are set aside; what is derived is removed, and made
+        again. In a store that is open to read only, damage is told, and nothing else. A record that is gone
+        is a unit that is missing, and a name whose latest version is gone stands for what it did before.
+
+        Args:
+            deep: Read too what the store was made from: every image file, and every checkpoint or model
+                folder on disk, for its digest (a model is loaded for that). All arrays and tables are
+                decoded, and the keys of units compared with what they cover.
+            progress: Show a progress bar where stderr is a terminal; or tell this one.
         """
         from .verify import verify
 
-        return verify(self._engine.folder)
+        return verify(self._engine, deep=deep, progress=progress)
 
     def _filled(self) -> Sequence[Any]:
         from ..compute.views import all_views
@@ -185,10 +196,11 @@ class Store(Registering, Looking):
         return [view for view in every if filled.has(view)]
 
     def close(self) -> None:
-        """Let go of the models, and of the towers' maps, in memory."""
+        """Let go of what is in memory: models, towers' maps, and with memory=True what was computed."""
         if "_engine" in vars(self):
             self._engine.residents.clear()
             self._engine.reader.forget()
+            self._engine.folder.forget()
 
     def __enter__(self) -> Self:
         return self

@@ -17,12 +17,14 @@ from zarr.abc.store import (
     SuffixByteRequest,
 )
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from .objects import Objects
 from .views import Array, Axis, Member
 
 _CHECKED = (Crc32cCodec(),)
+_BUFFER = default_buffer_prototype().buffer
 
 
 def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
@@ -36,6 +38,18 @@ def encode(member: Member, data: Array, block: int) -> dict[str, bytes]:
     array = zarr.create_array(MemoryStore(files), shape=shape, **_layout(member, block))
     array[...] = data.astype(member.dtype, copy=False)
     return {name: files[name].to_bytes() for name in sorted(files)}
+
+
+def decode(data: Mapping[str, bytes], prefix: str) -> Array:
+    """Read back an array that `encode` wrote, from files by name; those of the array begin with a prefix.
+
+    Raises `ValueError` for a chunk that is not there, or whatever zarr does for bytes that are no array.
+    """
+    mine = {name.removeprefix(prefix): each for name, each in data.items() if name.startswith(prefix)}
+    if len(mine) < 2:
+        raise ValueError("it has no chunk")
+    files: dict[str, Buffer] = {name: _BUFFER.from_bytes(each) for name, each in mine.items()}
+    return np.asarray(zarr.open_array(MemoryStore(files, read_only=True), mode="r")[...])
 
 
 def _layout(member: Member, block: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ BelvedereError
 ├── StoreError
 │   ├── NotAStore (FileNotFoundError)      the folder holds no store
 │   ├── NewerFormat (ValueError)           written by a later Belvedere
+│   ├── OlderFormat (ValueError)           written by an earlier one, in a format that is no longer read
+│   ├── DamagedObject (ValueError)         a name, list, recipe, failure, run or marker whose bytes changed
 │   ├── ReadOnlyStore (PermissionError)    opened with mode="r"
 │   ├── StoreFull (OSError)                no room left on the device
 │   └── Forked (RuntimeError)              used in a process that was forked after the store was used
@@ -30,6 +32,7 @@ BelvedereError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
 │   ├── DamagedUnit (ValueError)           bytes that are not those that were written
 │   ├── UnitFailed (RuntimeError)          a unit that could not be made
+│   ├── NoDirection (ArithmeticError)      a model embeds as zeros, or as what is no number
 │   ├── AbsentRows (LookupError)           images or texts that could not be read
 │   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
 ├── OverBudget (RuntimeError)              a statement that would compute more than it may
@@ -60,6 +63,18 @@ class NotAStore(StoreError, FileNotFoundError):
 
 class NewerFormat(StoreError, ValueError):
     """The store was written in a format that this version cannot read."""
+
+
+class OlderFormat(StoreError, ValueError):
+    """The store was written in a format that this version does not read any more."""
+
+
+class DamagedObject(StoreError, ValueError):
+    """An object that belongs to no unit is not what was written; carries `path` and `what`."""
+
+    def __init__(self, path: str, what: str, remedy: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(f"{path} is damaged ({what}); {remedy}")
 
 
 class ReadOnlyStore(StoreError, PermissionError):
@@ -223,6 +238,20 @@ class AbsentRows(UnitError, LookupError):
         first, reason = next(iter(rows.items()))
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         super().__init__(f"{view} has no row for {axis} {first} ({reason}){more}; {hint}")
+
+
+class NoDirection(UnitError, ArithmeticError):
+    """Embeddings that cannot be brought to unit norm; carries `what`, `zero`, `strange` and `count`."""
+
+    def __init__(self, what: str, zero: int, strange: int, count: int) -> None:
+        self.what, self.zero, self.strange, self.count = what, zero, strange, count
+        found = [f"{zero} as zeros"] * bool(zero) + [f"{strange} as numbers that are not finite"] * bool(
+            strange
+        )
+        super().__init__(
+            f"of {count} {what} the model embeds {' and '.join(found)}, which have no direction; "
+            "nothing was kept: the weights, the precision or the preprocessing are not what they should be"
+        )
 
 
 class InexactDecomposition(UnitError, ArithmeticError):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+from .errors import DamagedObject
 from .objects import Objects
+from .sealed import seal
 from .views import Unit, View
+
+REMEDY = "belvedere verify sets it aside, and the next fill tries again what failed there"
+"""What to do about a damaged list of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,16 @@ def failure(
 ) -> Failure:
     """Describe what went wrong with a unit or with one of its rows."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Failure(unit.view.name(), unit.key, unit.view.names, unit.start, row, path, error, message, now)
+    plain = message.encode(errors="replace").decode()  # JSON has no room for half a character
+    return Failure(unit.view.name(), unit.key, unit.view.names, unit.start, row, path, error, plain, now)
 
 
 class Failures:
-    """The failures of one store: rows that are absent, and whole units that could not be made."""
+    """The failures of one store: rows that are absent, and whole units that could not be made.
+
+    A damaged list of them keeps nothing from being filled: its unit is tried as though nothing was recorded
+    against it, and the list written anew. Reading all of them raises `DamagedObject`.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -61,7 +71,7 @@ class Failures:
         """
         for key in self.units(unit.view):
             path = self._path(unit.view, key)
-            before = self._read(path)
+            before = self._known(path)
             if key == unit.key or any(_same_place(failure, unit) for failure in before):
                 self._objects.delete(path)
         if rows:
@@ -70,7 +80,7 @@ class Failures:
     def follow(self, column: str, old: str, new: str) -> None:
         """Let what is recorded under a name of a column be recorded under another one."""
         for path in sorted(each.path for each in self._objects.list("failures/")):
-            before = self._read(path)
+            before = self._known(path)
             rows = [
                 replace(row, inputs={**row.inputs, column: new}) if row.inputs.get(column) == old else row
                 for row in before
@@ -83,25 +93,31 @@ class Failures:
         return self._objects.names(f"failures/{view.name()}/{view.recipe_key}/")
 
     def of(self, unit: Unit) -> list[Failure]:
-        """Read what is recorded against one unit."""
-        return self._read(self._path(unit.view, unit.key))
+        """Read what is recorded against one unit; nothing where that is damaged."""
+        return self._known(self._path(unit.view, unit.key))
 
     def whole(self, unit: Unit) -> Failure | None:
         """Give the reason why a whole unit could not be made, where there is one."""
         return next((row for row in self.of(unit) if row.row is None), None)
 
     def all(self) -> list[Failure]:
-        """Read every failure, in the order of views, units and rows."""
+        """Read every failure, in the order of views, units and rows; `DamagedObject` where one list is."""
         paths = sorted(each.path for each in self._objects.list("failures/"))
         return [row for path in paths for row in self._read(path)]
 
     def _write(self, path: str, rows: list[Failure]) -> None:
-        self._objects.put(path, json.dumps([asdict(row) for row in rows], ensure_ascii=False).encode())
+        self._objects.put(path, seal({"rows": [asdict(row) for row in rows]}))
+
+    def _known(self, path: str) -> list[Failure]:
+        """Read one object, or nothing where it is damaged."""
+        with suppress(DamagedObject):
+            return self._read(path)
+        return []
 
     def _read(self, path: str) -> list[Failure]:
         """Read one object; nothing where another process settled it after it was listed."""
         try:
-            return [Failure(**row) for row in self._objects.get_json(path)]
+            return [Failure(**row) for row in self._objects.get_sealed(path, REMEDY)["rows"]]
         except FileNotFoundError:
             return []
 

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from .errors import BadSource, NewerFormat, NotAStore, ReadOnlyStore
-from .objects import Objects
+from .errors import BadSource, DamagedObject, NewerFormat, NotAStore, OlderFormat, ReadOnlyStore
+from .objects import CHANGED, Objects
+from .sealed import seal, unseal
 
 Mode = Literal["a", "r"]
 """How a store is opened: to fill it, or to read it."""
-FORMAT = 1
-"""The layout that this version writes; a store of a later one is refused."""
+FORMAT = 2
+"""The layout that this version writes, the only one that it reads."""
 MARKER = "belvedere.json"
 """The object that makes a folder a store."""
 
 
-def check(root: Path, mode: Mode) -> None:
+def check(root: Path, mode: Mode, *, memory: bool = False) -> None:
     """Check the marker of a store, or with mode "a" write one into a folder that is new or empty.
 
     Raises `NotAStore` for a folder with other things in it, and with mode "r" for one without a store;
-    `NewerFormat` for a store of a later version; `BadSource` for another mode.
+    `NewerFormat` and `OlderFormat` for a store of another version's format; `DamagedObject` for a marker
+    whose bytes changed; `BadSource` for another mode, or `memory` with mode "a".
     """
     if mode not in get_args(Mode):
         raise BadSource(
             f'mode {mode!r} is not known: "a" opens a store, or makes one in a new or empty folder; '
             '"r" opens one to read'
+        )
+    if memory and mode == "a":
+        raise BadSource(
+            'memory=True goes with mode="r": what is computed then stays in memory; mode="a" keeps it on disk'
         )
     marker = root / MARKER
     if not marker.is_file():
@@ -39,14 +46,41 @@ def check(root: Path, mode: Mode) -> None:
                 f"{root} holds no Belvedere store but is {what}; name a new or an empty folder to make one"
             )
         _create(root)
-    try:
-        found = int(json.loads(marker.read_bytes())["format"])
-    except (ValueError, KeyError, TypeError):
-        raise NotAStore(f"{marker} is not readable as the marker of a Belvedere store") from None
+    found = _format(marker)
     if found > FORMAT:
-        raise NewerFormat(
-            f"{root} has format {found}; this version reads up to {FORMAT}: use a newer Belvedere"
+        raise NewerFormat(f"{root} has format {found}; this version reads {FORMAT}: use a newer Belvedere")
+    if found < FORMAT:
+        raise OlderFormat(
+            f"{root} has format {found}; this version reads {FORMAT}: use the Belvedere that wrote it, "
+            "or add models and images to a new store"
         )
+
+
+def writable(root: Path) -> bool:
+    """Tell whether this process may write into a store's folder, as far as the system says beforehand."""
+    return os.access(root, os.W_OK | os.X_OK)
+
+
+def _format(marker: Path) -> int:
+    """Read the number of the format; `DamagedObject` for a marker that is not as it was written."""
+    data = marker.read_bytes()
+    try:
+        return int(unseal(data)["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        facts = _unsealed(data)
+        if facts is not None and facts != FORMAT:
+            return facts
+        remedy = "put the one of another store that this version made in its place: they differ in their date"
+        raise DamagedObject(str(marker), CHANGED, remedy) from error
+
+
+def _unsealed(data: bytes) -> int | None:
+    """Read the number in a marker without a seal, as the first format had it."""
+    try:
+        facts = json.loads(data)
+        return int(facts["format"]) if "sha256" not in facts else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _create(root: Path) -> None:
@@ -59,4 +93,4 @@ def _create(root: Path) -> None:
     except OSError as error:
         raise NotAStore(f"{root} cannot be made: {error.strerror}") from error
     facts = {"format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    Objects(root).create(MARKER, json.dumps(facts).encode())
+    Objects(root).create(MARKER, seal(facts))

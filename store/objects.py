@@ -17,10 +17,13 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
-from .errors import Forked, ReadOnlyStore, StoreError, StoreFull
+from .errors import DamagedObject, Forked, ReadOnlyStore, StoreError, StoreFull
+from .sealed import unseal
 from .tracing import emit
 
 _OS_ERROR = re.compile(r"os error (\d+)")
+CHANGED = "its bytes changed"
+"""What is said of an object whose digest is not the one that was written down."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -144,10 +147,22 @@ class Objects:
         """Read an object that holds JSON."""
         return json.loads(self.get(path))
 
+    def get_sealed(self, path: str, remedy: str) -> dict[str, Any]:
+        """Read what `sealed.seal` wrote; `DamagedObject`, which says the remedy, for other bytes."""
+        data = self.get(path)
+        try:
+            return unseal(data)
+        except ValueError as error:
+            raise DamagedObject(path, CHANGED, remedy) from error
+
     def _refuse_if_read_only(self, path: str) -> None:
         if self.read_only:
+            able = os.access(self.root, os.W_OK)
             raise ReadOnlyStore(
                 f'{self.root} was opened with mode="r", so {path} cannot be written; open it with mode="a"'
+                if able
+                else f"{self.root} is read-only here, so {path} cannot be written; "
+                "copy it to where you may write"
             )
 
 

@@ -104,6 +104,8 @@ class Records:
         data = self._objects.get(path)
         try:
             record = Record.from_json(data)
+            if not path.endswith(f"/{record.unit}.json"):
+                raise ValueError(f"the record of {record.unit}")
         except ValueError as error:
             self._set_aside(path)
             _, view, _, key = path.removesuffix(".json").split("/")
@@ -196,9 +198,16 @@ class Records:
             self._seen.pop(path, None)
 
     def recipes(self, view: View) -> list[tuple[str, dict[str, Any]]]:
-        """List the recipes, with their keys, by which units were made under the view's names."""
+        """List the recipes, with their keys, by which units were made under the view's names.
+
+        `DamagedObject` where one is damaged: without it, nobody could say of what combination it was.
+        """
         prefix = f"recipes/{_under(view)}/"
-        return [(key, self._objects.get_json(f"{prefix}{key}.json")) for key in self._objects.names(prefix)]
+        remedy = f"belvedere fill {view.name()} for {', '.join(view.names.values())} writes it again"
+        return [
+            (key, self._objects.get_sealed(f"{prefix}{key}.json", remedy))
+            for key in self._objects.names(prefix)
+        ]
 
     def places(self, view: View, recipe_key: str) -> dict[str, dict[str, Any]]:
         """Give what the units that are kept under a recipe cover, by the place that `place` names."""
@@ -212,10 +221,10 @@ class Records:
 
     def describe(self, view: View) -> None:
         """Write down what a recipe's key stands for under these names, which belong together from now on."""
-        path = f"recipes/{_under(view)}/{view.recipe_key}.json"
+        path, content = f"recipes/{_under(view)}/{view.recipe_key}.json", seal(view.recipe)
         if path not in self._described:
-            if not self._objects.exists(path):
-                self._objects.create(path, digest.canonical(view.recipe))
+            if not self._objects.create(path, content) and self._objects.get(path) != content:
+                self._objects.put(path, content)  # what was there is damaged
             self._described.add(path)
 
     def follow(self, view: str, place: int, old: str, new: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import digest
-from .errors import BadName, NameTaken, StoreError, UnknownName
-from .objects import Objects
+from .errors import BadName, DamagedObject, NameTaken, UnknownName
+from .objects import CHANGED, Objects
 from .parts import schema
+from .sealed import seal
 from .sets import ImageSet, Model, Module, TextSet, TowerShape
 
 Kind = Literal["models", "images", "texts"]
@@ -48,13 +49,15 @@ class Registry:
 
     A name is a small object that points to contents. Each new meaning is a further version of it, put if
     absent, so that of two processes that change a name at once one looks again. That a name is removed is
-    one more version, too.
+    one more version, too. A name whose latest version is damaged is listed, and `DamagedObject` says what to
+    do where it is read: it never stands for what it did before.
     """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._seen: dict[tuple[str, bytes], Any] = {}
-        self._facts: dict[str, bytes] = {}
+        self._seen: dict[str, Any] = {}
+        self._made: dict[tuple[Kind, str], Any] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
 
     def models(self) -> list[str]:
         """List the names of models."""
@@ -83,32 +86,25 @@ class Registry:
 
     def model(self, name: str) -> Model:
         """Give the model of a name; `UnknownName` with the nearest one."""
-        data = self._read("models", name)
-        if ("models", data) not in self._seen:
-            self._seen["models", data] = _model(json.loads(data))
-        model: Model = self._seen["models", data]
+        model: Model = self._once("models", name, _model)
         return model
 
     def image_set(self, name: str) -> ImageSet:
         """Give the image set of a name; `UnknownName` with the nearest one."""
-        data = self._read("images", name)
-        if ("images", data) not in self._seen:
-            facts = json.loads(data)
-            self._seen["images", data] = ImageSet(
-                name, facts["source"], self._table(facts["entries"]), _formerly(facts)
-            )
-        images: ImageSet = self._seen["images", data]
+
+        def make(facts: dict[str, Any]) -> ImageSet:
+            return ImageSet(name, facts["source"], self._table(facts["entries"]), _formerly(facts))
+
+        images: ImageSet = self._once("images", name, make)
         return images
 
     def text_set(self, name: str) -> TextSet:
         """Give the text set of a name; `UnknownName` with the nearest one."""
-        data = self._read("texts", name)
-        if ("texts", data) not in self._seen:
-            facts = json.loads(data)
-            self._seen["texts", data] = TextSet(
-                name, facts["source"], self._table(facts["entries"]), _formerly(facts)
-            )
-        texts: TextSet = self._seen["texts", data]
+
+        def make(facts: dict[str, Any]) -> TextSet:
+            return TextSet(name, facts["source"], self._table(facts["entries"]), _formerly(facts))
+
+        texts: TextSet = self._once("texts", name, make)
         return texts
 
     def version(self, kind: Kind, name: str) -> int:
@@ -117,7 +113,8 @@ class Registry:
 
     def put_model(self, model: Model, after: int) -> bool:
         """Let a name stand for a model; False where it has another version than `after` by now."""
-        return self._again("models", model.name, after, asdict(model))
+        modules = [[name, asdict(module)] for name, module in model.modules.items()]  # in their order
+        return self._again("models", model.name, after, {**asdict(model), "modules": modules})
 
     def put_image_set(self, images: ImageSet, after: int) -> bool:
         """Let a name stand for a set of images; False where it has another version than `after` by now."""
@@ -133,7 +130,8 @@ class Registry:
         """Let a name stand for nothing; `UnknownName` where it does not stand for anything."""
         while True:
             after = self.version(kind, name)
-            self._read(kind, name)
+            if not self.has(kind, name):
+                self._read(kind, name)
             if self._put(kind, name, after, {_REMOVED: True}):
                 return
 
@@ -151,7 +149,7 @@ class Registry:
             before, after = self.version(kind, old), self.version(kind, new)
             if mine and not self.has(kind, old):  # another process removed it meanwhile
                 return
-            facts = json.loads(self._read(kind, old))
+            _, facts = self._read(kind, old)
             if after != mine and self.has(kind, new):
                 raise NameTaken(f"{_SAID[kind]} {new!r} is there already; take another name, or remove it")
             formerly = [*_formerly(facts), old]
@@ -161,32 +159,53 @@ class Registry:
                 if self._put(kind, old, before, {_REMOVED: True}):
                     return
 
-    def _read(self, kind: Kind, name: str) -> bytes:
+    def _once(self, kind: Kind, name: str, make: Callable[[dict[str, Any]], Any]) -> Any:
+        """Make what a name stands for, or give what was made of the same facts before."""
+        path, facts = self._read(kind, name)
+        if path not in self._seen:
+            known = (kind, digest.of_facts(facts))
+            if known not in self._made:
+                self._made[known] = make(facts)
+            self._seen[path] = self._made[known]
+        return self._seen[path]
+
+    def _read(self, kind: Kind, name: str) -> tuple[str, dict[str, Any]]:
+        """Read what a name stands for, with the path that it was read from."""
         version = self.version(kind, name) if _NAME.fullmatch(name) else 0
         if not version or self._removed(kind, name, version):
             hint = f"belvedere add {_COMMANDS[kind]} registers one"
             raise UnknownName(_SAID[kind], name, self.names(kind), hint)
-        return self._version(kind, name, version)
+        return _path(kind, name, version), self._version(kind, name, version)
 
-    def _version(self, kind: Kind, name: str, version: int) -> bytes:
+    def _version(self, kind: Kind, name: str, version: int) -> dict[str, Any]:
         """Read one version of a name, once: it never changes."""
         path = _path(kind, name, version)
         if path not in self._facts:
-            self._facts[path] = self._objects.get(path)
+            remedy = (
+                f"add the {_SAID[kind]} {name!r} again with replace=True (--replace), or belvedere remove it"
+            )
+            self._facts[path] = self._objects.get_sealed(path, remedy)
         return self._facts[path]
 
     def _removed(self, kind: Kind, name: str, version: int) -> bool:
         """Tell whether a version of a name says that it is removed, which the first never does."""
-        return version > 1 and _REMOVED in json.loads(self._version(kind, name, version))
+        with suppress(DamagedObject):
+            return version > 1 and _REMOVED in self._version(kind, name, version)
+        return False
 
     def _again(self, kind: Kind, name: str, after: int, facts: dict[str, Any]) -> bool:
         """Put a further version of a name, which remembers what it was called before."""
-        before = json.loads(self._version(kind, name, after)) if after else {}
-        return self._put(kind, name, after, {**facts, "formerly": _formerly(before)})
+        return self._put(kind, name, after, {**facts, "formerly": self._called(kind, name, after)})
+
+    def _called(self, kind: Kind, name: str, version: int) -> tuple[str, ...]:
+        """Give what a name was called before; each version that is not damaged knows."""
+        for each in range(version, 0, -1):
+            with suppress(DamagedObject, FileNotFoundError):
+                return _formerly(self._version(kind, name, each))
+        return ()
 
     def _put(self, kind: Kind, name: str, after: int, facts: Any) -> bool:
-        content = json.dumps(facts, ensure_ascii=False, indent=1).encode()
-        return self._objects.create(_path(kind, name, after + 1), content)
+        return self._objects.create(_path(kind, name, after + 1), seal(facts))
 
     def _keep(self, entries: pa.Table) -> str:
         """Keep a table under the digest of its bytes, and give that."""
@@ -198,17 +217,19 @@ class Registry:
         return key
 
     def _table(self, key: str) -> pa.Table:
-        data = self._objects.get(f"sets/{key}.parquet")
+        path, remedy = list_of(key), "add the images or texts again with replace=True (--replace)"
+        try:
+            data = self._objects.get(path)
+        except FileNotFoundError:
+            raise DamagedObject(path, "removed", remedy) from None
         if digest.of_bytes(data) != key:
-            raise StoreError(
-                f"sets/{key}.parquet is damaged; add the images or texts again with replace=True (--replace)"
-            )
+            raise DamagedObject(path, CHANGED, remedy)
         return pq.read_table(pa.BufferReader(data))
 
-    def damaged_sets(self) -> list[str]:
-        """Read all sets that were ever added; list the objects that are not as they were written."""
-        paths = sorted(info.path for info in self._objects.list("sets/"))
-        return [path for path in paths if f"sets/{digest.of_bytes(self._objects.get(path))}.parquet" != path]
+
+def list_of(key: str) -> str:
+    """Give where the entries of a set lie."""
+    return f"sets/{key}.parquet"
 
 
 def _path(kind: Kind, name: str, version: int) -> str:
@@ -223,8 +244,7 @@ def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
     tower = facts["tower"] and TowerShape(**facts["tower"])
     modules = {
-        name: Module(**{**module, "shape": tuple(module["shape"])})
-        for name, module in facts["modules"].items()
+        name: Module(**{**module, "shape": tuple(module["shape"])}) for name, module in facts["modules"]
     }
     return Model(**{**facts, "tower": tower, "modules": modules, "formerly": _formerly(facts)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import (
@@ -278,6 +278,8 @@ class ArrayView(View):
 class TableView(View):
     """A view whose units are Parquet parts."""
 
+    keys: ClassVar[Collection[str]] = ("image_id", "text_id", "layer", "head", "neuron", "module")
+    """Columns that say what a row is about, and are never null."""
     beside: ClassVar[Mapping[str, str]] = {}
     """Columns that are kept for views made from this one, and not shown."""
 

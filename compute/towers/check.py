@@ -6,12 +6,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ...store.errors import NoDirection
+from ...store.views import Array
 from .trace import Constants, Trace
 
 Exact = npt.NDArray[np.float64]
 
 TOLERANCE = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}
 """The largest relative error at which a batch may be kept, by the precision that the tower computed in."""
+
+
+def directed(norm: Array, what: str) -> None:
+    """Refuse embeddings of length zero, or of none; `NoDirection` counts them.
+
+    `norm` has the lengths, "image" or "text"; `what` says in the plural what was embedded.
+    """
+    strange = int(np.count_nonzero(~np.isfinite(norm)))
+    zero = int(np.count_nonzero(norm == 0))
+    if zero or strange:
+        raise NoDirection(what, zero, strange, len(norm))
 
 
 def check(trace: Trace, constants: Constants) -> float:

@@ -216,7 +216,7 @@ def test_damage_is_found_listed_and_filled_again(run: Run, spare: Path) -> None:
     found = run("verify", "--store", spare, "--json")
     assert found.exit_code == 1
     assert [row["view"] for row in json.loads(found.stdout)] == ["head_roles"]
-    assert "1 objects are damaged" in found.stderr
+    assert "1 object is damaged" in found.stderr
     assert run("sql", "SELECT count(*) FROM head_roles", "--store", spare).exit_code == 1
     assert run("fill", "head_roles", "--store", spare).stdout.startswith("head_roles: 1 filled, 3 reused")
     assert run("verify", "--store", spare).exit_code == 0

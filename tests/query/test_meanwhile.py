@@ -51,9 +51,11 @@ def test_verify_passes_over_what_another_process_sets_aside_meanwhile(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects, count = engine(filled).folder.objects, len(records(filled))
-    listed = list(objects.list("units/"))
-    (filled.path / listed[0].path).unlink()
-    monkeypatch.setattr(objects, "list", lambda prefix: listed if prefix == "units/" else [])
+    listed = list(objects.list(""))
+    (filled.path / next(info.path for info in listed if info.path.startswith("units/"))).unlink()
+    monkeypatch.setattr(
+        objects, "list", lambda prefix: [info for info in listed if info.path.startswith(prefix)]
+    )
     found = filled.verify()
     assert (found.units, found.damage) == (count - 1, ())
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 import belvedere
-from belvedere.store.errors import MissingUnits, NewerFormat, NotAStore, ReadOnlyStore
+from belvedere.store.errors import (
+    DamagedObject,
+    MissingUnits,
+    NewerFormat,
+    NotAStore,
+    OlderFormat,
+    ReadOnlyStore,
+)
 from tests.worlds import World
 
 
@@ -53,14 +60,40 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 
 def test_a_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "belvedere.json").write_text(json.dumps({"format": 99}))
-    with pytest.raises(NewerFormat, match="has format 99; this version reads up to 1: use a newer Belvedere"):
+    with pytest.raises(NewerFormat, match="has format 99; this version reads 2: use a newer Belvedere"):
         belvedere.open(tmp_path)
 
 
+def test_a_store_of_the_first_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "belvedere.json").write_text(json.dumps({"format": 1, "created": "2026-01-01T00:00:00"}))
+    with pytest.raises(OlderFormat, match="has format 1; this version reads 2: use the Belvedere that wrote"):
+        belvedere.open(tmp_path, mode="r")
+
+
+def test_the_marker_says_in_plain_words_what_it_is(tmp_path: Path) -> None:
+    belvedere.open(tmp_path)
+    facts = json.loads((tmp_path / "belvedere.json").read_text())
+    assert (sorted(facts), facts["format"]) == (["created", "format", "sha256"], 2)
+
+
+def test_no_flip_of_a_bit_in_a_marker_gets_past_opening(tmp_path: Path) -> None:
+    belvedere.open(tmp_path)
+    marker = tmp_path / "belvedere.json"
+    whole = marker.read_bytes()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        marker.write_bytes(data)
+        with pytest.raises(
+            DamagedObject, match=r"belvedere\.json is damaged \(its bytes changed\); put the one"
+        ):
+            belvedere.open(tmp_path)
+
+
 @pytest.mark.parametrize("marker", ["", "[]", "{}", '{"format": "new"}', '{"format": null}', "\xff"])
-def test_a_marker_that_cannot_be_read_is_no_marker(tmp_path: Path, marker: str) -> None:
+def test_a_marker_that_cannot_be_read_is_damaged(tmp_path: Path, marker: str) -> None:
     (tmp_path / "belvedere.json").write_bytes(marker.encode("latin-1"))
-    with pytest.raises(NotAStore, match="not readable as the marker"):
+    with pytest.raises(DamagedObject, match="in its place: they differ in their date"):
         belvedere.open(tmp_path)
 
 
