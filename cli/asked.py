@@ -30,9 +30,10 @@ def asked(
 ) -> Lazy[Any]:
     """Find the view, narrowed where a condition is given."""
     from ..query.lazy_table import LazyTable
-    from ..query.resolve import read
+    from ..query.named import values_of
 
-    found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **read(view, values))
+    given = values_of(store._engine, view, values)
+    found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **given)
     if where is None:
         return found
     if not isinstance(found, LazyTable):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..store.errors import NotAStore
 from .formats import Rows, show
-from .options import examples, output, store_option
+from .options import examples, open_store, output, store_option
 
 COLUMNS = ("view", "kind", "inputs", "parameters", "holds", "summary")
 
@@ -24,13 +25,19 @@ def command(form: str, folder: Path | None) -> None:
     """List every view: arrays are read in Python, tables in SQL as well.
 
     The table leaves out the columns that each table view holds and its parameters; --json has them.
-    Views of other packages stand after Belvedere's own. What a package names and cannot be used is said
-    on stderr, with the reason.
+    Views of other packages stand after Belvedere's own, and declared ones after those. What a package
+    names and cannot be used is said on stderr, with the reason.
     """
     from ..compute.views import broken_views
     from ..query.catalog import views
 
-    found = Rows.of(COLUMNS, views())
+    try:
+        rows = open_store(folder).views()
+    except NotAStore:
+        if folder is not None:
+            raise
+        rows = views()  # there is no store here: those that any store has
+    found = Rows.of(COLUMNS, rows)
     show(found, form, people=found.narrowed(("view", "kind", "inputs", "summary")))
     for each in broken_views().values():
         click.echo(f"broken: {each.name} of {' and of '.join(each.packages)}: {each.reason}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from ..store.folder import Folder
 from ..store.parts import schema
 from ..store.views import TableView, View
 from .resolve import needed_inputs, parameters
+
+if TYPE_CHECKING:
+    from .declared import Declaration
 
 COLUMNS: dict[str, dict[str, str]] = {
     "models": {
@@ -105,9 +108,26 @@ def _text_sets(folder: Folder) -> Iterable[dict[str, Any]]:
         yield {"text_set": name, "source": texts.source, "texts": len(texts)}
 
 
-def views() -> list[dict[str, Any]]:
-    """Describe every view, one row each."""
-    return [describe(view) for view in all_views().values()]
+def views(folder: Folder | None = None) -> list[dict[str, Any]]:
+    """Describe every view and, of a store, every declared one, one row each."""
+    from . import declared
+
+    known = [describe(view) for view in all_views().values()]
+    return [*known, *(_declared(each) for each in (declared.every(folder) if folder else ()))]
+
+
+def _declared(found: Declaration) -> dict[str, Any]:
+    """Describe a declared view in one row: what is settled stands as its inputs and parameters."""
+    base = describe(all_views()[found.view]) if found.view in all_views() else {}
+    settled = {**found.inputs, **found.parameters}
+    return {
+        "view": found.name,
+        "kind": base.get("kind", "table"),
+        "holds": base.get("holds", ""),
+        "inputs": base.get("inputs", ""),
+        "parameters": ", ".join(f"{name}={value}" for name, value in settled.items()),
+        "summary": f"Declared: {found.meaning}",
+    }
 
 
 def describe(view: type[View]) -> dict[str, Any]:
@@ -164,7 +184,7 @@ _ROWS: dict[str, Callable[[Folder], Iterable[dict[str, Any]]]] = {
     "models": _models,
     "image_sets": _image_sets,
     "text_sets": _text_sets,
-    "views": lambda folder: views(),
+    "views": views,
     "units": _units,
     "errors": _errors,
     "runs": _runs,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
+from ..store import digest
 from ..store.errors import NoTextTower, NotImported, UnsuitableModule, UnsupportedTower
 from ..store.records import Records, parameters
 from ..store.views import View
@@ -14,42 +16,63 @@ from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, required, resolve
 from .resolve import parameters as declared
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
-def instances(engine: Engine, cls: type[View]) -> list[View]:
-    """List a view, parameters at their defaults, for all combinations of registered inputs and modules.
 
-    The list is made once while the names that it is of stand for the same.
+def instances(
+    engine: Engine,
+    cls: type[View],
+    inputs: Mapping[str, str] = _NONE,
+    params: Mapping[str, Any] = _NONE,
+) -> list[View]:
+    """List a view for all combinations of registered inputs and modules, or of those that are given.
+
+    Parameters that are not given are at their defaults. The list is made once while the names that it is of
+    stand for the same. Raises `UnknownName` for a given name that stands for nothing.
     """
     names = Names(engine.folder.names)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
     needed = needed_inputs(cls)
-    sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in known[kind]())
-    if cls not in engine.instances or engine.instances[cls][0] != sources:
-        combinations = product(*(known[kind]() for kind in needed))
-        inputs = [Inputs(**dict(zip(needed, each, strict=True))) for each in combinations]
-        engine.instances[cls] = sources, list(_instances(engine, cls, names, inputs))
-    return engine.instances[cls][1]
+    there = {kind: [inputs[kind]] if kind in inputs else known[kind]() for kind in needed}
+    sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
+    asked = cls, digest.of_facts([dict(inputs), dict(params)])
+    if asked not in engine.instances or engine.instances[asked][0] != sources:
+        combinations = [
+            Inputs(**dict(zip(needed, each, strict=True)))
+            for each in product(*(there[kind] for kind in needed))
+        ]
+        engine.instances[asked] = sources, list(_instances(engine, cls, names, combinations, params))
+    return engine.instances[asked][1]
 
 
-def _instances(engine: Engine, cls: type[View], names: Names, inputs: Sequence[Inputs]) -> Iterator[View]:
+def _instances(
+    engine: Engine,
+    cls: type[View],
+    names: Names,
+    inputs: Sequence[Inputs],
+    params: Mapping[str, Any],
+) -> Iterator[View]:
     for each in inputs:
-        for params in _required(names, cls, each):
+        for values in _required(names, cls, each, params):
             with suppress(UnsupportedTower, NoTextTower, NotImported, UnsuitableModule):
-                yield engine.same(resolve(names, cls.name(), each, params))
+                yield engine.same(resolve(names, cls.name(), each, values))
 
 
-def _required(names: Names, cls: type[View], inputs: Inputs) -> list[dict[str, str]]:
+def _required(
+    names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
-    needed = [field.name for field in required(cls)]
+    needed = [field.name for field in required(cls) if field.name not in params]
     if not needed:
-        return [{}]
+        return [dict(params)]
     if needed != ["module"] or inputs.model is None:
         return []
     model = names.model(inputs.model)
     said = {key: value for key, value in (model.imported or {}).items() if key == "pool"}
     pool = said if "pool" in {field.name for field in declared(cls)} else {}
-    return [{"module": name, **pool} for name, module in model.modules.items() if module.problem is None]
+    modules = (name for name, module in model.modules.items() if module.problem is None)
+    return [{"module": name, **pool, **params} for name in modules]
 
 
 class Filled:

@@ -42,8 +42,8 @@ class Engine:
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
         self.pruner = Pruner()
-        self.instances: dict[type[View], tuple[tuple[Source, ...], list[View]]] = {}
-        """The combinations of a view's inputs, with the inputs that they are made of."""
+        self.instances: dict[tuple[type[View], str], tuple[tuple[Source, ...], list[View]]] = {}
+        """The combinations of a view's inputs by what was given of them, with the inputs that they are of."""
 
     def same(self, view: V) -> V:
         """Give the view of these fields that was asked for before, if any, with what it knows of its units.

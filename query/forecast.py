@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..store.errors import QueryError
-from ..store.views import Unit
 from . import duck
 from .engine import Engine
 from .plan import Cost, Plan
-from .sql import lazy_tables, raise_cause, scans_of
+from .sql import lazy_tables, run, scans_of, touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +52,15 @@ def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck
     """
     tables = lazy_tables(engine, statement, params, looking=True)
     with duck.unhinted(tables) as con:
-        _run(con, query, params, tables)
-    most = engine.plan(_touched(tables))
+        run(con, query, params, tables)
+    most = engine.plan(touched(tables))
     if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
         return Forecast(most, most)
     tables = lazy_tables(engine, statement, params)
     with duck.connection(tables) as con:
-        _run(con, query, params, tables)
+        run(con, query, params, tables)
     missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
     return Forecast(engine.plan(missing[:1] if statement.limited else missing), most)
-
-
-def _run(con: Any, query: str, params: duck.Params, tables: Mapping[str, Any]) -> None:
-    try:
-        duck.run(con, query, params)
-    except QueryError:
-        raise_cause(tables)
-        raise
-
-
-def _touched(tables: Mapping[str, Any]) -> list[Unit]:
-    """List the units that scans have seen, and all of a table that was not scanned."""
-    found: dict[str, Unit] = {}
-    for scan in scans_of(tables).values():
-        found |= scan.seen.needed if scan.seen.scanned else scan.every()
-    return list(found.values())
 
 
 def _row(view: str, least: Cost, most: Cost) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -63,11 +63,13 @@ class Source:
     """Whether units are computed as they are asked for, since the statement may stop early."""
     hint: Any = None
     """A condition on its columns that holds for all rows that the statement can use; None for none."""
+    only: Set[str] | None = None
+    """The keys of the units that rows may come from; None for all."""
     looking: bool = False
     """Whether scans only note what their filters leave, and give no rows."""
 
 
-def schema_of(view: type[View], inputs: Sequence[str]) -> pa.Schema:
+def schema_of(view: View | type[View], inputs: Sequence[str]) -> pa.Schema:
     """Give the columns of a view: its inputs, then its own."""
     return arrow_schema({**dict.fromkeys(inputs, "string"), **view.columns})
 
@@ -130,7 +132,9 @@ class Scan(ds.InMemoryDataset):
             both = self._source.hint if predicate is None else predicate & self._source.hint
             some = [view for key, view in views.items() if key in keep]
             kept = self._source.pruner.surviving(self.schema, some, both)
-        return [unit for place in kept for unit in place.view.units[place.first : place.stop]]
+        units = [unit for place in kept for unit in place.view.units[place.first : place.stop]]
+        only = self._source.only
+        return units if only is None else [unit for unit in units if unit.key in only]
 
     def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:

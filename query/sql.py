@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from ..compute.views import all_views, refuse_broken
+from ..compute.views import all_views, refuse_broken, view_class
 from ..store.errors import MissingUnits, QueryError, UnknownName
-from ..store.views import View
+from ..store.views import Unit, View
 from . import catalog, duck
 from .answer import Answer
 from .combinations import Filled, instances
 from .completeness import Completeness, Touched
+from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
 from .resolve import COLUMN_OF, needed_inputs
@@ -33,14 +36,13 @@ def sql(
     """Answer a SELECT that names views and the catalog's tables; see `Store.sql`."""
     supplier = None if filling is None else Supplier(engine, filling)
     tables = lazy_tables(engine, statement, params, supplier)
-    scans = scans_of(tables)
-    rows = _held(query, params, tables, supplier)
-    answer = Answer(rows, _completeness(scans, supplier))
-    if require_complete and not answer.completeness.complete:
-        missing = sum(each.missing for each in answer.completeness.views.values())
-        needed = sum(each.needed for each in answer.completeness.views.values())
-        raise MissingUnits(", ".join(sorted(scans)), missing, needed, str(answer.completeness))
-    return answer
+    rows = held(query, params, tables, supplier)
+    found = completeness(tables, frozenset() if supplier is None else supplier.filled)
+    if require_complete and not found.complete:
+        missing = sum(each.missing for each in found.views.values())
+        needed = sum(each.needed for each in found.views.values())
+        raise MissingUnits(", ".join(sorted(found.views)), missing, needed, str(found))
+    return Answer(rows, found)
 
 
 def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
@@ -51,54 +53,75 @@ def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
 def lazy_tables(
     engine: Engine,
     statement: duck.Statement,
-    params: duck.Params,
+    params: duck.Params = None,
     supplier: Supplier | None = None,
     *,
     looking: bool = False,
+    only: Set[str] | None = None,
 ) -> dict[str, Any]:
     """Give what a statement's names stand for: tables of the catalog, and scans of views.
 
-    The scans have what is missing computed by a supplier, or leave it out; or, `looking`, give no rows.
-
-    Raises `UnknownName` for a name that stands for nothing, and `QueryError` for a view without columns.
+    The scans have what is missing computed by a supplier, or leave it out; or, `looking`, they give no rows;
+    with `only`, rows come from no other units. Raises `UnknownName` for a name that stands for nothing, and
+    `QueryError` for a view that SQL does not show.
     """
-    views = {name: all_views()[name] for name in sorted(statement.tables) if name in all_views()}
-    tables = {
-        name: catalog.table(engine.folder, name) for name in statement.tables if name in catalog.COLUMNS
-    }
-    _refuse_unknown(statement.tables - {*views, *tables})
-    schemas = {name: _schema(view) for name, view in views.items()}
+    tables = {name: catalog.table(engine.folder, name) for name in statement.tables & catalog.COLUMNS.keys()}
+    stood = {name: _stands_for(engine, name) for name in sorted(statement.tables - tables.keys())}
+    views = {name: each for name, each in stood.items() if each is not None}
     known = hints(
         statement,
         params,
-        {name: schema.names for name, schema in schemas.items()},
+        {name: each.schema.names for name, each in views.items()},
         {name: table.column_names for name, table in tables.items()},
         lookup_in(tables),
     )
-    admitted = Filled(engine.folder.records).has
     sources = {
         name: Source(
-            instances(engine, view),
-            admitted,
+            each.instances,
+            each.admitted,
             engine.readable,
             engine.reader,
             engine.pruner,
             supplier,
             one_by_one=statement.limited,
             hint=known.get(name),
+            only=only,
             looking=looking,
         )
-        for name, view in views.items()
+        for name, each in views.items()
     }
-    return {**tables, **{name: Scan(schemas[name], source) for name, source in sources.items()}}
+    return {**tables, **{name: Scan(views[name].schema, source) for name, source in sources.items()}}
 
 
-def _refuse_unknown(names: Set[str]) -> None:
-    for name in sorted(names):
-        refuse_broken(name)
-        if not {".", "/"} & set(name):  # DuckDB reads files by their names
-            known, hint = [*all_views(), *catalog.COLUMNS], "belvedere views lists them"
-            raise UnknownName("table", name, known, hint)
+@dataclass(frozen=True, slots=True)
+class _Stands:
+    """What the name of a view, or one that was declared, stands for."""
+
+    schema: pa.Schema
+    instances: Sequence[View]
+    admitted: Callable[[View], bool]
+
+
+def _stands_for(engine: Engine, name: str) -> _Stands | None:
+    """Find what a name stands for; None for a file, which DuckDB reads by its name."""
+    found = find(engine.folder, name)
+    filled = Filled(engine.folder.records).has
+    if found is not None and found.sql is not None:
+        from .defined import defined
+
+        view = defined(engine, name, found.sql)
+        return _Stands(schema_of(view, ()), [view], lambda _: True)
+    if found is not None and found.view is not None:
+        cls = view_class(found.view)
+        views = instances(engine, cls, found.inputs, found.parameters)
+        return _Stands(_schema(cls), views, filled if len(views) > 1 else lambda _: True)
+    if name in all_views():
+        return _Stands(_schema(all_views()[name]), instances(engine, all_views()[name]), filled)
+    refuse_broken(name)
+    if {".", "/"} & set(name):
+        return None
+    names = [*all_views(), *engine.folder.names.names("declared"), *catalog.COLUMNS]
+    raise UnknownName("table", name, names, "belvedere views lists them")
 
 
 def _schema(view: type[View]) -> pa.Schema:
@@ -109,41 +132,60 @@ def _schema(view: type[View]) -> pa.Schema:
     return schema_of(view, [COLUMN_OF[kind] for kind in needed_inputs(view)])
 
 
-def _held(query: str, params: duck.Params, tables: Mapping[str, Any], supplier: Supplier | None) -> duck.Held:
+def held(
+    query: str, params: duck.Params, tables: Mapping[str, Any], supplier: Supplier | None = None
+) -> duck.Held:
     """Run a statement; where a scan went wrong, raise what it was and not what DuckDB made of it."""
-    try:
+    with _causes(tables):
         if supplier is None:
             return duck.hold(query, params, tables)
         con = duck.cursor()
         return supplier.serve(lambda: duck.hold(query, params, tables, con), con.interrupt)
+
+
+def run(con: Any, query: str, params: duck.Params, tables: Mapping[str, Any]) -> pa.Table:
+    """Run a statement on a connection that has these tables; errors are those of `held`."""
+    with _causes(tables):
+        return duck.run(con, query, params)
+
+
+@contextmanager
+def _causes(tables: Mapping[str, Any]) -> Iterator[None]:
+    """Raise what went wrong in a scan, where something did: DuckDB passes on its message alone."""
+    try:
+        yield
     except QueryError:
-        raise_cause(tables)
+        for scan in scans_of(tables).values():
+            if scan.seen.error is not None:
+                raise scan.seen.error from None
         raise
 
 
-def raise_cause(tables: Mapping[str, Any]) -> None:
-    """Raise what went wrong in a scan, where something did: DuckDB passes on its message alone."""
+def touched(tables: Mapping[str, Any]) -> list[Unit]:
+    """List the units that scans have seen, and all of a table that was not scanned."""
+    found: dict[str, Unit] = {}
     for scan in scans_of(tables).values():
-        if scan.seen.error is not None:
-            raise scan.seen.error from None
+        found |= scan.seen.needed if scan.seen.scanned else scan.every()
+    return list(found.values())
 
 
-def _completeness(scans: Mapping[str, Scan], supplier: Supplier | None) -> Completeness:
-    filled = frozenset() if supplier is None else supplier.filled
-    touched = {}
-    for name, scan in sorted(scans.items()):
+def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> Completeness:
+    """Say how much of what the scans could touch was there, and what of it was filled just now."""
+    scans = sorted(scans_of(tables).items())
+    found = {}
+    for name, scan in scans:
         seen = scan.seen
         lacking = dict.fromkeys(_combination(unit.view) for unit in seen.missing.values())
-        touched[name] = Touched(
+        found[name] = Touched(
             needed=len(seen.needed),
             ready=len(seen.needed) - len(seen.missing),
-            filled=len(filled & seen.needed.keys()),
             inputs=tuple(lacking),
+            filled=len(filled & seen.needed.keys()),
         )
-    empty = tuple(name for name, scan in sorted(scans.items()) if scan.seen.nothing)
-    unknown = tuple(name for name, scan in sorted(scans.items()) if scan.seen.unknown)
-    return Completeness(touched, tuple(name for name in empty if name not in unknown), unknown)
+    unknown = tuple(name for name, scan in scans if scan.seen.unknown)
+    empty = tuple(name for name, scan in scans if scan.seen.nothing and name not in unknown)
+    return Completeness(found, empty, unknown)
 
 
 def _combination(view: View) -> str:
-    return " × ".join([*view.names.values(), *view.constant().values()])
+    return " × ".join([*view.names.values(), *view.constant().values()]) or view.name()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
+from .declaring import Declaring
 from .limits import BYTES, SECONDS, UNITS
 from .looking import Looking
 from .registering import Registering
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .verify import Verified
 
 
-class Store(Registering, Looking):
+class Store(Registering, Declaring, Looking):
     """One folder in which views of models, images and texts are kept, and computed when they are missing.
 
     Any number of processes may fill it while any number read.
@@ -71,10 +72,10 @@ class Store(Registering, Looking):
         from ..store.views import ArrayView, TableView
         from .lazy_array import LazyArray
         from .lazy_table import LazyTable
-        from .resolve import Inputs, Names, resolve
+        from .named import named
+        from .resolve import Inputs
 
-        names = Names(self._engine.folder.names)
-        found = self._engine.same(resolve(names, name, Inputs(model, images, texts), parameters))
+        found = named(self._engine, name, Inputs(model, images, texts), parameters)
         if isinstance(found, ArrayView):
             return LazyArray(self._engine, found)
         assert isinstance(found, TableView)
@@ -153,10 +154,10 @@ class Store(Registering, Looking):
         return forecast(self._engine, query, duck.parse(query), params)
 
     def views(self) -> list[dict[str, Any]]:
-        """Describe every view: its kind, what it holds, its inputs and its parameters."""
+        """Describe every view, and every declared one: its kind, what it holds, its inputs and parameters."""
         from .catalog import views
 
-        return views()
+        return views(self._engine.folder)
 
     def status(self) -> list[Status]:
         """Tell what is there of every view and combination of inputs that was ever filled."""
@@ -190,10 +191,13 @@ class Store(Registering, Looking):
     def _filled(self) -> Sequence[Any]:
         from ..compute.views import all_views
         from .combinations import Filled, instances
+        from .declared import views_of
 
         filled = Filled(self._engine.folder.records)
         every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
-        return [view for view in every if filled.has(view)]
+        kept = [view for view in every if filled.has(view)]
+        more = (each for found in self.declared() for each in views_of(self._engine, found))
+        return [*kept, *(view for view in more if view not in kept)]
 
     def close(self) -> None:
         """Let go of what is in memory: models, towers' maps, and with memory=True what was computed."""

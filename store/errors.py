@@ -266,7 +266,7 @@ class InexactDecomposition(UnitError, ArithmeticError):
 
 
 class OverBudget(BelvedereError, RuntimeError):
-    """A statement would compute more than its budget; carries `units`, `seconds` and `bytes` it would take."""
+    """A statement would compute more than its budget: it would take `units`, `seconds` and `bytes`."""
 
     def __init__(self, units: int, seconds: float | None, nbytes: int, message: str) -> None:
         self.units, self.seconds, self.bytes = units, seconds, nbytes

@@ -23,12 +23,13 @@ ARROW: Mapping[str, pa.DataType] = {
 """The data types that a table view's columns can have, by name."""
 
 
-def schema(columns: Mapping[str, str]) -> pa.Schema:
-    """Give the Arrow schema of declared columns, name to type."""
-    return pa.schema([pa.field(name, ARROW[kind]) for name, kind in columns.items()])
+def schema(columns: Mapping[str, Any]) -> pa.Schema:
+    """Give the Arrow schema of declared columns, each with the name of a type or the type itself."""
+    kinds = {name: ARROW[kind] if isinstance(kind, str) else kind for name, kind in columns.items()}
+    return pa.schema([pa.field(name, kind) for name, kind in kinds.items()])
 
 
-def encode(columns: Mapping[str, str], rows: Mapping[str, Any]) -> bytes:
+def encode(columns: Mapping[str, Any], rows: Mapping[str, Any]) -> bytes:
     """Write columns of equal length as a Parquet file; the same rows give the same bytes.
 
     Raises `ValueError` for columns that are not those declared, or numbers that are no whole ones where
@@ -37,7 +38,7 @@ def encode(columns: Mapping[str, str], rows: Mapping[str, Any]) -> bytes:
     if set(rows) != set(columns):
         raise ValueError(f"made the columns {', '.join(rows)}; declared are {', '.join(columns)}")
     for name, kind in columns.items():
-        if kind.startswith("int") and np.asarray(rows[name]).dtype.kind == "f":
+        if str(kind).startswith("int") and np.asarray(rows[name]).dtype.kind == "f":
             raise ValueError(f"{name} is declared {kind}, and has numbers with a point")
     table = pa.table({name: rows[name] for name in columns}, schema=schema(columns))
     sink = pa.BufferOutputStream()

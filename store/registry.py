@@ -18,10 +18,20 @@ from .parts import schema
 from .sealed import seal
 from .sets import ImageSet, Model, Module, TextSet, TowerShape
 
-Kind = Literal["models", "images", "texts"]
+Kind = Literal["models", "images", "texts", "declared"]
 """What names stand for, as the folders of names call it."""
-_COMMANDS: dict[Kind, str] = {"models": "model", "images": "images", "texts": "texts"}
-_SAID: dict[Kind, str] = {"models": "model", "images": "image set", "texts": "text set"}
+_COMMANDS: dict[Kind, str] = {
+    "models": "add model",
+    "images": "add images",
+    "texts": "add texts",
+    "declared": "declare",
+}
+_SAID: dict[Kind, str] = {
+    "models": "model",
+    "images": "image set",
+    "texts": "text set",
+    "declared": "declared view",
+}
 _REMOVED = "removed"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -107,6 +117,13 @@ class Registry:
         texts: TextSet = self._once("texts", name, make)
         return texts
 
+    def declared(self, name: str) -> dict[str, Any] | None:
+        """Give what a name was declared as, in plain facts; None where it was not."""
+        if not self.has("declared", name):
+            return None
+        facts = {key: value for key, value in self._read("declared", name)[1].items() if key != "formerly"}
+        return facts
+
     def version(self, kind: Kind, name: str) -> int:
         """Tell how often a name was given a meaning or removed; 0 where it never had one."""
         return max((int(each) for each in self._objects.names(f"names/{kind}/{name}/")), default=0)
@@ -125,6 +142,10 @@ class Registry:
         """Let a name stand for a set of texts; False where it has another version than `after` by now."""
         facts = {"name": texts.name, "source": texts.source, "entries": self._keep(texts.entries)}
         return self._again("texts", texts.name, after, facts)
+
+    def put_declared(self, name: str, facts: dict[str, Any], after: int) -> bool:
+        """Let a name stand for a declaration; False where it has another version than `after` by now."""
+        return self._again("declared", name, after, facts)
 
     def remove(self, kind: Kind, name: str) -> None:
         """Let a name stand for nothing; `UnknownName` where it does not stand for anything."""
@@ -173,7 +194,7 @@ class Registry:
         """Read what a name stands for, with the path that it was read from."""
         version = self.version(kind, name) if _NAME.fullmatch(name) else 0
         if not version or self._removed(kind, name, version):
-            hint = f"belvedere add {_COMMANDS[kind]} registers one"
+            hint = f"belvedere {_COMMANDS[kind]} registers one"
             raise UnknownName(_SAID[kind], name, self.names(kind), hint)
         return _path(kind, name, version), self._version(kind, name, version)
 
@@ -181,9 +202,9 @@ class Registry:
         """Read one version of a name, once: it never changes."""
         path = _path(kind, name, version)
         if path not in self._facts:
-            remedy = (
-                f"add the {_SAID[kind]} {name!r} again with replace=True (--replace), or belvedere remove it"
-            )
+            way, end = ("declare", "drop") if kind == "declared" else ("add", "remove")
+            what = f"the {_SAID[kind]} {name!r}"
+            remedy = f"{way} {what} again with replace=True (--replace), or belvedere {end} it"
             self._facts[path] = self._objects.get_sealed(path, remedy)
         return self._facts[path]
 

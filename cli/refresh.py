@@ -1,0 +1,42 @@
+"""`belvedere refresh`: bring declared views up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .entry import FAILED
+from .fill import COUNTS
+from .formats import encoded
+from .options import computing, examples, open_store, store_option
+
+
+@click.command(epilog=examples("belvedere refresh", "belvedere refresh clear_heads --json"))
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@computing
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object on stdout.")
+@store_option
+def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settings: Any) -> None:
+    """Bring declared views up to date: all of them, or those that are named.
+
+    Only what changed beneath them is computed, and only tables beneath which something changed are made
+    again. Exit code 3 says that some units failed.
+    """
+    from ..query.progress import Bar
+
+    found = open_store(folder).refresh(*names, progress=Bar(), **settings)
+    counts = {name: {each: getattr(report, each) for each in COUNTS} for name, report in found.items()}
+    if as_json:
+        click.echo(encoded(counts))
+    for name, report in () if as_json else found.items():
+        told = ", ".join(
+            f"{count} {what}" for what, count in counts[name].items() if count or what == "filled"
+        )
+        click.echo(f"{name}: {'up to date' if report.complete and not report.filled else f'{told} units'}")
+    if not found and not as_json:
+        click.echo("nothing is declared: belvedere declare NAME --as QUERY")
+    if not all(report.complete for report in found.values()):
+        click.echo("some units failed: belvedere errors says why, --retry-failed tries again", err=True)
+        click.get_current_context().exit(FAILED)

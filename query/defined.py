@@ -1,0 +1,137 @@
+"""A view that an SQL statement over other views defines: a table of one unit, derived from theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import pyarrow as pa
+
+from ..compute.kinds import Derived, Made
+from ..store import digest
+from ..store.errors import QueryError
+from ..store.grid import Grid
+from ..store.views import Param, Parts, Source, TableView, Unit
+from . import duck
+from .engine import Engine
+from .scan import schema_of
+from .sql import completeness, held, lazy_tables, run, touched
+
+
+@dataclass(frozen=True, eq=False)
+class Defined(Derived, TableView):
+    """What a statement answers over the views and tables that it names, kept as a table.
+
+    It is made from the units that the statement's own filters leave of each view, and its identity follows
+    from their keys, from the rows of the catalog's tables that it reads, and from its words.
+    """
+
+    statement: Param[str]
+    """The statement."""
+    axis: ClassVar[str] = "table"
+    keys: ClassVar[Collection[str]] = ()
+
+    @property
+    def meant(self) -> Meant:
+        """What the statement means as of now."""
+        found: Meant = vars(self)["_meant"]
+        return found
+
+    @property
+    def grid(self) -> Grid:
+        """One unit."""
+        return Grid(1, 1)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """No names: the statement says which columns there are."""
+        return {}
+
+    def sources(self) -> list[Source]:
+        """List the model, image set and text set beneath it; where there are several, the first of each."""
+        found: dict[str, Source] = {}
+        for unit in self.meant.units:
+            found = {**{each.column: each for each in unit.view.sources()}, **found}
+        return [found[column] for column in ("model", "image_set", "text_set") if column in found]
+
+    def title(self) -> str:
+        """Give its name alone."""
+        return self.name()
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the units that it is made from."""
+        return self.meant.units
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the units that it is made from, and of the catalog's tables that it reads."""
+        tables = [f"{name}:{_digest(table)}" for name, table in sorted(self.meant.tables.items())]
+        return digest.of_sequence([*(unit.key for unit in self.meant.units), *tables])
+
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Answer the statement over just the units that it is made from."""
+        meant = self.meant
+        if meant.lacking:
+            raise QueryError(meant.lacking)
+        only = frozenset(each.key for each in meant.units)
+        tables = lazy_tables(meant.engine, duck.parse(self.statement), None, only=only)
+        rows = held(self.statement, None, {**tables, **meant.tables}).arrow()
+        rows = rows.cast(schema_of(self, ()))
+        return Made(rows={name: rows[name] for name in rows.column_names}, facts={"rows": len(rows)})
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a statement means at one moment."""
+
+    engine: Engine
+    """Reads the units."""
+    units: tuple[Unit, ...]
+    """The units that its filters leave of the views that it names."""
+    tables: Mapping[str, pa.Table]
+    """The catalog's tables that it names."""
+    lacking: str
+    """Why it has no answer now: views of which nothing was ever filled; "" where it has one."""
+
+
+def defined(engine: Engine, name: str, text: str) -> Defined:
+    """Give the view that a declared statement defines, as of now: its columns, and what it is made from.
+
+    Raises `QueryError` and `UnknownName` where the statement cannot be answered, and `QueryError` where two
+    of its columns have one name.
+    """
+    tables = lazy_tables(engine, duck.parse(text), None, looking=True)
+    with duck.unhinted(tables) as con:
+        schema = run(con, text, None, tables).schema
+    found = completeness(tables)
+    view = Defined(text)
+    vars(view).update(
+        name=lambda: name,
+        summary=lambda: f"Declared: {text}",
+        columns=_columns(name, schema),
+        _meant=Meant(
+            engine,
+            tuple(touched(tables)),
+            {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
+            str(found) if found.empty or found.unknown else "",
+        ),
+    )
+    return view
+
+
+def _columns(name: str, schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Give the columns of an answer as they are kept: integers of 128 bits in 64."""
+    if len(set(schema.names)) < len(schema.names):
+        twice = next(each for each in schema.names if schema.names.count(each) > 1)
+        raise QueryError(f"{name!r} would have two columns {twice!r}; give one of them another name with AS")
+    wide = pa.decimal128(38, 0)
+    return {field.name: pa.int64() if field.type == wide else field.type for field in schema}
+
+
+def _digest(table: pa.Table) -> str:
+    """Give the digest of a table's rows in order."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return digest.of_bytes(sink.getvalue().to_pybytes())
