@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..compute.views import all_views
-from ..store.errors import BadSource, DamagedUnit, UnknownName
+from ..store.errors import BadSource, UnknownName
 from ..store.folder import Folder
 from ..store.registry import Kind, check_name
 from ..store.sets import Model
@@ -87,12 +86,10 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
     """Say what stands behind a name: the units that were made under it, and names that share its contents."""
     folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
     named = {name, *_source(folder, name, kind).formerly}
-    for info in folder.objects.list("units/"):
-        with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
-            record = folder.records.read(info.path)
-            made_for = record.covers.get(column)
-            if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
-                sizes.append(record.nbytes)
+    for _, brief in folder.records.all_briefs():
+        made_for = brief.covers.get(column)
+        if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
+            sizes.append(brief.nbytes)
     return Standing(kind, name, len(sizes), sum(sizes), _shared(folder, name, kind))
 
 
