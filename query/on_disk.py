@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..compute.pictures import DATASET, GONE, Pictures
+from ..compute.pictures import DATASET, DEMO, GONE, KEPT, Pictures
 from ..store import digest
 from ..store.errors import MissingExtra
 from ..store.objects import Objects
@@ -72,15 +72,16 @@ class OnDisk:
         columns = images.entries.select(["path", "digest", "size", "modified"]).to_pydict()
         found: dict[int, Change] = {}
         for place, (path, sha256, *stamp) in enumerate(zip(*columns.values(), strict=True)):
-            if sha256 == GONE:
-                if self._pictures.exists(path):
-                    found[place] = "back"
-            elif stamp[0] is not None and (change := self._change(path, sha256, tuple(stamp))):
+            if path.startswith((DEMO, KEPT)):
+                continue
+            if change := self._change(path, sha256, tuple(stamp)):
                 found[place] = change
         return found
 
     def _change(self, path: str, sha256: str, stamp: tuple[int, int]) -> Change | None:
         try:
+            if sha256 == GONE:
+                return "back" if self._pictures.exists(path) else None
             if self._stamp(path) == stamp:
                 return None
             return None if digest.of_bytes(self._pictures.read(path)) == sha256 else "changed"

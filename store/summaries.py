@@ -102,10 +102,10 @@ class Summaries:
                 self._objects.put(f"summaries/{recipe}.json", seal(_packed(known)))
 
     def _load(self, recipe: str) -> tuple[Stamped, bool]:
-        """Read a summary, and tell whether it was whole; one that is not there counts as that."""
+        """Read a summary, and tell that its bytes did not change; of one that cannot be had none did."""
         try:
             return _unpacked(unseal(self._objects.get(f"summaries/{recipe}.json"))), True
-        except FileNotFoundError:
+        except (FileNotFoundError, StoreError):
             return {}, True
         except (ValueError, KeyError, TypeError, IndexError):
             return {}, False
