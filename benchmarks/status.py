@@ -1,4 +1,4 @@
-"""What status costs: 10,000 units looked up, against a plain listing of the folder that their records lie in."""
+"""What status costs: 10,000 units looked up, against a plain listing of their records."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ class Words(Derived, TableView):
 
     @property
     def grid(self) -> Grid:
+        """One text a unit."""
         return Grid(len(self.texts), 1)
 
     def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the texts."""
         return self.texts.contents(start, stop)
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Refuse: records are written by hand below."""
         raise NotImplementedError
 
 
