@@ -64,6 +64,8 @@ def command(
     if form != "table" or not assert_fresh:
         rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
         show(rows, form, people=_readable(found))
+        if form == "table":
+            click.echo(_causes(found), nl=False)
     wrong = any(each.stale or each.failed for each in found)
     if assert_fresh and (lack := _lack(found)):
         wrong = True
@@ -79,14 +81,25 @@ def _lack(found: Sequence[Status]) -> str:
     if not lacking:
         return ""
     first = lacking[0]
-    why = f" ({'; '.join(first.causes)})" if first.causes else ""
+    why = f" ({first.causes[0]})" if first.causes else ""
     more = f", and {len(lacking) - 1} of {len(found) - 1} other views" if len(lacking) > 1 else ""
     return f"not fresh: {first.view}: {first.counts()}{why}{more}"
 
 
+def _causes(found: Sequence[Status]) -> str:
+    """Write each cause once, after the views that it is of; nothing where there is none."""
+    views: dict[str, list[str]] = {}
+    for each in found:
+        for cause in each.causes:
+            views.setdefault(cause, []).append(each.view)
+    more = {cause: f" and {len(of) - 1} more" if len(of) > 1 else "" for cause, of in views.items()}
+    return "".join(f"\n{of[0]}{more[cause]}:\n  {cause}\n" for cause, of in views.items())
+
+
 def _readable(found: Sequence[Status]) -> Rows:
     """Leave out what is nowhere the case."""
-    told = [name for name in COLUMNS[3:] if name != "bytes" and any(getattr(each, name) for each in found)]
+    counts = ("missing", "stale", "failed", "absent")
+    told = [name for name in counts if any(getattr(each, name) for each in found)]
     values = [
         [
             each.view,
