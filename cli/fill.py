@@ -61,5 +61,6 @@ def command(
         what = f"{report.absent} images or texts could not be read"
         click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)
     if not report.complete:
-        click.echo("some units failed: belvedere errors says why, --retry-failed tries again", err=True)
+        again = "those that failed before are tried again with --retry-failed only"
+        click.echo(f"some units failed: belvedere errors says why; {again}", err=True)
         click.get_current_context().exit(FAILED)

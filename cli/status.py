@@ -23,11 +23,14 @@ COLUMNS = ("view", "units", "ready", "missing", "stale", "failed", "absent", "by
     epilog=examples(
         "belvedere status",
         "belvedere status head_descriptions --texts general --json",
+        "belvedere status head_roles --assert-fresh && ./publish.sh",
     )
 )
 @click.argument("view", required=False)
 @inputs
 @parameters
+@click.option("--no-disk", is_flag=True, help="Do not look whether image files changed or vanished.")
+@click.option("--assert-fresh", is_flag=True, help="For scripts: exit code 1 unless every unit is ready.")
 @output
 @store_option
 def command(
@@ -36,32 +39,67 @@ def command(
     images: str | None,
     texts: str | None,
     values: dict[str, str],
+    no_disk: bool,
+    assert_fresh: bool,
     form: str,
     folder: Path | None,
 ) -> None:
     """Say what is there of VIEW, or of every view that was ever filled.
 
     Units are ready, missing, stale (made from something that has changed since) or failed; the causes say
-    why some are not ready. Absent are the images and texts in ready units that could not be read. The exit
+    why some are not ready. Absent are the images and texts in kept units that could not be read. The exit
     code is 1 where units are stale or failed; units that are only missing are not reported by it.
+
+    With --assert-fresh it is 1 unless every unit is ready: a line on stderr says what is not, and stdout
+    stays empty unless a format is asked for.
     """
     store = open_store(folder)
     if view is None:
         if any((model, images, texts, values)):
             raise click.UsageError("name a VIEW to ask about one combination of inputs or parameters")
-        found = store.status()
+        found = store.status(disk=not no_disk)
     else:
         lazy = asked(store, view, None, model=model, images=images, texts=texts, values=values)
-        found = [lazy.status()]
-    rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
-    show(rows, form, people=_readable(found))
+        found = [lazy.status(disk=not no_disk)]
+    if form != "table" or not assert_fresh:
+        rows = Rows(COLUMNS, [[getattr(each, name) for name in COLUMNS] for each in found])
+        show(rows, form, people=_readable(found))
+        if form == "table":
+            click.echo(_causes(found), nl=False)
     wrong = any(each.stale or each.failed for each in found)
+    if assert_fresh and (lack := _lack(found)):
+        wrong = True
+        click.echo(lack, err=True)
     click.get_current_context().exit(INCOMPLETE if wrong else DONE)
+
+
+def _lack(found: Sequence[Status]) -> str:
+    """Say in a line which views are not fresh, and why the first is not; nothing where all are."""
+    if not found:
+        return "not fresh: nothing was ever filled here; name a VIEW to ask about it"
+    lacking = [each for each in found if not each.fresh]
+    if not lacking:
+        return ""
+    first = lacking[0]
+    why = f" ({first.causes[0]})" if first.causes else ""
+    more = f", and {len(lacking) - 1} of {len(found) - 1} other views" if len(lacking) > 1 else ""
+    return f"not fresh: {first.view}: {first.counts()}{why}{more}"
+
+
+def _causes(found: Sequence[Status]) -> str:
+    """Write each cause once, after the views that it is of; nothing where there is none."""
+    views: dict[str, list[str]] = {}
+    for each in found:
+        for cause in each.causes:
+            views.setdefault(cause, []).append(each.view)
+    more = {cause: f" and {len(of) - 1} more" if len(of) > 1 else "" for cause, of in views.items()}
+    return "".join(f"\n{of[0]}{more[cause]}:\n  {cause}\n" for cause, of in views.items())
 
 
 def _readable(found: Sequence[Status]) -> Rows:
     """Leave out what is nowhere the case."""
-    told = [name for name in COLUMNS[3:] if name != "bytes" and any(getattr(each, name) for each in found)]
+    counts = ("missing", "stale", "failed", "absent")
+    told = [name for name in counts if any(getattr(each, name) for each in found)]
     values = [
         [
             each.view,

@@ -26,7 +26,10 @@ class TopK:
         self._rows: Places = np.empty((columns, 0), np.int64)
 
     def add(self, values: Floats, rows: Places) -> None:
-        """Take rows "row column" with their numbers, all larger than those before."""
+        """Take rows "row column" with their numbers, all larger than those before.
+
+        Numbers "row column" stand for rows that each column has by itself, of equal values the first first.
+        """
         candidates = values.T.astype(np.float64, copy=False)
         column, place = np.nonzero(candidates > self._least()[:, None])
         if not len(column):
@@ -35,7 +38,8 @@ class TopK:
         behind = np.arange(len(column)) - np.repeat(np.cumsum(counts) - counts, counts)
         shape = (len(candidates), int(counts.max()))
         new, numbers = np.full(shape, np.nan), np.full(shape, -1, np.int64)
-        new[column, behind], numbers[column, behind] = candidates[column, place], rows[place]
+        new[column, behind] = candidates[column, place]
+        numbers[column, behind] = rows[place] if rows.ndim == 1 else rows[place, column]
         joined = np.concatenate([self._values, new], axis=1)
         places = np.concatenate([self._rows, numbers], axis=1)
         order = np.argsort(-joined, axis=1, kind="stable")[:, : self._k]  # NaN sorts behind all numbers

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..compute.views import all_views
-from ..store.errors import DamagedUnit
 from ..store.folder import Folder
 from ..store.parts import schema
 from ..store.views import TableView, View
@@ -147,24 +146,20 @@ def describe(view: type[View]) -> dict[str, Any]:
 
 
 def _units(folder: Folder) -> Iterable[dict[str, Any]]:
-    for info in sorted(folder.objects.list("units/"), key=lambda info: info.path):
-        try:
-            record = folder.records.read(info.path)
-        except (DamagedUnit, FileNotFoundError):  # set aside: the unit counts as missing
-            continue
-        covers = record.covers
+    for path, brief in folder.records.all_briefs():
+        covers = brief.covers
         names = {
             column: found["name"] if isinstance(found := covers.get(column), dict) else found
             for column in ("model", "image_set", "text_set")
         }
         yield {
-            "view": info.path.split("/")[1],
+            "view": path.split("/")[1],
             **names,
             **{key: covers[key] for key in ("axis", "start", "stop")},
-            "unit": record.unit,
-            "bytes": record.nbytes,
-            "absent": len(record.absent),
-            **{key: record.made.get(key) for key in ("seconds", "device", "host", "run", "time")},
+            "unit": brief.unit,
+            "bytes": brief.nbytes,
+            "absent": brief.absent,
+            **brief.made,
         }
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..store import digest
 from ..store.errors import NoTextTower, NotImported, UnsuitableModule, UnsupportedTower
-from ..store.records import Records, parameters
+from ..store.records import Records
 from ..store.views import View
+from .causes import same_question
 from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, required, resolve
 from .resolve import parameters as declared
@@ -86,5 +87,5 @@ class Filled:
         """Tell whether a combination was filled, and so belongs to the table of its name."""
         place = (view.name(), *view.names.values())
         if place not in self._known:
-            self._known[place] = [parameters(recipe) for _, recipe in self._records.recipes(view)]
-        return parameters(view.recipe) in self._known[place]
+            self._known[place] = [recipe for _, recipe in self._records.recipes(view)]
+        return any(same_question(recipe, view) for recipe in self._known[place])

@@ -133,6 +133,10 @@ def _check_name(name: str) -> None:
             f"{name!r} cannot name a declared view, which is a table in SQL: it has small letters, digits "
             "and '_', and does not start with a digit"
         )
+    from . import duck
+
+    if duck.is_reserved(name):
+        raise BadName(f"{name!r} is a word of SQL, and cannot name a table; take another name")
     if name in all_views() or name in catalog.COLUMNS or name in RESERVED:
         raise NameTaken(
             f"{name!r} is a {'view' if name in all_views() else 'table'} already; take another name"

@@ -139,6 +139,14 @@ def _settle(con: duckdb.DuckDBPyConnection) -> None:
                 con.execute(f"{change} DOUBLE")
 
 
+def is_reserved(name: str) -> bool:
+    """Tell whether a name is a word of SQL that cannot name a table unless it is quoted."""
+    query = "SELECT count(*) FROM duckdb_keywords() WHERE keyword_name = ? AND keyword_category = 'reserved'"
+    with connection({}) as con:
+        ((count,),) = con.execute(query, [name]).fetchall()
+    return bool(count)
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One SELECT, as far as it is understood before it is run."""

@@ -9,6 +9,7 @@ from ..compute.runner import Progress, Report, Settings
 from ..store.errors import BadSource
 from ..store.views import Unit, View
 from .engine import Engine
+from .on_disk import OnDisk
 from .plan import Plan
 from .progress import teller
 from .status import Status, status
@@ -30,9 +31,14 @@ class Lazy(Generic[V]):
         """The view with its inputs: `head_moments[b16 × photos]`."""
         return self._view.title()
 
-    def status(self) -> Status:
-        """Tell which units are ready, missing, stale or failed, and why."""
-        return status(self._engine.folder, self._view, self._units())
+    def status(self, *, disk: bool = True) -> Status:
+        """Tell which units are ready, missing, stale or failed, and why.
+
+        Files that changed or vanished since their set was added make the units that they went into stale;
+        with disk=False nobody looks at files. `status().fresh` tells whether every unit is ready.
+        """
+        folder = self._engine.folder
+        return status(folder, self._view, self._units(), OnDisk(folder.objects) if disk else None)
 
     def plan(self) -> Plan:
         """Tell what `fill` would run: units, images, bytes and seconds; nothing is computed."""

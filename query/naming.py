@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compute.views import all_views
-from ..store.errors import BadSource, DamagedObject, DamagedUnit, UnknownName
+from ..store.errors import BadSource, DamagedObject, UnknownName
 from ..store.folder import Folder
 from ..store.registry import Kind, check_name
 from ..store.sets import Model
@@ -89,12 +89,10 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
     named = {name}
     with suppress(DamagedObject):  # it can be taken back all the same
         named |= {*_source(folder, name, kind).formerly}
-    for info in folder.objects.list("units/"):
-        with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
-            record = folder.records.read(info.path)
-            made_for = record.covers.get(column)
-            if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
-                sizes.append(record.nbytes)
+    for _, brief in folder.records.all_briefs():
+        made_for = brief.covers.get(column)
+        if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
+            sizes.append(brief.nbytes)
     return Standing(kind, name, len(sizes), sum(sizes), _shared(folder, name, kind))
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..store import digest
 from ..store.errors import DamagedUnit
 from ..store.folder import Folder
-from ..store.records import Record, parameters, places
-from ..store.sets import ImageSet, TextSet
+from ..store.records import Record, places
 from ..store.views import Unit, View
+from .causes import changes, contents_changed, other_settings, same_question
+from .on_disk import OnDisk
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +22,44 @@ class Status:
     view: str
     """The view with its inputs."""
     ready: int
-    """Units that are kept."""
+    """Units that are kept, and made from what there is now."""
     missing: int
     """Units that were never made."""
     stale: int
-    """Units that were made from something that has changed since."""
+    """Units that were made from something that has changed since.
+
+    Where that is a file on disk they are kept, and read, until the change is taken in: `Store.add_images`.
+    """
     failed: int
     """Units that could not be made."""
     absent: int
-    """Images and texts in ready units that could not be read."""
+    """Images and texts in the units that are kept that could not be read."""
     bytes: int
-    """What the ready units take on disk, metadata aside."""
+    """What the units that are kept take on disk, metadata aside."""
     causes: tuple[str, ...]
-    """What changed, where units are stale, and why units failed."""
+    """What changed where units are stale, why units failed, and with what other parameters some are kept."""
 
     @property
     def units(self) -> int:
         """How many units the view has."""
         return self.ready + self.missing + self.stale + self.failed
 
-    def __str__(self) -> str:
+    @property
+    def fresh(self) -> bool:
+        """Whether every unit is ready."""
+        return self.ready == self.units
+
+    def counts(self) -> str:
+        """Count the units in words: `2 of 12 units ready, 10 stale`."""
         parts = [f"{self.ready} of {self.units} units ready"]
         for count, what in ((self.missing, "missing"), (self.stale, "stale"), (self.failed, "failed")):
             if count:
                 parts.append(f"{count} {what}")
-        if self.absent:
-            parts.append(f"{self.absent} rows absent")
-        lines = [f"{self.view}: {', '.join(parts)}, {self.bytes / 1e6:,.1f} MB"]
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        absent = f", {self.absent} rows absent" if self.absent else ""
+        lines = [f"{self.view}: {self.counts()}{absent}, {self.bytes / 1e6:,.1f} MB"]
         return "\n".join([*lines, *(f"  {cause}" for cause in self.causes)])
 
 
@@ -66,33 +77,31 @@ class States:
     """What changed."""
 
 
-def status(folder: Folder, view: View, units: Sequence[Unit]) -> Status:
-    """Look up the state of some of a view's units."""
-    found = states(folder, view, units)
-    ready = len([unit for unit in units if unit.key in found.records])
-    failed, stale = (sum(unit.key in keys for unit in units) for keys in (found.failed, found.stale))
+def status(folder: Folder, view: View, units: Sequence[Unit], disk: OnDisk | None) -> Status:
+    """Look up the state of some of a view's units, and with `disk` at the files that they were made from."""
+    briefs = folder.records.briefs(view)
+    kept = [unit for unit in units if unit.key in briefs]
+    changed, on_disk = disk.touched(kept) if disk is not None else ([], [])
+    rest = _rest(folder, view, units, briefs)
+    failed, stale = (sum(unit.key in keys for unit in units) for keys in (rest.failed, rest.stale))
+    covered = [briefs[key] for key in {unit.key for unit in kept}]
     return Status(
         view=view.title(),
-        ready=ready,
-        missing=len(units) - ready - failed - stale,
-        stale=stale,
+        ready=len(kept) - len(changed),
+        missing=len(units) - len(kept) - failed - stale,
+        stale=stale + len(changed),
         failed=failed,
-        absent=sum(len(record.absent) for record in found.records.values()),
-        bytes=sum(record.nbytes for record in found.records.values()),
-        causes=(*found.causes, *dict.fromkeys(found.failed.values())),
+        absent=sum(brief.absent for brief in covered),
+        bytes=sum(brief.nbytes for brief in covered),
+        causes=(*on_disk, *rest.causes, *dict.fromkeys(rest.failed.values())),
     )
 
 
 def states(folder: Folder, view: View, units: Sequence[Unit]) -> States:
     """Look up what is known of each of some units; those that are nowhere in it were never made."""
     records = _kept(folder, view, units)
-    rest = [unit for unit in units if unit.key not in records]
-    reported = folder.failures.units(view) if rest else set()
-    reasons = {unit.key: folder.failures.whole(unit) for unit in rest if unit.key in reported}
-    failed = {key: reason.message for key, reason in reasons.items() if reason}
-    left = [unit for unit in rest if unit.key not in failed]
-    stale, causes = _stale(folder, view, left) if left else ([], [])
-    return States(records, failed, frozenset(unit.key for unit in stale), tuple(causes))
+    rest = _rest(folder, view, units, records)
+    return States(records, rest.failed, rest.stale, rest.causes)
 
 
 def _kept(folder: Folder, view: View, units: Sequence[Unit]) -> dict[str, Record]:
@@ -106,50 +115,57 @@ def _kept(folder: Folder, view: View, units: Sequence[Unit]) -> dict[str, Record
     return found
 
 
-def _stale(folder: Folder, view: View, missing: Sequence[Unit]) -> tuple[list[Unit], list[str]]:
-    """Find which missing units were made before of other contents or by another recipe, and what changed."""
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What is known of units that are not kept; see `States`."""
+
+    failed: Mapping[str, str]
+    stale: frozenset[str]
+    causes: tuple[str, ...]
+
+
+def _rest(folder: Folder, view: View, units: Sequence[Unit], kept: Collection[str]) -> _Rest:
+    rest = [unit for unit in units if unit.key not in kept]
+    reported = folder.failures.units(view) if rest else set()
+    reasons = {unit.key: folder.failures.whole(unit) for unit in rest if unit.key in reported}
+    failed = {key: reason.message for key, reason in reasons.items() if reason}
+    left = [unit for unit in rest if unit.key not in failed]
+    stale, causes = _stale(folder, view, left, none_kept=not kept) if left else ([], [])
+    return _Rest(failed, frozenset(stale), tuple(causes))
+
+
+def _stale(
+    folder: Folder, view: View, missing: Sequence[Unit], *, none_kept: bool
+) -> tuple[list[str], list[str]]:
+    """Find which missing units were made before of other contents or by another recipe, and what changed.
+
+    Where none was ever made, it is said which other parameters units were made with.
+    """
     causes: dict[str, None] = {}
-    stale: dict[str, Unit] = {}
+    stale: dict[str, None] = {}
+    others = []
     spots = {unit.key: places(unit) for unit in missing}
     for recipe_key, recipe in folder.records.recipes(view):
-        if parameters(recipe) != parameters(view.recipe):
+        if not same_question(recipe, view):
+            others.append((recipe_key, recipe))
             continue
         there = folder.records.places(view, recipe_key)
         before = {key: there[spot] for key, each in spots.items() for spot in each if spot in there}
-        stale |= {unit.key: unit for unit in missing if unit.key in before}
-        changes = [_plainly(each) for each in digest.differences(recipe, view.recipe)]
-        found = changes if before else []
-        if not changes:
-            found = [change for covers in _distinct(before.values()) for change in _changed(view, covers)]
-        causes.update(dict.fromkeys(found))
-    return list(stale.values()), list(causes)
+        stale |= dict.fromkeys(before)
+        changed = changes(recipe, view.recipe)
+        found = changed if before else []
+        if not changed:
+            found = [
+                change for covers in _distinct(before.values()) for change in contents_changed(view, covers)
+            ]
+        causes |= dict.fromkeys(found)
+    if none_kept and not stale:
+        kept = [recipe for key, recipe in others if folder.records.places(view, key)]
+        causes |= dict.fromkeys(other_settings(kept, view))
+    return list(stale), list(causes)
 
 
-def _plainly(change: str) -> str:
-    """Leave out where in the tree of views something changed: `model.weights changed: 1f… → 2b…`."""
-    name, changed, values = change.partition(" changed: ")
-    return f"{name.rpartition('inputs.')[2]}{changed}{values}"
-
-
-def _distinct(covers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _distinct(covers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Keep one of those that cover the same sets: digests of whole sets take time."""
-    sets = {digest.of_facts([each.get("image_set"), each.get("text_set")]): each for each in covers}
+    sets = {repr((each.get("image_set"), each.get("text_set"))): each for each in covers}
     return list(sets.values())
-
-
-def _changed(view: View, covers: Mapping[str, Any]) -> list[str]:
-    """Say how the images or texts differ from those that a unit was made from."""
-    found = []
-    for source in view.sources():
-        before = covers.get(source.column)
-        if not isinstance(source, ImageSet | TextSet) or not isinstance(before, dict):
-            continue
-        count, now = int(before["count"]), len(source)
-        what = "images" if isinstance(source, ImageSet) else "texts"
-        if source.all_contents == before["contents"]:
-            continue
-        if now > count and source.contents(0, count) == before["contents"]:
-            found.append(f"{what} appended: {count} → {now}")
-        else:
-            found.append(f"{what} of {source.name!r} changed")
-    return found

@@ -159,11 +159,18 @@ class Store(Registering, Declaring, Looking):
 
         return views(self._engine.folder)
 
-    def status(self) -> list[Status]:
-        """Tell what is there of every view and combination of inputs that was ever filled."""
+    def status(self, *, disk: bool = True) -> list[Status]:
+        """Tell what is there of every view and combination of inputs that was ever filled.
+
+        Files that changed or vanished since their set was added make the units that they went into stale;
+        with disk=False nobody looks at files.
+        """
+        from .on_disk import OnDisk
         from .status import status
 
-        return [status(self._engine.folder, view, view.units) for view in self._filled()]
+        folder = self._engine.folder
+        looked = OnDisk(folder.objects) if disk else None
+        return [status(folder, view, view.units, looked) for view in self._filled()]
 
     def errors(self) -> list[Failure]:
         """List the images, texts and units that could not be read or made."""

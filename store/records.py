@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +13,12 @@ from .errors import DamagedUnit, StoreError
 from .objects import Objects
 from .sealed import seal, unseal
 from .sets import Model
+from .summaries import Brief, Summaries
 from .views import Unit, View
+
+Place = tuple[int | str | None, ...]
+"""Where a unit begins, and the names of the model, the images and the texts that it was made for."""
+_NAMED = ("model", "image_set", "text_set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Records:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._summaries = Summaries(objects, self.read)
         self._seen: dict[str, Record] = {}
         self._described: set[str] = set()
         self._lock = threading.Lock()
@@ -86,6 +91,14 @@ class Records:
     def done(self, view: View) -> set[str]:
         """List the keys of the units of this recipe that are done: one listing."""
         return self._objects.names(folder_of(view))
+
+    def briefs(self, view: View) -> dict[str, Brief]:
+        """Tell in brief of the units of this recipe that are done, by key; those found damaged are not."""
+        return self._summaries.of(f"{view.name()}/{view.recipe_key}")
+
+    def all_briefs(self) -> Iterator[tuple[str, Brief]]:
+        """Tell in brief of all units that are done, by the paths of their records and in their order."""
+        return self._summaries.all()
 
     def is_done(self, unit: Unit) -> bool:
         """Look again whether one unit is done."""
@@ -209,15 +222,10 @@ class Records:
             for key in self._objects.names(prefix)
         ]
 
-    def places(self, view: View, recipe_key: str) -> dict[str, dict[str, Any]]:
-        """Give what the units that are kept under a recipe cover, by the place that `place` names."""
-        prefix = f"units/{view.name()}/{recipe_key}/"
-        found = {}
-        for key in self._objects.names(prefix):
-            with suppress(DamagedUnit):
-                covers = self.read(f"{prefix}{key}.json").covers
-                found[_place(covers)] = dict(covers)
-        return found
+    def places(self, view: View, recipe_key: str) -> dict[Place, Mapping[str, Any]]:
+        """Give what the units that are kept under a recipe cover, by the place that `places` names."""
+        found = self._summaries.of(f"{view.name()}/{recipe_key}").values()
+        return {_place(brief.covers): brief.covers for brief in found}
 
     def describe(self, view: View) -> None:
         """Write down what a recipe's key stands for under these names, which belong together from now on."""
@@ -245,12 +253,6 @@ class Records:
         return f"{folder_of(unit.view)}{unit.key}.json"
 
 
-def parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Give all parameters of a recipe: its own, and by input those of the views beneath."""
-    beneath = {field: parameters(each) for field, each in recipe["inputs"].items() if "view" in each}
-    return {"own": recipe["parameters"], **beneath}
-
-
 def _under(view: View) -> str:
     """Give the folder for what was made under a view's names."""
     return "/".join([view.name(), *view.names.values()])
@@ -268,17 +270,16 @@ def _covers(unit: Unit) -> dict[str, Any]:
     return found
 
 
-def places(unit: Unit) -> list[str]:
+def places(unit: Unit) -> list[Place]:
     """Name a unit's place among all that were made under the same names, and under those they had before."""
-    found = [_covers(unit)]
-    for source in unit.view.sources():
-        before = [{**each, source.column: name} for each in found for name in source.formerly]
-        found += before
-    return [_place(each) for each in found]
+    names: list[tuple[str | None, ...]] = [()]
+    sources = {source.column: source for source in unit.view.sources()}
+    for column in _NAMED:
+        known = (sources[column].name, *sources[column].formerly) if column in sources else (None,)
+        names = [(*before, name) for before in names for name in known]
+    return [(unit.start, *each) for each in names]
 
 
-def _place(covers: Mapping[str, Any]) -> str:
-    names = [covers.get(column) for column in ("model", "image_set", "text_set")]
-    return digest.of_facts(
-        [covers["start"], *(name["name"] if isinstance(name, dict) else name for name in names)]
-    )
+def _place(covers: Mapping[str, Any]) -> Place:
+    names = (covers.get(column) for column in _NAMED)
+    return (covers["start"], *(name["name"] if isinstance(name, dict) else name for name in names))

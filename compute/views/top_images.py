@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -15,21 +16,16 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Parts, Read, TableView, Unit
 from ..kinds import Derived, Made
-from ..topk import TopK
 from .neuron_activations import NEURONS, NeuronActivations
-
-KEPT = 100
-"""Images kept of each neuron; `k` of them are shown."""
-AT_ONCE = 8
-"""Units of activations that are read at once."""
+from .top_activations import KEPT, TopActivations
 
 
 @dataclass(frozen=True)
 class TopImages(Derived, TableView):
     """The images that activate each neuron of a module most, from rank 0 down; of equal ones the first.
 
-    Exact, and found while the activations are read block by block. Images that could not be read are left
-    out. A neuron that gives the same for all images has the first images here: look at the activations.
+    Exact, and merged from the `top_activations` of each block of images. Images that could not be read are
+    left out. A neuron that gives the same for all images has the first images here: look at the activations.
     """
 
     activations: Input[NeuronActivations]
@@ -62,22 +58,22 @@ class TopImages(Derived, TableView):
         """Show the first `k` images of each neuron."""
         return rows.filter(pc.field("rank") < self.k)
 
+    @cached_property
+    def blocks(self) -> TopActivations:
+        """What it is merged from."""
+        return TopActivations(self.activations)
+
     def needs(self, index: int) -> Sequence[Unit]:
-        """List all activations."""
-        return self.activations.units
+        """List the largest activations of each block of images."""
+        return self.blocks.units
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neurons and of all activations."""
+        """Give the digest of the neurons and of all activations, from which what is merged follows."""
         return digest.of_sequence([f"{start}:{stop}", *(unit.key for unit in self.activations.units)])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
-        """Read the activations of a block of neurons, and keep the largest."""
-        best = TopK(unit.stop - unit.start, KEPT)
-        units = self.activations.units
-        for first in range(0, len(units), AT_ONCE):
-            start, stop = units[first].start, units[min(first + AT_ONCE, len(units)) - 1].stop
-            columns = (slice(start, stop), slice(unit.start, unit.stop))
-            best.add(parts.array(self.activations, "activation", columns), np.arange(start, stop))
+        """Merge what is largest in each block of images, for a block of neurons."""
+        best = self.blocks.merged(parts, slice(unit.start, unit.stop))
         neuron, rank, activation, image = best.found()
         return Made(
             rows={

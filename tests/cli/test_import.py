@@ -37,6 +37,7 @@ def test_an_import_says_what_it_took_and_is_asked_in_sql(run: Run, bare: Path, a
     status = run("status", "--csv", "--store", bare).stdout.splitlines()
     assert [line.split(",")[:3] for line in status[1:]] == [
         ["neuron_activations[rn50 × scenes × layer4]", "1", "1"],
+        ["top_activations[rn50 × scenes × layer4]", "1", "1"],
         ["top_images[rn50 × scenes × layer4]", "1", "1"],
     ]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import belvedere
+from belvedere.compute.views import head_moments
 from belvedere.query.status import Status
 from belvedere.query.store import Store
 from belvedere.store.errors import NameTaken, WeightsChanged
@@ -54,6 +55,26 @@ def test_appended_images_recompute_only_the_last_partial_block(own: tuple[Store,
         "head_moments[image 0:600]",
     ]
     np.testing.assert_allclose(store.view("head_contributions")[:300], before, atol=1e-6)
+
+
+def test_moments_are_merged_and_only_the_last_block_is_added_up_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_moments, "MOMENTS_BLOCK", 256)  # 4,096 pictures would take their time
+    photos = Path(shutil.copytree(world.photos, tmp_path / "photos"))
+    store = World(world.clip, photos).store(tmp_path / "store")
+    assert store.view("head_moments").fill().filled == 2 + 2
+    add_pictures(photos, range(300, 520))
+    store.add_images("photos", photos)
+    with belvedere.trace() as seen:
+        store.view("head_moments").fill()
+    assert computed(seen) == [
+        "head_contributions[image 256:512]",
+        "head_contributions[image 512:520]",
+        "head_moments[image 256:512]",
+        "head_moments[image 512:520]",
+    ]
+    assert store.view("head_moments")[0, 0, 0, 0] == 520
 
 
 def test_tables_over_a_set_that_grew_are_stale_and_never_shown_as_they_were(own: tuple[Store, Path]) -> None:
@@ -102,7 +123,7 @@ def test_texts_that_differ_in_their_second_block_alone_are_told_apart(store: Sto
 def test_a_changed_image_makes_its_block_stale_and_no_other(own: tuple[Store, Path]) -> None:
     store, photos = own
     (photos / "00003.png").write_bytes(picture(9000))
-    assert counts(store.view("head_contributions").status()) == (2, 0, 0)
+    assert counts(store.view("head_contributions").status()) == (1, 0, 1)
     assert store.add_images("photos", photos).new == 0
     status = store.view("head_contributions").status()
     assert (counts(status), status.causes) == ((1, 0, 1), ("images of 'photos' changed",))
@@ -167,9 +188,9 @@ def changed_clip(world: World, folder: Path, how: str) -> Path:
 @pytest.mark.parametrize(
     ("how", "cause"),
     [
-        ("weights", r"model\.weights changed: [0-9a-f]{8} → [0-9a-f]{8}"),
-        ("preprocessing", r"model\.preprocessing\.interpolation changed: bicubic → bilinear"),
-        ("precision", r"model\.precision changed: float32 → bfloat16"),
+        ("weights", r"weights changed: [0-9a-f]{8} → [0-9a-f]{8}"),
+        ("preprocessing", r"preprocessing changed: interpolation bicubic → bilinear"),
+        ("precision", r"precision changed: float32 → bfloat16"),
     ],
 )
 def test_another_model_under_a_name_makes_all_stale_and_says_why(
@@ -238,7 +259,38 @@ def load(clip: Path, name: str) -> Any:
 
 def test_parameters_of_a_view_beneath_do_not_make_the_default_stale_or_part_of_a_table(store: Store) -> None:
     store.view("head_descriptions", dtype="float16").fill()
-    assert counts(store.view("head_descriptions").status()) == (0, 2, 0)
+    status = store.view("head_descriptions").status()
+    assert (counts(status), status.fresh) == ((0, 2, 0), False)
+    assert status.causes == ("never made with dtype=float32; kept is what was made with dtype=float16",)
     answer = store.sql("FROM head_descriptions")
     assert len(answer) == 0
     assert not answer.completeness.complete
+
+
+def test_other_parameters_are_told_until_something_is_made_with_those_that_are_asked_for(
+    own: tuple[Store, Path],
+) -> None:
+    store, _ = own
+    store.view("head_roles").fill()
+    other = store.view("head_roles", alpha=0.5)
+    assert (counts(other.status()), other.status().causes) == (
+        (0, 2, 0),
+        ("never made with alpha=0.5; kept is what was made with alpha=0.05",),
+    )
+    other.where("layer = 0").fill()
+    assert (counts(other.status()), other.status().causes) == ((1, 1, 0), ())
+
+
+def test_a_raised_version_makes_a_view_and_those_above_it_stale(
+    own: tuple[Store, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = own
+    monkeypatch.setattr(head_moments.HeadMoments, "version", 7)
+    again = belvedere.open(store.path)
+    for view, units in (("head_moments", 1), ("head_descriptions", 2)):
+        status = again.view(view).status()
+        assert (counts(status), status.causes) == (
+            (0, 0, units),
+            ("view version of head_moments changed: 1 → 7",),
+        )
+    assert counts(again.view("head_contributions").status()) == (2, 0, 0)

@@ -139,6 +139,7 @@ def test_the_pool_that_was_said_is_the_only_one_there(store: belvedere.Store, ac
     assert store.sql("SELECT count(*) FROM top_images").fetchall() == [(NEURONS * 20,)]
     assert [(each.view, each.ready) for each in store.status()] == [
         ("neuron_activations[rn50 × photos × layer4]", 2),
+        ("top_activations[rn50 × photos × layer4]", 1),
         ("top_images[rn50 × photos × layer4]", 1),
     ]
 

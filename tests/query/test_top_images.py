@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
+from belvedere.compute.views import top_activations
 from belvedere.store.errors import BadSource
 from tests.worlds import TEXTS, World, add_pictures
 
@@ -48,7 +49,11 @@ def test_fewer_images_are_shown_where_fewer_are_asked_or_there(world: World, tmp
 
 def test_a_condition_computes_only_the_neurons_it_can_touch(store: belvedere.Store) -> None:
     wide = store.view("top_images", module=MODULE)
-    assert wide.where("neuron = 3").plan().by_view() == {"neuron_activations": 2, "top_images": 1}
+    assert wide.where("neuron = 3").plan().by_view() == {
+        "neuron_activations": 2,
+        "top_activations": 1,
+        "top_images": 1,
+    }
     assert wide.where("neuron = 64").plan().units == 0
     assert wide.where("module = 'another'").plan().units == 0
 
@@ -75,8 +80,57 @@ def test_appended_images_make_the_table_stale_and_only_the_new_are_run(twins: be
     twins.add_images("photos", folder)
     grown = twins.view("top_images", module=MODULE)
     assert (grown.status().stale, grown.status().causes) == (1, ("images appended: 300 → 304",))
-    assert grown.plan().by_view() == {"neuron_activations": 1, "top_images": 1}
+    assert grown.plan().by_view() == {"neuron_activations": 1, "top_activations": 1, "top_images": 1}
     assert len(grown.df()) == 64 * 20
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut what is largest into blocks of 256 images, so that 300 have two."""
+    monkeypatch.setattr(top_activations, "TOP_BLOCK", 256)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.usefixtures("small_blocks")
+def test_what_is_largest_in_blocks_merges_to_a_full_sort(world: World, tmp_path: Path, dtype: str) -> None:
+    photos = Path(shutil.copytree(world.photos, tmp_path / "photos"))
+    for number in range(30):
+        shutil.copy(photos / f"{number:05}.png", photos / f"{270 + number:05}.png")  # ties across blocks
+    (photos / "00150.png").write_bytes(b"no picture")
+    store = World(world.clip, photos).store(tmp_path / "store")
+    found = store.view("neuron_activations", module=MODULE, dtype=dtype)
+    there = np.delete(np.arange(300), 150)
+    activations, largest = found[there], store.view("top_activations", module=MODULE, dtype=dtype)
+    for neuron, rows in store.view("top_images", module=MODULE, dtype=dtype, k=100).df().groupby("neuron"):
+        order = np.argsort(-activations[:, neuron], kind="stable")[:100]
+        assert rows["image_id"].tolist() == there[order].tolist()
+        np.testing.assert_array_equal(rows["activation"], activations[order, neuron])
+        np.testing.assert_array_equal(largest[int(neuron)], activations[order, neuron])
+    assert largest[60:, ::-1].shape == (4, 100)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_appended_images_read_no_activations_of_blocks_that_are_full(twins: belvedere.Store) -> None:
+    twins.view("top_images", module=MODULE).fill()
+    first = twins.view("neuron_activations", module=MODULE)._view.units[0].key
+    folder = Path(str(twins.sql("SELECT path FROM images LIMIT 1").fetchall()[0][0])).parent
+    add_pictures(folder, range(900, 904))
+    twins.add_images("photos", folder)
+    with belvedere.trace() as seen:
+        twins.view("top_images", module=MODULE).fill()
+    made = [detail.split("/")[0] + "[" + detail.split("[")[1] for detail in seen.of("compute")]
+    assert made == [
+        "neuron_activations[image 256:304]",
+        "top_activations[image 256:304]",
+        "top_images[neuron 0:64]",
+    ]
+    assert [path for path in seen.of("read") if path.startswith("data/") and first in path] == []
+
+
+def test_fewer_images_than_are_kept_leave_nan_behind_them(world: World, tmp_path: Path) -> None:
+    store = World(world.clip, add_pictures(tmp_path / "few", range(7))).store(tmp_path / "store")
+    largest = store.view("top_activations", module=MODULE)[...]
+    assert (largest.shape, np.isnan(largest).sum(axis=1).tolist()) == ((64, 100), [93] * 64)
 
 
 def ends(scores: Any, k: int) -> tuple[list[int], list[int]]:

@@ -1,0 +1,129 @@
+"""Picture files as they are now, against what their image sets say of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..compute.pictures import DATASET, DEMO, GONE, KEPT, Pictures
+from ..store import digest
+from ..store.errors import MissingExtra
+from ..store.objects import Objects
+from ..store.sets import ImageSet
+from ..store.views import Unit
+
+Change = Literal["changed", "gone", "back"]
+_SAID: dict[Change, str] = {
+    "changed": "images changed on disk",
+    "gone": "images gone from disk",
+    "back": "images that were gone are back on disk",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of the files of one image set since it was last added."""
+
+    images: ImageSet
+    """The set."""
+    places: dict[int, Change]
+    """What became of each file that is not as it was, by image_id, in order."""
+
+    def causes(self) -> list[str]:
+        """Say how many files changed or are gone, which is the first, and what to do."""
+        found = []
+        for kind, said in _SAID.items():
+            places = [place for place, change in self.places.items() if change == kind]
+            if places:
+                count, first = f"{len(places):,} of {len(self.images):,}", self.images.path(places[0])
+                found.append(f"{said}: {count} of {self.images.name!r}, first {first}; {self._hint()}")
+        return found
+
+    def _hint(self) -> str:
+        source = self.images.source
+        named = shlex.quote(source) if Path(source.rpartition("#")[0] or source).exists() else "…"
+        return f"belvedere add images {self.images.name} {named} takes this in"
+
+
+class OnDisk:
+    """The files of image sets, looked at once for one question.
+
+    A file whose size and time are those in the set's list is as it was; of any other the bytes are read, so
+    one that was only touched is as it was, too. Rows of data sets are looked at by the files that hold them.
+    Pictures that are painted or kept in the store never change, and are not looked at.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._pictures = Pictures(objects)
+        self._seen: dict[ImageSet, Changed] = {}
+
+    def changed(self, images: ImageSet) -> Changed:
+        """Look at the files of a set; what cannot be looked at for want of an extra counts as it was."""
+        if images not in self._seen:
+            self._seen[images] = Changed(images, self._look(images))
+        return self._seen[images]
+
+    def _look(self, images: ImageSet) -> dict[int, Change]:
+        columns = images.entries.select(["path", "digest", "size", "modified"]).to_pydict()
+        found: dict[int, Change] = {}
+        for place, (path, sha256, *stamp) in enumerate(zip(*columns.values(), strict=True)):
+            if path.startswith((DEMO, KEPT)):
+                continue
+            if change := self._change(path, sha256, tuple(stamp)):
+                found[place] = change
+        return found
+
+    def _change(self, path: str, sha256: str, stamp: tuple[int, int]) -> Change | None:
+        try:
+            if sha256 == GONE:
+                return "back" if self._pictures.exists(path) else None
+            if self._stamp(path) == stamp:
+                return None
+            return None if digest.of_bytes(self._pictures.read(path)) == sha256 else "changed"
+        except MissingExtra:
+            return None
+        except OSError:
+            return "gone"
+
+    def _stamp(self, path: str) -> tuple[int, int] | None:
+        if path.startswith(DATASET):
+            return self._pictures.stamp(path)
+        stat = os.stat(path)  # a Path for each of many files would take longer than the look
+        return stat.st_size, stat.st_mtime_ns
+
+    def touched(self, units: Sequence[Unit]) -> tuple[list[Unit], list[str]]:
+        """List which of a view's units were made from files that changed since, and say what changed."""
+        sources = units[0].view.sources() if units else []
+        for images in sources:
+            if isinstance(images, ImageSet) and (changed := self.changed(images)).places:
+                reach = _Reach(sorted(changed.places))
+                found = [unit for unit in units if reach.has(unit)]
+                return found, changed.causes() if found else []
+        return [], []
+
+
+class _Reach:
+    """Finds the units that some places of the one image set beneath them reach."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._places = places
+        self._known: dict[tuple[str, int], bool] = {}
+
+    def has(self, unit: Unit) -> bool:
+        """Tell whether a unit, or one that it is made from, covers such a place."""
+        place = (unit.key, unit.start)  # pictures that are there twice may make two units of one key
+        if place not in self._known:
+            self._known[place] = self._covers(unit) or any(self.has(need) for need in unit.needs)
+        return self._known[place]
+
+    def _covers(self, unit: Unit) -> bool:
+        view = unit.view
+        if not any(isinstance(each, ImageSet) for each in view.inputs().values()):
+            return False
+        first = bisect_left(self._places, unit.start)
+        return view.axis != "image" or (first < len(self._places) and self._places[first] < unit.stop)
