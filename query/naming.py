@@ -86,7 +86,7 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
 def standing(engine: Engine, name: str, kind: str) -> Standing:
     """Say what stands behind a name: the units that were made under it, and names that share its contents."""
     folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
-    named = {name, *_source(folder, name, kind).formerly}
+    named = {name, *source(folder, name, kind).formerly}
     for info in folder.objects.list("units/"):
         with suppress(DamagedUnit, FileNotFoundError):  # set aside: it counts as missing
             record = folder.records.read(info.path)
@@ -98,19 +98,20 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
 
 def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
     """List the other names that stand for the same contents."""
-    mine = _contents(folder, name, kind)
+    mine = contents(source(folder, name, kind))
     others = (each for each in folder.names.names(KINDS[kind]) if each != name)
-    return tuple(each for each in others if _contents(folder, each, kind) == mine)
+    return tuple(each for each in others if contents(source(folder, each, kind)) == mine)
 
 
-def _contents(folder: Folder, name: str, kind: str) -> Any:
-    found = _source(folder, name, kind)
+def contents(found: Source) -> Any:
+    """Give what tells a model, or a set of images or texts, from all others; names and places are no part."""
     if isinstance(found, Model):
         return found.identity("image"), found.identity("text")
     return found.all_contents
 
 
-def _source(folder: Folder, name: str, kind: str) -> Source:
+def source(folder: Folder, name: str, kind: str) -> Source:
+    """Give what a name of a kind stands for; `UnknownName` where that is nothing."""
     if kind == "model":
         return folder.names.model(name)
     return folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)

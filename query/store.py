@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ..store import marker
 from .looking import Looking
 from .registering import Registering
+from .sharing import Sharing
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..store.failures import Failure
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .verify import Verified
 
 
-class Store(Registering, Looking):
+class Store(Registering, Looking, Sharing):
     """One folder in which views of models, images and texts are kept, and computed when they are missing.
 
     Any number of processes may fill it while any number read.
