@@ -9,7 +9,7 @@ from datetime import date
 
 import torch
 
-ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory")
+ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "publish")
 
 
 def main() -> None:

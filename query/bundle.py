@@ -34,8 +34,8 @@ ARRAYS = schema(
     }
 )
 """The columns of the table of a bundle's arrays."""
-THUMBNAILS = schema({"image_set": "string", "image_id": "int64", "path": "string"})
-"""The columns of the table of a bundle's thumbnails; `path` is below the folder of the bundle."""
+THUMBNAILS = schema({"image_set": "string", "image_id": "int64", "thumbnail": "string"})
+"""The columns of the table of a bundle's thumbnails; `thumbnail` is below the folder of the bundle."""
 QUALITY = 90
 """Of the thumbnails, which are JPEG files."""
 
@@ -209,7 +209,7 @@ def _thumbnails(
                     continue
                 path = f"thumbnails/{name}/{place}.jpg"
                 thumbnail(picture).save(folder / path, quality=QUALITY)
-                yield {"image_set": name, "image_id": place, "path": path}
+                yield {"image_set": name, "image_id": place, "thumbnail": path}
     finally:
         progress.end()
 

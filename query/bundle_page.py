@@ -71,7 +71,9 @@ def page(
         rows += [_row(each["path"], each["dims"], each["shape"]) for each in arrays]
         lines += [f"{row}\n" for row in rows]
     if tables.get("thumbnails"):
-        lines.append("\n## Pictures\n\n`thumbnails` says which image is which file in `thumbnails/`.\n")
+        lines.append(
+            "\n## Pictures\n\nThe table `thumbnails` says which image is which file in `thumbnails/`.\n"
+        )
     return "".join(lines)
 
 

@@ -234,7 +234,7 @@ _BENEATH: Mapping[str, tuple[str, ...]] = {
     "text_sets": ("names/texts/",),
     "texts": ("names/texts/",),
     "units": ("units/",),
-    "errors": ("failures/", "names/"),
+    "errors": ("failures/",),
     "runs": ("runs/",),
 }
 """The objects from which each of the catalog's tables follows; they are listed, and not read."""

@@ -237,8 +237,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: Frozen, piece: Piece) -> None
         if trouble:
             raise trouble[0] from None
         raise
-    finally:
-        con.unregister("feed")
+    con.unregister("feed")
 
 
 def quoted(name: str) -> str:
