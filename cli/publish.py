@@ -52,12 +52,12 @@ def command(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Write what is complete as catalog.duckdb in the store; or with DIR as a folder of its own.
+    """Write complete tables as a DuckDB file, or as a folder DIR.
 
-    catalog.duckdb is read by the duckdb shell and every other DuckDB tool. It has all tables whose units are
-    there, sorted, and the table `completeness`; belvedere fill renews it from then on. DIR has that, each
-    table as Parquet, the named arrays as Zarr, thumbnails, and a page that says how to open them; the
-    inputs and parameters are those of the arrays. Nothing is computed.
+    The file is catalog.duckdb in the store, read by the duckdb shell and every other DuckDB tool. It has all
+    tables whose units are there, sorted, and the table `completeness`; belvedere fill renews it from then
+    on. DIR has that, each table as Parquet, the named arrays as Zarr, thumbnails, and a page that says how
+    to open them; the inputs and parameters are those of the arrays. Nothing is computed.
     """
     from ..compute.views import view_class
     from ..query.progress import Bar

@@ -45,7 +45,7 @@ def command(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Take over from the store OTHER what was computed there, instead of computing it here.
+    """Take over what the store OTHER has computed.
 
     Units are found by their keys, whatever models, images and texts are called there, and each byte is
     compared with its record. With VIEW only what this store's view lacks; without it all units, and names
