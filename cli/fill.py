@@ -48,7 +48,8 @@ def command(
     """
     from ..query.progress import Bar
 
-    lazy = asked(open_store(folder), view, where, model=model, images=images, texts=texts, values=values)
+    store = open_store(folder)
+    lazy = asked(store, view, where, model=model, images=images, texts=texts, values=values)
     started = time.perf_counter()
     report = lazy.fill(progress=Bar(), **settings)
     seconds = time.perf_counter() - started
@@ -57,6 +58,8 @@ def command(
         click.echo(encoded({"view": view, "counts": counts, "seconds": round(seconds, 3)}))
     else:
         click.echo(f"{view}: {', '.join(f'{count} {name}' for name, count in counts.items())} units")
+    if report.filled and (trouble := store.renew()):
+        click.echo(trouble, err=True)
     if report.absent:
         what = f"{report.absent} images or texts could not be read"
         click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)

@@ -138,6 +138,9 @@ def _made(node: Node) -> Iterator[str]:
     hosts, devices, batches = (_values(made, name) for name in ("host", "device", "batch_size"))
     ran = f", {devices}, batch {batches}" if devices else ""
     yield f"made {when} on {hosts}{ran}"
+    pulled = dict.fromkeys(str(each["pulled"][-1]["from"]) for each in made if "pulled" in each)
+    if pulled:
+        yield f"pulled from {' and '.join(pulled)}"
     facts = [unit.facts for unit in node.units if unit.facts]
     copied = Counter[str]()
     for each in facts:

@@ -88,7 +88,7 @@ def standing(engine: Engine, name: str, kind: str) -> Standing:
     folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
     named = {name}
     with suppress(DamagedObject):  # it can be taken back all the same
-        named |= {*_source(folder, name, kind).formerly}
+        named |= {*source(folder, name, kind).formerly}
     for _, brief in folder.records.all_briefs():
         made_for = brief.covers.get(column)
         if (made_for["name"] if isinstance(made_for, dict) else made_for) in named:
@@ -106,15 +106,20 @@ def _shared(folder: Folder, name: str, kind: str) -> tuple[str, ...]:
 def _contents(folder: Folder, name: str, kind: str) -> Any:
     """Give what tells the contents of a name from others; None where the name is damaged."""
     try:
-        found = _source(folder, name, kind)
+        return contents(source(folder, name, kind))
     except DamagedObject:
         return None
+
+
+def contents(found: Source) -> Any:
+    """Give what tells a model, or a set of images or texts, from all others; names and places are no part."""
     if isinstance(found, Model):
         return found.identity("image"), found.identity("text")
     return found.all_contents
 
 
-def _source(folder: Folder, name: str, kind: str) -> Source:
+def source(folder: Folder, name: str, kind: str) -> Source:
+    """Give what a name of a kind stands for; `UnknownName` where that is nothing."""
     if kind == "model":
         return folder.names.model(name)
     return folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)

@@ -14,6 +14,7 @@ from .declaring import Declaring
 from .limits import BYTES, SECONDS, UNITS
 from .looking import Looking
 from .registering import Registering
+from .sharing import Sharing
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.runner import Progress
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .verify import Verified
 
 
-class Store(Registering, Declaring, Looking):
+class Store(Registering, Declaring, Looking, Sharing):
     """One folder in which views of models, images and texts are kept, and computed when they are missing.
 
     Any number of processes may fill it while any number read.

@@ -47,8 +47,9 @@ def encode(columns: Mapping[str, Any], rows: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes) -> pa.Table:
-    """Read a Parquet file."""
-    return pq.read_table(pa.BufferReader(data))
+    """Read a Parquet file; not with `read_table`, which takes four times as long for a part."""
+    rows: pa.Table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return rows
 
 
 def is_whole(data: bytes, sha256: str) -> bool:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from .errors import BadDestination, BelvedereError, StoreFull
 
+BUNDLE = "bundle.json"
+"""The file by which a folder is known as a bundle that was published."""
+
 
 def check(dest: Path, *, folder: bool, overwrite: bool, nbytes: int = 0) -> None:
     """Refuse a place that cannot take a file (or folder) of so many bytes; `BadDestination` says why."""
@@ -22,7 +25,7 @@ def check(dest: Path, *, folder: bool, overwrite: bool, nbytes: int = 0) -> None
             raise BadDestination(
                 f"{dest} is there already; take another name, or overwrite=True (--overwrite)"
             )
-        if dest.is_dir() != folder or (folder and not _is_zarr(dest)):
+        if dest.is_dir() != folder or (folder and not _is_ours(dest)):
             what = "a folder that holds something else" if dest.is_dir() else "a file"
             raise BadDestination(f"{dest} is {what}, and is not overwritten; take another name")
     free = shutil.disk_usage(dest.parent).free
@@ -33,8 +36,10 @@ def check(dest: Path, *, folder: bool, overwrite: bool, nbytes: int = 0) -> None
         )
 
 
-def _is_zarr(folder: Path) -> bool:
-    return (folder / "zarr.json").is_file() or not any(folder.iterdir())
+def _is_ours(folder: Path) -> bool:
+    """Tell whether a folder is what is written here: a Zarr array, or a bundle; or empty."""
+    written = ("zarr.json", BUNDLE)
+    return any((folder / name).is_file() for name in written) or not any(folder.iterdir())
 
 
 @contextmanager

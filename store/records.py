@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import digest
@@ -153,6 +153,28 @@ class Records:
             raise
         if not won:
             self._discard(record)
+        return won
+
+    def take(
+        self, path: str, record: Record, fetch: Callable[[Kept], bytes], made: Mapping[str, Any]
+    ) -> bool:
+        """Keep a copy of a unit of another store: its data under a fresh name, then its record as in `keep`.
+
+        `fetch` gives each data object, checked, and may raise `DamagedUnit`, after which nothing of it is
+        left here; `made` is added to what is known of how the unit was made. Tells whether this copy is the
+        one that is kept.
+        """
+        _, view, _, _ = path.split("/")
+        attempt = f"data/{view}/{record.unit[:2]}/{record.unit}.{secrets.token_hex(4)}"
+        copy = replace(record, attempt=attempt, made={**record.made, **made})
+        won = False
+        try:
+            for kept in record.objects:
+                self._objects.put(f"{attempt}/{kept.path}", fetch(kept))
+            won = self._objects.create(path, copy.to_json())
+        finally:
+            if not won:
+                self._discard(copy)
         return won
 
     def _discard(self, record: Record) -> None:
