@@ -133,6 +133,11 @@ class Pictures:
         return rows, int(row)
 
 
+def kept_objects(paths: Iterable[str]) -> set[str]:
+    """List the objects that hold those pictures, of these paths, that the store keeps."""
+    return {_object(path) for path in paths if path.startswith(KEPT)}
+
+
 def _object(path: str) -> str:
     """Give the object that holds a picture which the store keeps."""
     return f"pictures/{path.removeprefix(KEPT).partition('/')[0]}"

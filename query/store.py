@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
+from .keeping import Keeping
 from .looking import Looking
 from .registering import Registering
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .verify import Verified
 
 
-class Store(Registering, Looking):
+class Store(Registering, Looking, Keeping):
     """One folder in which views of models, images and texts are kept, and computed when they are missing.
 
     Any number of processes may fill it while any number read.

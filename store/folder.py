@@ -8,8 +8,10 @@ from .claims import Claims
 from .failures import Failures
 from .marker import Mode
 from .objects import Objects
+from .presence import Presence
 from .records import Records
 from .registry import Registry
+from .uses import uses_of
 
 
 class Folder:
@@ -19,8 +21,10 @@ class Folder:
         self.root = root.resolve()
         self.objects = Objects(self.root, read_only=mode == "r")
         self.names = Registry(self.objects)
-        self.records = Records(self.objects)
+        self.presence = Presence(self.objects)
+        self.records = Records(self.objects, self.presence)
         self.failures = Failures(self.objects)
+        self.uses = uses_of(self.objects)
 
     @property
     def writable(self) -> bool:

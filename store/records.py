@@ -12,6 +12,7 @@ from typing import Any
 from . import digest
 from .errors import DamagedUnit, StoreError
 from .objects import Objects
+from .presence import Presence
 from .sealed import seal, unseal
 from .sets import Model
 from .views import Unit, View
@@ -77,8 +78,8 @@ def folder_of(view: View) -> str:
 class Records:
     """The records of one store; each is immutable, so those seen once are remembered."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, objects: Objects, presence: Presence | None = None) -> None:
+        self._objects, self._presence = objects, presence or Presence(objects)
         self._seen: dict[str, Record] = {}
         self._described: set[str] = set()
         self._lock = threading.Lock()
@@ -123,9 +124,30 @@ class Records:
     ) -> bool:
         """Write a unit's data under a fresh name, then its record unless another came first.
 
-        Tells whether this attempt is the one that is kept; the data of one that is not are removed.
+        Tells whether this attempt is the one that is kept; the data of one that is not are removed. The name
+        has the token under which this process is present, so that nobody takes the data for litter meanwhile
+        (`garbage.py`). Whoever finds that it was taken for dead makes another attempt.
         """
-        attempt = f"data/{unit.view.name()}/{unit.key[:2]}/{unit.key}.{secrets.token_hex(4)}"
+        with self._presence.at_work("keep") as token:
+            while True:
+                record, won = self._try(unit, data, token, absent=absent, facts=facts, made=made)
+                if not won or self._presence.stands(token):
+                    return won
+                self._withdraw(unit, record)
+                token = self._presence.again(token, "keep")
+
+    def _try(
+        self,
+        unit: Unit,
+        data: Mapping[str, bytes],
+        token: str,
+        *,
+        absent: Mapping[int, str],
+        facts: Mapping[str, Any],
+        made: Mapping[str, Any],
+    ) -> tuple[Record, bool]:
+        """Make one attempt to keep a unit."""
+        attempt = f"data/{unit.view.name()}/{unit.key[:2]}/{unit.key}.{token}-{secrets.token_hex(4)}"
         objects = tuple(Kept(name, len(each), digest.of_bytes(each)) for name, each in data.items())
         record = Record(unit.key, attempt, objects, _covers(unit), absent, facts, made)
         try:
@@ -138,7 +160,15 @@ class Records:
             raise
         if not won:
             self._discard(record)
-        return won
+        return record, won
+
+    def _withdraw(self, unit: Unit, record: Record) -> None:
+        """Take back a record whose data may be gone, unless another has taken its place."""
+        path = self.path(unit)
+        with suppress(FileNotFoundError, DamagedUnit):
+            if self.read(path).attempt == record.attempt:
+                self._set_aside(path)
+        self._discard(record)
 
     def _discard(self, record: Record) -> None:
         """Remove the data of an attempt that has no record."""

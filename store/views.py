@@ -109,6 +109,8 @@ class View(ABC):
     """The axis that is cut into units."""
     side: ClassVar[Literal["image", "text"]] = "image"
     """Which side of a model its identity depends on, where it has a model among its inputs."""
+    precious: ClassVar[bool] = False
+    """Whether its units are paid for or made by hand: they are never collected without being named."""
 
     @classmethod
     def name(cls) -> str:

@@ -116,8 +116,8 @@ def test_a_fresh_claim_that_took_the_place_of_a_lapsed_one_is_put_back(objects: 
     """Two look at a lapsed claim; the second acts when the first has already taken it over."""
 
     class Slow(Claims):
-        def _lapsed(self, path: str) -> bool:
-            found = super()._lapsed(path)
+        def has_lapsed(self, path: str) -> bool:
+            found = super().has_lapsed(path)
             if found and "lapsed" not in path:
                 assert quick.take(UNIT)
             return found
