@@ -75,7 +75,9 @@ def command(
     show(_rows(found), form, people=_readable(found))
     for note in _notes(found):
         click.echo(note, err=True)
-    if not yes:
+    if not found.garbage and not found.units:
+        click.echo("There is nothing to remove.", err=True)
+    elif not yes:
         click.echo(f"Nothing is removed yet: --yes frees these {size(found.bytes)}.", err=True)
 
 

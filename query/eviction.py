@@ -26,7 +26,7 @@ class Limits:
     keep: frozenset[str]
     """Views whose units are never given up."""
     only: frozenset[str]
-    """Views whose units alone may go, also precious ones; where there are none, all that can be made again."""
+    """Views whose units alone may go, also precious ones; if there are none, all that can be made again."""
 
     @property
     def any(self) -> bool:

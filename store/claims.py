@@ -11,8 +11,8 @@ for one whose clock was set back since.
 from __future__ import annotations
 
 import json
-import secrets
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from .objects import Objects
@@ -22,7 +22,7 @@ from .views import Unit
 LEASE = 300.0
 """Seconds for which a claim holds unless it is renewed."""
 LAPSED = "claims/lapsed/"
-"""Where claims are that are being taken away."""
+"""Where it stands who is dealing with a claim that has lapsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,35 @@ class Claims:
         if self._objects.create(path, self._content()):
             self._held[path] = time.monotonic()
             return True
-        if not self.has_lapsed(path):
-            return False
-        self._clear(path, unit.key)
-        if self._objects.create(path, self._content()):
-            self._held[path] = time.monotonic()
-            return True
-        return False
+        return self._settle(path, lambda: self._objects.put(path, self._content()), own=True)
 
-    def _clear(self, path: str, key: str) -> None:
-        """Take a lapsed claim away; one that another process made in this instant is put back."""
-        aside = f"{LAPSED}{key}.{secrets.token_hex(4)}"
-        if self._objects.rename(path, aside):
-            if not self.has_lapsed(aside):
-                self._objects.create(path, self._objects.get(aside))
-            self._objects.delete(aside)
+    def clear(self, path: str) -> None:
+        """Take a claim of anybody's away if it has lapsed."""
+        self._settle(path, lambda: self._objects.delete(path), own=False)
+
+    def _settle(self, path: str, act: Callable[[], None], *, own: bool) -> bool:
+        """Do something about a claim that has lapsed; of several who see that it has, one does.
+
+        Whose turn it is says an object beside it. Without that, whoever comes second would take the claim of
+        whoever came first for the one that had lapsed.
+        """
+        seen = self._get(path)
+        if seen is None or not self._is_over(seen):  # given back in this instant, or held
+            return False
+        turn = f"{LAPSED}{path.rpartition('/')[2]}"
+        if not self._objects.create(turn, self._content()):
+            if self.has_lapsed(turn):
+                self._objects.delete(turn)
+            return False
+        try:
+            if self._get(path) != seen:
+                return False
+            act()
+            if own:
+                self._held[path] = time.monotonic()
+            return True
+        finally:
+            self._objects.delete(turn)
 
     def renew(self) -> None:
         """Extend every claim that is held once a quarter of its lease is over; let go of those taken over."""
@@ -92,30 +106,28 @@ class Claims:
             if self._owner(path) == self._me:
                 self._objects.delete(path)
 
-    def clear(self, path: str) -> None:
-        """Take a claim of anybody's away if it has lapsed."""
-        if self.has_lapsed(path):
-            self._clear(path, path.rpartition("/")[2])
+    def has_lapsed(self, path: str) -> bool:
+        """Tell whether a claim of anybody's holds nobody up any more."""
+        seen = self._get(path)
+        return seen is None or self._is_over(seen)
 
     def _content(self) -> bytes:
         ends = {"expires": time.time() + self._lease, "until": time.monotonic() + self._lease}
         return json.dumps({**asdict(self._me), **ends}).encode()
 
-    def _read(self, path: str) -> Claim | None:
+    def _get(self, path: str) -> bytes | None:
         try:
-            facts = self._objects.get_json(path)
-            expires, until = float(facts.pop("expires")), float(facts.pop("until"))
-            return Claim(Owner(**facts), expires, until)
-        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            return self._objects.get(path)
+        except FileNotFoundError:
             return None
 
     def _owner(self, path: str) -> Owner | None:
-        found = self._read(path)
+        found = _read(self._get(path))
         return found.owner if found else None
 
-    def has_lapsed(self, path: str) -> bool:
+    def _is_over(self, content: bytes) -> bool:
         """Tell whether a claim's time is over, its process gone, or its content unreadable."""
-        found = self._read(path)
+        found = _read(content)
         if found is None:
             return True
         if found.owner.here:
@@ -126,3 +138,12 @@ class Claims:
     @staticmethod
     def _path(unit: Unit) -> str:
         return f"claims/{unit.view.name()}/{unit.key}"
+
+
+def _read(content: bytes | None) -> Claim | None:
+    try:
+        facts = json.loads(content or b"")
+        expires, until = float(facts.pop("expires")), float(facts.pop("until"))
+        return Claim(Owner(**facts), expires, until)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

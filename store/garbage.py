@@ -90,11 +90,11 @@ def find(folder: Folder, *, grace: float, dry_run: bool) -> Found:
     found = Found((), units, min(alive.values(), default=None), max(grace, GRACE) if alive else grace)
     litter = [
         *(Litter("writers", (info.path,), info.size) for info in dead),
+        *(Litter("temporary", (each.path,), each.size, each) for each in strays if _idle(each, alive, found)),
         *_damaged(objects, damaged, attempts, units),
         *_attempts(objects, attempts, units, alive.keys()),
         *_claims(folder, claims, units),
         *(Litter("temporary", (info.path,), info.size) for info in aside if not found.young(info.modified)),
-        *(Litter("temporary", (each.path,), each.size, each) for each in strays if _idle(each, alive, found)),
     ]
     return replace(found, litter=tuple(_once(litter)))
 
@@ -103,7 +103,7 @@ def _by_attempt(infos: Iterable[ObjectInfo]) -> dict[str, list[ObjectInfo]]:
     """Sort data objects by the attempt that they are of: `data/VIEW/KE/KEY.TOKEN-…`."""
     found: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in infos:
-        found["/".join(info.path.split("/")[:4])].append(info)
+        found[_attempt(info.path)].append(info)
     return found
 
 
@@ -117,11 +117,8 @@ def _damaged(
     for info in aside:
         record = _record(objects, info.path)
         data = attempts.get(record.attempt, ()) if record else ()
-        if (
-            record
-            and record.unit in units
-            and record.attempt in _named(objects, units[record.unit], [record.attempt])
-        ):
+        again = units.get(record.unit) if record else None
+        if record and again and record.attempt in _named(objects, again, [record.attempt]):
             data = ()
         yield Litter(
             "damaged", (info.path, *(each.path for each in data)), info.size + sum(d.size for d in data)
@@ -168,7 +165,7 @@ def _claims(
 def _idle(stray: Stray, alive: Collection[str], found: Found) -> bool:
     """Tell whether nobody is about to finish a stray."""
     if stray.path.startswith("data/"):
-        return _token("/".join(stray.path.split("/")[:4])) not in alive
+        return _token(_attempt(stray.path)) not in alive
     return not any(token in stray.path for token in alive) and not found.young(stray.modified)
 
 
@@ -203,6 +200,10 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".json")
 
 
+def _attempt(path: str) -> str:
+    return "/".join(path.split("/")[:4])
+
+
 def _token(attempt: str) -> str:
     return _last(attempt).partition(".")[2].partition("-")[0]
 
@@ -216,6 +217,8 @@ def remove(folder: Folder, litter: Litter) -> None:
     else:
         for path in litter.paths:
             folder.objects.delete(path)
+    for attempt in {_attempt(path) for path in litter.paths if path.startswith("data/")}:
+        folder.objects.clear(Stray(attempt, 0, datetime.now(UTC)))  # its folder, if it is empty now
 
 
 def evicted(path: str, record: Record) -> Litter:

@@ -50,7 +50,13 @@ class Presence:
 
     @contextmanager
     def at_work(self, what: str) -> Iterator[str]:
-        """Be present while the block runs, and give the token; blocks may lie inside each other."""
+        """Be present while the block runs, and give the token; blocks may lie inside each other.
+
+        In a store that is open to read only, where nothing can be written, nothing happens.
+        """
+        if self._objects.read_only:
+            yield ""
+            return
         with self._lock:
             if not self._inside or time.monotonic() - self._said > RENEWED:
                 self._say(what, self._token if self._inside else secrets.token_hex(4))
