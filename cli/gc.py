@@ -62,7 +62,7 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Remove what nobody needs, and with --max-bytes or --older-than units that were not used for long.
+    """Remove what nobody needs, and what was not used for long.
 
     Nobody needs data of attempts that were not finished, damaged units, claims of processes that are gone,
     temporary files, and lists and pictures that no name needs. Any number of other processes may use the

@@ -52,7 +52,7 @@ def command(
     folder: Path | None,
     **settings: Any,
 ) -> None:
-    """Fill the VIEWs, or all that was ever filled or begun, and end when nothing of them is missing.
+    """Fill VIEWs, or all that was begun, until nothing is missing.
 
     Any number of workers share the units out. One that is killed loses nothing: the others take over what
     it had begun. SIGTERM ends it after the batch at hand; so does --max-seconds. Units that fail are
