@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class Pictures:
     def gone(self, entries: pa.Table) -> list[str]:
         """List the objects of pictures that are kept for a set of images, and are not there any more."""
         paths = [str(path) for path in entries["path"].to_pylist()]
-        named = sorted({_object(path) for path in paths if path.startswith(KEPT)})
+        named = sorted(kept_objects(paths))
         there = {info.path for info in self._objects.list("pictures/")} if named else set()
         return [path for path in named if path not in there]
 
@@ -125,6 +126,11 @@ class Pictures:
         if int(row) >= len(rows):
             raise FileNotFoundError(errno.ENOENT, f"the data set has {len(rows)} rows by now", path)
         return rows, int(row)
+
+
+def kept_objects(paths: Iterable[str]) -> set[str]:
+    """List the objects that hold those pictures, of these paths, that the store keeps."""
+    return {_object(path) for path in paths if path.startswith(KEPT)}
 
 
 def _object(path: str) -> str:

@@ -106,6 +106,12 @@ class Progress:
     def advance(self, count: int) -> None:
         """Count some of them as done."""
 
+    def kept(self) -> None:
+        """Count one unit as made and kept by this run."""
+
+    def wait(self) -> None:
+        """Say that all that is left is being made by other processes; told before each look at that."""
+
     def end(self) -> None:
         """End the run, whatever ended it."""
 
@@ -140,6 +146,10 @@ class Runner:
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         """Make the units of these steps, each after what it is made from; `ready` are keys known as done."""
+        with self._folder.presence.at_work("fill"):
+            return self._run_all(steps, ready)
+
+    def _run_all(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         self._done = set(ready)
         started = time.time()
         pending = deque(steps)
@@ -148,6 +158,7 @@ class Runner:
             while pending:
                 waiting = [step for step in pending if self._attempt(step) == "waiting"]
                 if len(waiting) == len(pending):
+                    self._progress.wait()
                     time.sleep(WAIT)
                 pending = deque(waiting)
         finally:
@@ -292,6 +303,8 @@ class Runner:
         self._done.add(unit.key)
         self._counts["filled" if kept else "reused"] += 1
         self._counts["absent"] += len(rows)
+        if kept:
+            self._progress.kept()
 
     def _where(self, unit: Unit) -> dict[str, Any]:
         device = "cpu" if isinstance(unit.view, Derived) else self._device()

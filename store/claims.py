@@ -2,60 +2,39 @@
 
 Losing every claim would cost work done twice and never a wrong answer: what is kept is settled by the
 record alone (`records.py`).
+
+A claim has two times at which it ends. Processes of one machine go by the clock that counts since its start,
+which nobody sets; those of other machines go by the time of day, and take a claim from too far in the future
+for one whose clock was set back since.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from .objects import Objects
+from .owner import Owner, myself
 from .views import Unit
 
 LEASE = 300.0
 """Seconds for which a claim holds unless it is renewed."""
+LAPSED = "claims/lapsed/"
+"""Where it stands who is dealing with a claim that has lapsed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """The process that made a claim."""
+class Claim:
+    """What a claim says."""
 
-    host: str
-    """The machine, and which of its starts."""
-    pid: int
-    """The process."""
-    born: str
-    """When the process started, as the kernel counts, so that a number used again is not mistaken."""
-    token: str
-    """A random word, another for each `Claims`."""
-
-
-def _host() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}/{boot.read_text().strip() if boot.exists() else ''}"
-
-
-def _born(pid: int) -> str | None:
-    """Give the start time of a process of this machine; None where there is none, "" where unknown."""
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self/stat").exists():
-            return None
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            return ""
-        return ""
-    return None if fields[0] == "Z" else fields[19]
+    owner: Owner
+    """Who made it."""
+    expires: float
+    """When it ends, in seconds since 1970 by its owner's clock."""
+    until: float
+    """When it ends, in seconds since the start of its owner's machine."""
 
 
 class Claims:
@@ -63,7 +42,7 @@ class Claims:
 
     def __init__(self, objects: Objects, *, lease: float = LEASE) -> None:
         self._objects, self._lease = objects, lease
-        self._me = Owner(_host(), os.getpid(), _born(os.getpid()) or "", secrets.token_hex(4))
+        self._me = myself()
         self._held: dict[str, float] = {}
 
     def take(self, unit: Unit) -> bool:
@@ -72,21 +51,35 @@ class Claims:
         if self._objects.create(path, self._content()):
             self._held[path] = time.monotonic()
             return True
-        if not self._lapsed(path):
-            return False
-        self._clear(path, unit)
-        if self._objects.create(path, self._content()):
-            self._held[path] = time.monotonic()
-            return True
-        return False
+        return self._settle(path, lambda: self._objects.put(path, self._content()), own=True)
 
-    def _clear(self, path: str, unit: Unit) -> None:
-        """Take a lapsed claim away; one that another process made in this instant is put back."""
-        aside = f"claims/lapsed/{unit.key}.{secrets.token_hex(4)}"
-        if self._objects.rename(path, aside):
-            if not self._lapsed(aside):
-                self._objects.create(path, self._objects.get(aside))
-            self._objects.delete(aside)
+    def clear(self, path: str) -> None:
+        """Take a claim of anybody's away if it has lapsed."""
+        self._settle(path, lambda: self._objects.delete(path), own=False)
+
+    def _settle(self, path: str, act: Callable[[], None], *, own: bool) -> bool:
+        """Do something about a claim that has lapsed; of several who see that it has, one does.
+
+        Whose turn it is says an object beside it. Without that, whoever comes second would take the claim of
+        whoever came first for the one that had lapsed.
+        """
+        seen = self._get(path)
+        if seen is None or not self._is_over(seen):  # given back in this instant, or held
+            return False
+        turn = f"{LAPSED}{path.rpartition('/')[2]}"
+        if not self._objects.create(turn, self._content()):
+            if self.has_lapsed(turn):
+                self._objects.delete(turn)
+            return False
+        try:
+            if self._get(path) != seen:
+                return False
+            act()
+            if own:
+                self._held[path] = time.monotonic()
+            return True
+        finally:
+            self._objects.delete(turn)
 
     def renew(self) -> None:
         """Extend every claim that is held once a quarter of its lease is over; let go of those taken over."""
@@ -113,32 +106,44 @@ class Claims:
             if self._owner(path) == self._me:
                 self._objects.delete(path)
 
-    def _content(self) -> bytes:
-        return json.dumps({**asdict(self._me), "expires": time.time() + self._lease}).encode()
+    def has_lapsed(self, path: str) -> bool:
+        """Tell whether a claim of anybody's holds nobody up any more."""
+        seen = self._get(path)
+        return seen is None or self._is_over(seen)
 
-    def _read(self, path: str) -> tuple[Owner, float] | None:
+    def _content(self) -> bytes:
+        ends = {"expires": time.time() + self._lease, "until": time.monotonic() + self._lease}
+        return json.dumps({**asdict(self._me), **ends}).encode()
+
+    def _get(self, path: str) -> bytes | None:
         try:
-            facts = self._objects.get_json(path)
-            expires = float(facts.pop("expires"))
-            return Owner(**facts), expires
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return self._objects.get(path)
+        except FileNotFoundError:
             return None
 
     def _owner(self, path: str) -> Owner | None:
-        found = self._read(path)
-        return found[0] if found else None
+        found = _read(self._get(path))
+        return found.owner if found else None
 
-    def _lapsed(self, path: str) -> bool:
+    def _is_over(self, content: bytes) -> bool:
         """Tell whether a claim's time is over, its process gone, or its content unreadable."""
-        found = self._read(path)
+        found = _read(content)
         if found is None:
             return True
-        owner, expires = found
+        if found.owner.here:
+            return not found.owner.alive() or time.monotonic() > found.until
         now = time.time()
-        if now > expires or expires > now + 2 * self._lease:  # the clock was set back since
-            return True
-        return owner.host == self._me.host and _born(owner.pid) != owner.born
+        return now > found.expires or found.expires > now + 2 * self._lease  # set back since
 
     @staticmethod
     def _path(unit: Unit) -> str:
         return f"claims/{unit.view.name()}/{unit.key}"
+
+
+def _read(content: bytes | None) -> Claim | None:
+    try:
+        facts = json.loads(content or b"")
+        expires, until = float(facts.pop("expires")), float(facts.pop("until"))
+        return Claim(Owner(**facts), expires, until)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

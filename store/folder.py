@@ -9,8 +9,10 @@ from .failures import Failures
 from .marker import Mode
 from .objects import Objects
 from .overlay import Overlay
+from .presence import Presence
 from .records import Records
 from .registry import Registry
+from .uses import Uses, uses_of
 
 
 class Folder:
@@ -24,8 +26,10 @@ class Folder:
 
     def _attach(self) -> None:
         self.names = Registry(self.objects)
-        self.records = Records(self.objects)
+        self.presence = Presence(self.objects)
+        self.records = Records(self.objects, self.presence)
         self.failures = Failures(self.objects)
+        self.uses = Uses(self.objects) if self.in_memory else uses_of(self.objects)
 
     @property
     def writable(self) -> bool:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from obstore.store import LocalStore
 
 from .errors import DamagedObject, Forked, ReadOnlyStore, StoreError, StoreFull
 from .sealed import unseal
+from .strays import Stray, clear, strays
 from .tracing import emit
 
 _OS_ERROR = re.compile(r"os error (\d+)")
@@ -142,6 +143,16 @@ class Objects:
         with _translated(prefix):
             found = obstore.list_with_delimiter(self._backend, prefix.rstrip("/"))["common_prefixes"]
         return {str(each).rstrip("/").rsplit("/", 1)[-1] for each in found}
+
+    def strays(self) -> Sequence[Stray]:
+        """List what is in the folder and is no object: what processes left there that were killed."""
+        return strays(self.root)
+
+    def clear(self, stray: Stray) -> None:
+        """Remove a stray; nothing happens where it is gone already."""
+        self._refuse_if_read_only(stray.path)
+        emit("delete", stray.path)
+        clear(self.root, stray)
 
     def get_json(self, path: str) -> Any:
         """Read an object that holds JSON."""

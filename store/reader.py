@@ -90,6 +90,7 @@ class Reader(Parts):
             raise
 
     def _record(self, unit: Unit) -> Record:
+        self._folder.uses.mark(unit.key)
         try:
             return self._folder.records.get(unit)
         except FileNotFoundError:

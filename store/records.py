@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import digest
 from .errors import DamagedUnit, StoreError
 from .objects import Objects
+from .presence import Presence
 from .sealed import seal, unseal
 from .sets import Model
 from .summaries import Brief, Summaries
@@ -73,6 +75,11 @@ class Record:
             raise ValueError(f"no record: {error!r}") from error
 
 
+def _attempt(view: str, key: str, token: str) -> str:
+    """Name the folder of an attempt at a unit by somebody who is present under a token."""
+    return f"data/{view}/{key[:2]}/{key}.{token}-{secrets.token_hex(4)}"
+
+
 def folder_of(view: View) -> str:
     """Give the prefix below which the records of one recipe lie."""
     return f"units/{view.name()}/{view.recipe_key}/"
@@ -81,8 +88,8 @@ def folder_of(view: View) -> str:
 class Records:
     """The records of one store; each is immutable, so those seen once are remembered."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, objects: Objects, presence: Presence | None = None) -> None:
+        self._objects, self._presence = objects, presence or Presence(objects)
         self._summaries = Summaries(objects, self.read)
         self._seen: dict[str, Record] = {}
         self._described: set[str] = set()
@@ -138,9 +145,30 @@ class Records:
     ) -> bool:
         """Write a unit's data under a fresh name, then its record unless another came first.
 
-        Tells whether this attempt is the one that is kept; the data of one that is not are removed.
+        Tells whether this attempt is the one that is kept; the data of one that is not are removed. The name
+        has the token under which this process is present, so that nobody takes the data for litter meanwhile
+        (`garbage.py`). Whoever finds that it was taken for dead makes another attempt.
         """
-        attempt = f"data/{unit.view.name()}/{unit.key[:2]}/{unit.key}.{secrets.token_hex(4)}"
+        with self._presence.at_work("keep") as token:
+            while True:
+                record, won = self._try(unit, data, token, absent=absent, facts=facts, made=made)
+                if not won or self._presence.stands(token):
+                    return won
+                self._withdraw(self.path(unit), record)
+                token = self._presence.again(token, "keep")
+
+    def _try(
+        self,
+        unit: Unit,
+        data: Mapping[str, bytes],
+        token: str,
+        *,
+        absent: Mapping[int, str],
+        facts: Mapping[str, Any],
+        made: Mapping[str, Any],
+    ) -> tuple[Record, bool]:
+        """Make one attempt to keep a unit."""
+        attempt = _attempt(unit.view.name(), unit.key, token)
         objects = tuple(Kept(name, len(each), digest.of_bytes(each)) for name, each in data.items())
         record = Record(unit.key, attempt, objects, _covers(unit), absent, facts, made)
         try:
@@ -153,7 +181,14 @@ class Records:
             raise
         if not won:
             self._discard(record)
-        return won
+        return record, won
+
+    def _withdraw(self, path: str, record: Record) -> None:
+        """Take back a record whose data may be gone, unless another has taken its place."""
+        with suppress(FileNotFoundError, DamagedUnit):
+            if self.read(path).attempt == record.attempt:
+                self._set_aside(path)
+        self._discard(record)
 
     def take(
         self, path: str, record: Record, fetch: Callable[[Kept], bytes], made: Mapping[str, Any]
@@ -164,8 +199,24 @@ class Records:
         left here; `made` is added to what is known of how the unit was made. Tells whether this copy is the
         one that is kept.
         """
-        _, view, _, _ = path.split("/")
-        attempt = f"data/{view}/{record.unit[:2]}/{record.unit}.{secrets.token_hex(4)}"
+        with self._presence.at_work("pull") as token:
+            while True:
+                copy, won = self._copy(path, record, token, fetch, made)
+                if not won or self._presence.stands(token):
+                    return won
+                self._withdraw(path, copy)
+                token = self._presence.again(token, "pull")
+
+    def _copy(
+        self,
+        path: str,
+        record: Record,
+        token: str,
+        fetch: Callable[[Kept], bytes],
+        made: Mapping[str, Any],
+    ) -> tuple[Record, bool]:
+        """Make one attempt to keep a copy of a unit."""
+        attempt = _attempt(path.split("/")[1], record.unit, token)
         copy = replace(record, attempt=attempt, made={**record.made, **made})
         won = False
         try:
@@ -175,7 +226,7 @@ class Records:
         finally:
             if not won:
                 self._discard(copy)
-        return won
+        return copy, won
 
     def _discard(self, record: Record) -> None:
         """Remove the data of an attempt that has no record."""

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +18,8 @@ from belvedere.compute.runner import Progress, Report
 from belvedere.store.claims import Claims
 from belvedere.store.errors import StoreFull
 from belvedere.store.folder import Folder
+from belvedere.store.views import Unit
+from tests.small_views import Letters, text_set
 
 LIBRARIES = [
     "belvedere.compute.image_pass",
@@ -138,3 +140,46 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
     while not what():
         assert time.monotonic() < until, "it never came to be"
         time.sleep(0.01)
+
+
+def fill_letters(store: belvedere.Store, says: Connection, count: int) -> None:
+    """Fill so many units of two texts once told to; say how many were computed here, and what came of all."""
+    units = letter_units(count)
+    says.send("started")
+    says.recv()
+    report = store._engine.fill(units)
+    says.send((len(Letters.calls), report))
+
+
+def letter_units(count: int) -> Sequence[Unit]:
+    """Give so many units, each of two texts, that take next to no time."""
+    return Letters(text_set([f"{number} a" for number in range(2 * count)]), block=2).units
+
+
+def fill_slowly(store: belvedere.Store, says: Connection, count: int, lease: float) -> None:
+    """Fill so many units, waiting for a word before each, with claims that expire soon."""
+
+    class Slow(Progress):
+        def advance(self, count: int) -> None:
+            says.send("made")
+            says.recv()
+
+    Folder.claims = lambda self: Claims(self.objects, lease=lease)  # type: ignore[method-assign]
+    says.send(store._engine.fill(letter_units(count), progress=Slow()))
+
+
+def work(store: belvedere.Store, says: Connection) -> None:
+    """Work as `belvedere worker` does, once told to, and say what came of it."""
+    says.send("started")
+    says.recv()
+    says.send(store.work(batch_size=64, workers=1, progress=False).report)
+
+
+def collect(store: belvedere.Store, says: Connection) -> None:
+    """Collect without grace, again and again, until a word comes; say how often, and what went in all."""
+    says.send("started")
+    rounds, gone = 0, 0
+    while not says.poll():
+        gone += sum(each.count for each in store.gc(grace=0).garbage)
+        rounds += 1
+    says.send((rounds, gone))

@@ -34,6 +34,7 @@ class ImportedContributions(ImagePass):
     convention: Read[Literal["clip_prs"]] = "clip_prs"
     """The one that the published code uses, and the only one in which its files can be read."""
     block: ClassVar[int] = 64
+    precious: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a model for which no contributions were imported: `NotImported`."""

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from belvedere.store.claims import Claims
+from belvedere.store.claims import LAPSED, Claims
 from belvedere.store.objects import Objects
 from tests.small_views import Letters, text_set
 
@@ -112,19 +113,81 @@ def test_a_claim_from_a_future_clock_holds_nobody_up(objects: Objects) -> None:
     assert Claims(objects).take(UNIT)
 
 
-def test_a_fresh_claim_that_took_the_place_of_a_lapsed_one_is_put_back(objects: Objects) -> None:
+def test_of_two_that_find_a_claim_lapsed_one_takes_it_over(objects: Objects) -> None:
     """Two look at a lapsed claim; the second acts when the first has already taken it over."""
 
-    class Slow(Claims):
-        def _lapsed(self, path: str) -> bool:
-            found = super()._lapsed(path)
-            if found and "lapsed" not in path:
+    class Slow(Objects):
+        def create(self, path: str, data: bytes) -> bool:
+            if path.startswith(LAPSED):
                 assert quick.take(UNIT)
-            return found
+            return super().create(path, data)
 
-    quick, slow = Claims(objects), Slow(objects)
+    quick, slow = Claims(objects), Claims(Slow(objects.root))
     Claims(objects).take(UNIT)
     rewrite(objects, host="elsewhere", expires=0.0)
     assert not slow.take(UNIT)
+    assert not Claims(objects).take(UNIT)
     quick.release(UNIT)
+    assert held(objects) == []
+
+
+def test_a_claim_given_back_while_another_looks_at_it_is_not_mistaken_for_a_lapsed_one(
+    objects: Objects,
+) -> None:
+    """Whoever saw it is told no; the claim that a third one makes meanwhile stays in its place."""
+
+    class Slow(Objects):
+        def get(self, path: str) -> bytes:
+            if not third._held:
+                first.release(UNIT)
+                with pytest.raises(FileNotFoundError):
+                    super().get(path)
+                assert third.take(UNIT)
+                raise FileNotFoundError(path)
+            return super().get(path)
+
+    first, third, slow = Claims(objects), Claims(objects), Claims(Slow(objects.root))
+    assert first.take(UNIT)
+    assert not slow.take(UNIT)
+    assert [objects.get_json(path)["token"] for path in held(objects)] == [third._me.token]
+
+
+def test_whoever_dies_while_it_takes_a_claim_over_holds_nobody_up_for_long(objects: Objects) -> None:
+    Claims(objects).take(UNIT)
+    rewrite(objects, host="elsewhere", expires=0.0)
+    objects.put(f"{LAPSED}{UNIT.key}", objects.get(held(objects)[0]))
+    patient = Claims(objects)
+    assert (patient.take(UNIT), patient.take(UNIT)) == (False, True)
+    assert len(held(objects)) == 1
+
+
+def test_a_clock_that_jumps_takes_no_claim_from_a_process_that_lives(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, waiting, now = Claims(objects, lease=0.4), Claims(objects, lease=0.4), time.time()
+    working.take(UNIT)
+    for jump in (0.0, 1e6, -1e6, 3.0, 0.0):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        assert not waiting.take(UNIT)
+        time.sleep(0.15)
+        working.renew()  # by a clock that has jumped
+        assert not waiting.take(UNIT)
+    time.sleep(0.5)
+    assert waiting.take(UNIT)
+
+
+def test_a_claim_of_another_machine_whose_clock_jumped_is_late_or_early_and_never_for_ever(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = Claims(objects)
+    far._me = replace(far._me, host="elsewhere")
+    now = time.time()
+    for jump, free in ((1e6, True), (-1e6, True), (500.0, True), (200.0, False), (-200.0, False)):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        assert far.take(OTHER)
+        monkeypatch.setattr(time, "time", lambda: now)
+        near = Claims(objects)
+        assert near.take(OTHER) == free
+        near.release_all()
+        far.release_all()
     assert held(objects) == []

@@ -76,7 +76,7 @@ def test_the_record_is_the_last_object_that_is_written(engine: Engine) -> None:
     with belvedere.trace() as seen:
         letters(engine, block=10).fill()
     kinds = [path.split("/")[0] for path in seen.of("write")]
-    assert kinds == ["claims", "data", "data", "recipes", "units", "runs"]
+    assert kinds == ["running", "claims", "data", "data", "recipes", "units", "runs"]
 
 
 def test_data_without_a_record_do_not_count(engine: Engine) -> None:

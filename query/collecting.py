@@ -1,0 +1,156 @@
+"""Removes from a store what nobody needs and, where that is asked for, what was used least recently."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.parquet as pq
+
+from ..compute.pictures import kept_objects
+from ..store import digest
+from ..store.errors import BadSource, ReadOnlyStore
+from ..store.folder import Folder
+from ..store.garbage import Found, Litter, find, remove, sets_of_names, unneeded
+from ..store.objects import ObjectInfo, Objects
+from ..store.uses import merge
+from . import eviction
+from .eviction import Held, Limits
+
+WHAT = {
+    "attempts": "data of attempts that were not finished",
+    "damaged": "damaged units and their data",
+    "claims": "claims that nobody holds any more",
+    "writers": "words of writers that are gone",
+    "temporary": "temporary files",
+    "sets": "lists of images and texts that no name needs",
+    "pictures": "pictures that no name needs",
+}
+"""What is always collected, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """One line of what was removed, or would be."""
+
+    what: str
+    """The kind of it, or the view whose units they are."""
+    count: int
+    """How many."""
+    bytes: int
+    """What they take."""
+    used: datetime | None = None
+    """When the last of these units was used; None for what are no units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection removed, or would remove."""
+
+    garbage: tuple[Freed, ...]
+    """What nobody needs, by kind; kinds of which there is nothing are left out."""
+    units: tuple[Freed, ...]
+    """Units that were given up, by view."""
+    removed: bool
+    """Whether it was removed; False for a dry run."""
+    left: int
+    """The bytes of the units that stay."""
+    over: int
+    """Bytes of these beyond `max_bytes`, in units that are not given up without being named."""
+    notes: tuple[str, ...]
+    """What was left alone, and why."""
+
+    @property
+    def bytes(self) -> int:
+        """All that was freed, or would be."""
+        return sum(each.bytes for each in (*self.garbage, *self.units))
+
+    def __str__(self) -> str:
+        lines = [f"{'removed' if self.removed else 'would remove'} {self.bytes:,} bytes"]
+        lines += [f"  {each.count:>6} {each.what}, {each.bytes:,} bytes" for each in self.garbage]
+        lines += [
+            f"  {each.count:>6} units of {each.what}, {each.bytes:,} bytes, last used {each.used:%F %H:%M}"
+            for each in self.units
+        ]
+        return "\n".join([*lines, *self.notes])
+
+
+def collect(folder: Folder, limits: Limits, *, grace: float, dry_run: bool) -> Collected:
+    """Collect what nobody needs, and units as far as the limits say; see `Store.gc`."""
+    if grace < 0:
+        raise BadSource(f"grace={grace}: it starts at 0 seconds")
+    if folder.objects.read_only and not dry_run:
+        raise ReadOnlyStore('the store was opened with mode="r"; open it with mode="a" to collect from it')
+    eviction.check(folder, limits)
+    sets, pictures = (list(folder.objects.list(f"{each}/")) for each in ("sets", "pictures"))
+    found = find(folder, grace=grace, dry_run=dry_run)
+    unnamed, notes = _unnamed(folder.objects, sets, pictures, found)
+    litter = [*found.litter, *unnamed]
+    chosen, left = _chosen(folder, found, limits) if limits.any else ([], 0)
+    if not dry_run:
+        for each in [*litter, *eviction.litter(chosen)]:
+            remove(folder, each)
+        gone = {each.record.unit for each in chosen}
+        merge(folder.objects, found.units.keys() - gone, datetime.now(UTC) - timedelta(seconds=found.grace))
+    over = max(0, left - limits.max_bytes) if limits.max_bytes is not None else 0
+    return Collected(_by_kind(litter), _by_view(chosen), not dry_run, left, over, tuple(notes))
+
+
+def _unnamed(
+    objects: Objects, sets: Sequence[ObjectInfo], pictures: Sequence[ObjectInfo], found: Found
+) -> tuple[list[Litter], list[str]]:
+    """List sets and pictures that no version of a name needs; none where that cannot be told."""
+    needed = sets_of_names(objects) if sets or pictures else set()
+    if needed is None:
+        return [], ["lists and pictures are left alone: not every name can be read (belvedere verify)"]
+    litter = list(unneeded(objects, "sets", sets, needed, found))
+    shown = _pictures(objects, sorted(needed)) if pictures else set()
+    if shown is None:
+        return litter, ["pictures are left alone: a list of images is damaged (belvedere verify)"]
+    return [*litter, *unneeded(objects, "pictures", pictures, shown, found)], []
+
+
+def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:
+    """List the pictures that these sets have in the store; None where one of them is damaged."""
+    import pyarrow as pa
+
+    shown: set[str] = set()
+    for path in sets:
+        data = objects.get(path)
+        if f"sets/{digest.of_bytes(data)}.parquet" != path:
+            return None
+        entries = pq.read_table(pa.BufferReader(data))
+        if "path" in entries.column_names:
+            shown |= kept_objects(map(str, entries["path"].to_pylist()))
+    return shown
+
+
+def _chosen(folder: Folder, found: Found, limits: Limits) -> tuple[list[Held], int]:
+    """Choose the units to give up; tell the bytes of those that stay."""
+    now = time.time()
+    units = eviction.held(folder, found.units, now)
+    chosen = eviction.choose(units, limits, eviction.free(folder, units, limits), now)
+    size = [sum(each.record.nbytes for each in some) for some in (units, chosen)]
+    return chosen, size[0] - size[1]
+
+
+def _by_kind(litter: Sequence[Litter]) -> tuple[Freed, ...]:
+    sizes = {kind: [each.size for each in litter if each.kind == kind] for kind in WHAT}
+    return tuple(Freed(WHAT[kind], len(each), sum(each)) for kind, each in sizes.items() if each)
+
+
+def _by_view(chosen: Sequence[Held]) -> tuple[Freed, ...]:
+    views: dict[str, list[Held]] = {}
+    for each in chosen:
+        views.setdefault(each.view, []).append(each)
+    return tuple(
+        Freed(
+            view,
+            len(units),
+            sum(each.record.nbytes for each in units),
+            datetime.fromtimestamp(max(each.used for each in units), UTC),
+        )
+        for view, units in sorted(views.items())
+    )
