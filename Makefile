@@ -25,7 +25,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
-	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q tests/query/test_answers.py tests/query/test_answers_fuzzed.py
+	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q tests/query/test_answers.py tests/query/test_answers_fuzzed.py tests/query/test_publishing.py tests/query/test_sql_fill.py tests/query/test_hints.py
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -11,7 +11,7 @@ import click
 from .asked import asked, where_option
 from .entry import FAILED
 from .formats import encoded
-from .options import computing, examples, inputs, open_store, parameters, store_option
+from .options import computing, examples, inputs, open_store, parameters, renew, store_option
 
 COUNTS = ("filled", "reused", "failed", "skipped")
 
@@ -58,8 +58,8 @@ def command(
         click.echo(encoded({"view": view, "counts": counts, "seconds": round(seconds, 3)}))
     else:
         click.echo(f"{view}: {', '.join(f'{count} {name}' for name, count in counts.items())} units")
-    if report.filled and (trouble := store.renew()):
-        click.echo(trouble, err=True)
+    if report.filled:
+        renew(store)
     if report.absent:
         what = f"{report.absent} images or texts could not be read"
         click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import reduce, wraps
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..query.limits import BYTES, SECONDS, UNITS
+from ..query.limits import SECONDS, UNITS
 from .formats import FORMATS
 
 if TYPE_CHECKING:
     from ..query.store import Store
 
 Command = Callable[..., Any]
-_SIZE = re.compile(r"([0-9.]+) *([KMGT])?B?")
 
 
 def examples(*lines: str) -> str:
@@ -52,6 +50,12 @@ def open_store(folder: Path | None, *, create: bool = False, memory: bool = Fals
         return Store(locate(folder), "r", memory=True)
     root = folder if create and folder is not None else locate(folder)
     return Store(root, "a" if writable(root) or not root.exists() else "r")
+
+
+def renew(store: Store) -> None:
+    """Publish again, after something was computed, what was published before; say what goes wrong."""
+    if trouble := store.renew():
+        click.echo(trouble, err=True)
 
 
 def inputs(command: Command) -> Command:
@@ -103,21 +107,6 @@ def _pairs(
     )
 
 
-class Size(click.ParamType[int]):
-    """A number of bytes, such as 800000, 500MB or 1.5GB; units are powers of 1,000."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a number of bytes."""
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(value.strip().upper())
-        if found is None:
-            self.fail(f"{value!r} is no size; write 800000, 500MB or 1.5GB", param, ctx)
-        return int(float(found[1]) * 1000 ** " KMGT".index(found[2] or " "))
-
-
 def budget(command: Command) -> Command:
     """Add --max-units, --max-seconds and --max-bytes, given to the command under these names."""
     options = [
@@ -139,9 +128,8 @@ def budget(command: Command) -> Command:
         ),
         click.option(
             "--max-bytes",
-            type=Size(),
-            default=BYTES,
-            show_default="50GB",
+            default="50GB",
+            show_default=True,
             metavar="SIZE",
             help="With --fill, refuse to compute larger arrays.",
         ),

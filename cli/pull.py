@@ -9,7 +9,7 @@ import click
 
 from .entry import FAILED, INCOMPLETE
 from .formats import encoded, size
-from .options import examples, inputs, open_store, parameters, store_option
+from .options import examples, inputs, open_store, parameters, renew, store_option
 
 if TYPE_CHECKING:
     from ..query.pull import Pulled
@@ -62,8 +62,8 @@ def command(
     found = store.pull(
         other, view, model=model, images=images, texts=texts, dry_run=dry_run, progress=Bar(), **asked
     )
-    if found.units and not dry_run and (trouble := store.renew()):
-        click.echo(trouble, err=True)
+    if found.units and not dry_run:
+        renew(store)
     _tell(found, "would be pulled" if dry_run else "pulled", as_json=as_json)
     if found.damaged:
         click.get_current_context().exit(FAILED)

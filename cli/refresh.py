@@ -10,7 +10,7 @@ import click
 from .entry import FAILED
 from .fill import COUNTS
 from .formats import encoded
-from .options import computing, examples, open_store, store_option
+from .options import computing, examples, open_store, renew, store_option
 
 
 @click.command(epilog=examples("belvedere refresh", "belvedere refresh clear_heads --json"))
@@ -26,7 +26,10 @@ def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settin
     """
     from ..query.progress import Bar
 
-    found = open_store(folder).refresh(*names, progress=Bar(), **settings)
+    store = open_store(folder)
+    found = store.refresh(*names, progress=Bar(), **settings)
+    if any(report.filled for report in found.values()):
+        renew(store)
     counts = {name: {each: getattr(report, each) for each in COUNTS} for name, report in found.items()}
     if as_json:
         click.echo(encoded(counts))

@@ -11,7 +11,7 @@ import click
 
 from .entry import DONE, FAILED, INCOMPLETE
 from .formats import Rows, show
-from .options import budget, computing, examples, open_store, output, store_option, values
+from .options import budget, computing, examples, open_store, output, renew, store_option, values
 
 if TYPE_CHECKING:
     from ..query.answer import Answer
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.argument("query")
 @values("The value of $NAME in the statement.")
 @click.option("--fill", is_flag=True, help="Compute what is missing and the statement can touch.")
+@click.option(
+    "--in-memory", is_flag=True, help="Keep what --fill computes in memory, and write nothing to the store."
+)
 @click.option("--require-complete", is_flag=True, help="Give no rows at all rather than not all of them.")
 @budget
 @computing
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 def command(
     query: str,
     values: dict[str, Any],
+    in_memory: bool,
     form: str,
     folder: Path | None,
     **asked: Any,
@@ -51,9 +55,12 @@ def command(
     3 says that some could not be made. `belvedere plan --sql QUERY` says what would run.
     """
     statement = sys.stdin.read() if query == "-" else query
-    answer = open_store(folder).sql(statement, values or None, **asked)
+    store = open_store(folder, memory=in_memory)
+    answer = store.sql(statement, values or None, **asked)
     show(_rows(answer), form)
     found = answer.completeness
+    if any(each.filled for each in found.views.values()):
+        renew(store)
     if found.views:
         click.echo(_said(found, filling=asked["fill"]), err=True)
     lacking = FAILED if asked["fill"] and any(each.missing for each in found.views.values()) else INCOMPLETE

@@ -12,7 +12,7 @@ import click
 from .asked import asked
 from .entry import FAILED
 from .formats import encoded
-from .options import computing, examples, inputs, open_store, parameters, store_option
+from .options import computing, examples, inputs, open_store, parameters, renew, store_option
 
 COUNTS = ("filled", "reused", "failed", "skipped")
 
@@ -72,6 +72,8 @@ def command(
         click.echo(encoded({"counts": counts, "ended": found.ended, "refused": found.refused}))
     else:
         click.echo(f"{', '.join(f'{count} {name}' for name, count in counts.items())} units")
+    if found.report.filled:
+        renew(store)
     for each in found.refused:
         click.echo(each, err=True)
     if found.ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet as pq
@@ -13,7 +13,7 @@ from ..compute.pictures import kept_objects
 from ..store import digest
 from ..store.errors import BadSource, ReadOnlyStore
 from ..store.folder import Folder
-from ..store.garbage import Found, Litter, find, remove, sets_of_names, unneeded
+from ..store.garbage import Found, Litter, evicted, find, remove, sets_of_names, unneeded
 from ..store.objects import ObjectInfo, Objects
 from ..store.uses import merge
 from . import eviction
@@ -25,6 +25,7 @@ WHAT = {
     "claims": "claims that nobody holds any more",
     "writers": "words of writers that are gone",
     "temporary": "temporary files",
+    "dropped": "tables of declared views that were dropped",
     "sets": "lists of images and texts that no name needs",
     "pictures": "pictures that no name needs",
 }
@@ -81,13 +82,13 @@ def collect(folder: Folder, limits: Limits, *, grace: float, dry_run: bool) -> C
     """Collect what nobody needs, and units as far as the limits say; see `Store.gc`."""
     if grace < 0:
         raise BadSource(f"grace={grace}: it starts at 0 seconds")
-    if folder.objects.read_only and not dry_run:
+    if folder.in_memory or (folder.objects.read_only and not dry_run):
         raise ReadOnlyStore('the store was opened with mode="r"; open it with mode="a" to collect from it')
     eviction.check(folder, limits)
     sets, pictures = (list(folder.objects.list(f"{each}/")) for each in ("sets", "pictures"))
     found = find(folder, grace=grace, dry_run=dry_run)
     unnamed, notes = _unnamed(folder.objects, sets, pictures, found)
-    litter = [*found.litter, *unnamed]
+    litter = [*found.litter, *unnamed, *_dropped(folder, found)]
     chosen, left = _chosen(folder, found, limits) if limits.any else ([], 0)
     if not dry_run:
         for each in [*litter, *eviction.litter(chosen)]:
@@ -110,6 +111,15 @@ def _unnamed(
     if shown is None:
         return litter, ["pictures are left alone: a list of images is damaged (belvedere verify)"]
     return [*litter, *unneeded(objects, "pictures", pictures, shown, found)], []
+
+
+def _dropped(folder: Folder, found: Found) -> list[Litter]:
+    """List the tables that were kept of names which were declared once, and stand for nothing now."""
+    known = folder.objects.folders("names/declared/")
+    gone = {name for name in known if not folder.names.has("declared", name)}
+    mine = {path: info for info in found.units.values() if (path := info.path).split("/")[1] in gone}
+    records = ((path, eviction.read(folder, path)) for path in sorted(mine))
+    return [replace(evicted(path, record), kind="dropped") for path, record in records if record is not None]
 
 
 def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:

@@ -69,14 +69,21 @@ def held(folder: Folder, units: Mapping[str, ObjectInfo], now: float) -> list[He
     """Read the records of all units, the least recently used first; what cannot be read is left out."""
     marks, found = used(folder.objects), []
     for key, info in units.items():
-        try:
-            record = Record.from_json(folder.objects.get(info.path))
-        except (FileNotFoundError, ValueError):  # gone since, or for `verify` to find
+        record = read(folder, info.path)
+        if record is None:
             continue
         _, view, recipe, _ = info.path.split("/")
         last = max(info.modified.timestamp(), marks.get(key, 0.0))
         found.append(Held(view, recipe, info.path, record, min(last, now)))
     return sorted(found, key=lambda each: (each.used, each.path))
+
+
+def read(folder: Folder, path: str) -> Record | None:
+    """Read a record; None where it is gone since, or for `verify` to find."""
+    try:
+        return Record.from_json(folder.objects.get(path))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def choose(units: Sequence[Held], limits: Limits, free: Collection[Held], now: float) -> list[Held]:
@@ -108,7 +115,8 @@ def free(folder: Folder, units: Sequence[Held], limits: Limits) -> list[Held]:
 
 def _again(folder: Folder) -> set[str]:
     """List the recipes by which units can be made again: known, of views that are there, not imported."""
-    views = {name: view for name, view in all_views().items() if not view.precious}
+    views = {name for name, view in all_views().items() if not view.precious}
+    views |= folder.objects.folders("names/declared/")
     found: dict[str, bool] = {}
     for info in folder.objects.list("recipes/"):
         _, view, *_, file = info.path.split("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,13 +13,13 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from ..compute.views import all_views
+from ..compute.views import all_views, view_class
 from ..store import digest
 from ..store.parts import ARROW
 from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import TableView, Unit, View
-from . import catalog, question
+from . import catalog, declared, question
 from .combinations import Filled, instances
 from .engine import Engine
 from .published import Told
@@ -99,23 +99,33 @@ class Named:
 
 
 def named(engine: Engine) -> list[Named]:
-    """List every view with the combinations of inputs that were filled, complete or not."""
+    """List every view, and every declared one, with the combinations of inputs that were filled."""
     filled = Filled(engine.folder.records)
-    done: dict[str, set[str]] = {}
-    found = []
-    for name, cls in all_views().items():
-        there = [view for view in instances(engine, cls) if filled.has(view)]
-        for view in there:
-            if view.recipe_key not in done:
-                done[view.recipe_key] = engine.done(view)
-        made = [_combination(view, done[view.recipe_key]) for view in there]
-        made.sort(key=lambda each: tuple(each.pinned.values()))
-        columns = [COLUMN_OF[kind] for kind in needed_inputs(cls)]
-        found.append(Named(name, schema_of(cls, columns) if issubclass(cls, TableView) else None, made))
-    return found
+    views = [
+        _named(engine, name, cls, [view for view in instances(engine, cls) if filled.has(view)])
+        for name, cls in all_views().items()
+    ]
+    for each in declared.every(engine.folder):
+        there = declared.views_of(engine, each)
+        if each.view is not None:
+            views.append(_named(engine, each.name, view_class(each.view), there))
+        else:
+            schema = schema_of(there[0], ())
+            views.append(Named(each.name, schema, [_combination(there[0], engine.done(there[0]))]))
+    return views
 
 
-def _combination(view: View, done: set[str]) -> Combination:
+def _named(engine: Engine, name: str, cls: type[View], views: Sequence[View]) -> Named:
+    """Count what is kept of the combinations of inputs that belong to a name."""
+    done = {view.recipe_key: view for view in views}
+    keys = {recipe: engine.done(view) for recipe, view in done.items()}
+    made = [_combination(view, keys[view.recipe_key]) for view in views]
+    made.sort(key=lambda each: tuple(each.pinned.values()))
+    columns = [COLUMN_OF[kind] for kind in needed_inputs(cls)]
+    return Named(name, schema_of(cls, columns) if issubclass(cls, TableView) else None, made)
+
+
+def _combination(view: View, done: Collection[str]) -> Combination:
     return Combination(view, sum(unit.key in done for unit in view.units))
 
 

@@ -73,7 +73,7 @@ class Built:
 def publish(engine: Engine) -> Published:
     """Publish the tables of a store as `catalog.duckdb` in it; see `Store.publish`."""
     folder = engine.folder
-    if not folder.writable:
+    if not folder.writable or folder.in_memory:
         raise ReadOnlyStore(
             f'{folder.root} was opened with mode="r", so {CATALOG} cannot be written in it; open it with '
             'mode="a", or publish to a folder elsewhere'
@@ -120,7 +120,8 @@ def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor) -
 
 def renew(engine: Engine) -> str | None:
     """Publish again where a catalog was published before; say in a line what went wrong, if anything did."""
-    if not (engine.folder.root / CATALOG).is_file() or not engine.folder.writable:
+    folder = engine.folder
+    if not (folder.root / CATALOG).is_file() or not folder.writable or folder.in_memory:
         return None
     try:
         publish(engine)

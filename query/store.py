@@ -92,7 +92,7 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
         require_complete: bool = False,
         max_units: int | None = UNITS,
         max_seconds: float | None = SECONDS,
-        max_bytes: int | None = BYTES,
+        max_bytes: int | str | None = BYTES,
         device: str | None = None,
         batch_size: int = 32,
         workers: int | None = None,
@@ -114,7 +114,7 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
             require_complete: Raise `MissingUnits` rather than answer without some rows.
             max_units: With `fill`, refuse to compute more units than this, those beneath included.
             max_seconds: Likewise, where it can be told from what was computed before; None for no limit.
-            max_bytes: Likewise, for what the arrays take on disk.
+            max_bytes: Likewise, for what the arrays take on disk: a number, or a text such as "20GB".
             device: Where to compute, such as `cpu` or `cuda:0`; this and the next four as in `View.fill`.
             batch_size: Images or texts in one forward pass.
             workers: Threads that decode images.
@@ -134,13 +134,14 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
         if not statement.tables:
             return Answer(duck.hold(query, params), Completeness({}))
         from ..compute.runner import Settings
+        from .amounts import bytes_of
         from .budget import Budget
         from .progress import teller
         from .sql import sql
         from .supply import Filling
 
         settings = Settings(device, batch_size, workers, retry_failed)
-        budget = Budget(max_units, max_seconds, max_bytes)
+        budget = Budget(max_units, max_seconds, None if max_bytes is None else bytes_of(max_bytes))
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)
 

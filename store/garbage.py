@@ -18,7 +18,6 @@ or words of the dead: all of them are found again the next time.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -35,7 +34,9 @@ from .strays import Stray
 
 GRACE = 60.0
 """Seconds for which what another process may be about to need is left alone."""
-Kind = Literal["attempts", "damaged", "claims", "writers", "temporary", "sets", "pictures", "units"]
+Kind = Literal[
+    "attempts", "damaged", "claims", "writers", "temporary", "sets", "pictures", "units", "dropped"
+]
 """What is collected: units only where that is asked for."""
 
 
@@ -189,10 +190,8 @@ def _record(objects: Objects, path: str) -> Record | None:
 def facts_of(objects: Objects, path: str) -> dict[str, Any] | None:
     """Read a version of a name, or a recipe; None where it cannot be read or its bytes changed."""
     try:
-        data = objects.get(path)
-        facts: dict[str, Any] = json.loads(data)
-        return unseal(data) if "sha256" in facts else facts
-    except (FileNotFoundError, ValueError, TypeError):
+        return unseal(objects.get(path))
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -328,7 +328,7 @@ class Records:
 
 def _under(view: View) -> str:
     """Give the folder for what was made under a view's names."""
-    return "/".join([view.name(), *view.names.values()])
+    return "/".join([view.name(), *(source.name for source in view.sources())])
 
 
 def _covers(unit: Unit) -> dict[str, Any]:
