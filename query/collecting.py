@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import pyarrow.parquet as pq
-
 from ..compute.pictures import kept_objects
-from ..store import digest
+from ..store import digest, parts
 from ..store.errors import BadSource, ReadOnlyStore
 from ..store.folder import Folder
 from ..store.garbage import Found, Litter, evicted, find, remove, sets_of_names, unneeded
@@ -124,14 +122,12 @@ def _dropped(folder: Folder, found: Found) -> list[Litter]:
 
 def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:
     """List the pictures that these sets have in the store; None where one of them is damaged."""
-    import pyarrow as pa
-
     shown: set[str] = set()
     for path in sets:
         data = objects.get(path)
         if f"sets/{digest.of_bytes(data)}.parquet" != path:
             return None
-        entries = pq.read_table(pa.BufferReader(data))
+        entries = parts.decode(data)
         if "path" in entries.column_names:
             shown |= kept_objects(map(str, entries["path"].to_pylist()))
     return shown

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..compute.gather import Elsewhere
 from ..compute.residents import Residents
@@ -20,7 +20,9 @@ from ..store.reader import Reader
 from ..store.records import folder_of
 from ..store.views import Source, Unit, View
 from .plan import Plan, plan
-from .pruning import Pruner
+
+if TYPE_CHECKING:
+    from .pruning import Pruner
 
 ROUNDS = 4
 """How often what was found damaged is computed again before it is given up."""
@@ -41,9 +43,15 @@ class Engine:
         self.reader = Reader(self.folder)
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
-        self.pruner = Pruner()
         self.instances: dict[tuple[type[View], str], tuple[tuple[Source, ...], list[View]]] = {}
         """The combinations of a view's inputs by what was given of them, with the inputs that they are of."""
+
+    @cached_property
+    def pruner(self) -> Pruner:
+        """What finds the units that a filter leaves; pyarrow's part for it takes a second to import."""
+        from .pruning import Pruner
+
+        return Pruner()
 
     def same(self, view: V) -> V:
         """Give the view of these fields that was asked for before, if any, with what it knows of its units.

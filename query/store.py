@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -173,7 +174,8 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
 
         folder = self._engine.folder
         looked = OnDisk(folder.objects) if disk else None
-        return [status(folder, view, view.units, looked) for view in self._filled()]
+        every = self._filled()
+        return [replace(status(folder, view, view.units, looked), view=title) for title, view in every]
 
     def errors(self) -> list[Failure]:
         """List the images, texts and units that could not be read or made."""
@@ -198,16 +200,20 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
 
         return verify(self._engine, deep=deep, progress=progress)
 
-    def _filled(self) -> Sequence[Any]:
+    def _filled(self) -> Sequence[tuple[str, Any]]:
+        """List every view that was filled or declared, with what it is called."""
         from ..compute.views import all_views
         from .combinations import Filled, instances
         from .declared import views_of
 
         filled = Filled(self._engine.folder.records)
         every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
-        kept = [view for view in every if filled.has(view)]
-        more = (each for found in self.declared() for each in views_of(self._engine, found))
-        return [*kept, *(view for view in more if view not in kept)]
+        kept = [(view.title(), view) for view in every if filled.has(view)]
+        declared = ((found, view) for found in self.declared() for view in views_of(self._engine, found))
+        called = [
+            (each.name if each.sql else f"{each.name}: {view.title()}", view) for each, view in declared
+        ]
+        return [*kept, *called]
 
     def close(self) -> None:
         """Let go of what is in memory: models, towers' maps, and with memory=True what was computed."""

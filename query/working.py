@@ -134,7 +134,7 @@ def work(
 def _units(store: Store, views: Sequence[Lazy[Any]]) -> list[Unit]:
     """List what is to be filled: units of these views as their names stand by now, or all that were begun."""
     if not views:
-        return [unit for view in store._filled() for unit in view.units]
+        return [unit for _, view in store._filled() for unit in view.units]
     found: list[Unit] = []
     for lazy in views:
         view = lazy._view

@@ -11,10 +11,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import digest
+from . import digest, parts
 from .errors import BadName, DamagedObject, NameTaken, UnknownName
 from .objects import CHANGED, Objects
-from .parts import schema
 from .sealed import seal
 from .sets import ImageSet, Model, Module, TextSet, TowerShape
 
@@ -35,7 +34,7 @@ _SAID: dict[Kind, str] = {
 _REMOVED = "removed"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
-IMAGE_ENTRIES = schema(
+IMAGE_ENTRIES = parts.schema(
     {
         "image_id": "int64",
         "path": "string",
@@ -50,7 +49,7 @@ IMAGE_ENTRIES = schema(
 )
 """The columns of an image set: size in bytes, `modified` in nanoseconds; width null where unreadable."""
 
-TEXT_ENTRIES = schema({"text_id": "int64", "text": "string", "category": "string"})
+TEXT_ENTRIES = parts.schema({"text_id": "int64", "text": "string", "category": "string"})
 """The columns of a text set."""
 
 
@@ -245,7 +244,7 @@ class Registry:
             raise DamagedObject(path, "removed", remedy) from None
         if digest.of_bytes(data) != key:
             raise DamagedObject(path, CHANGED, remedy)
-        return pq.read_table(pa.BufferReader(data))
+        return parts.decode(data)
 
 
 def list_of(key: str) -> str:

@@ -149,8 +149,8 @@ class View(ABC):
     @property
     def axis_column(self) -> str | None:
         """The column that says where along the axis of its units a row is; None where there is none."""
-        column = AXIS_COLUMNS.get(self.axis, self.axis)
-        return column if column in self.columns else None
+        known = (AXIS_COLUMNS.get(self.axis, self.axis), self.axis)
+        return next((column for column in known if column in self.columns), None)
 
     def constant(self) -> Mapping[str, str]:
         """Give what tells it apart beside its inputs, by name; a table has columns of these names."""

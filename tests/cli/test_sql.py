@@ -30,7 +30,7 @@ def test_an_incomplete_answer_says_what_is_missing_and_exits_with_1(run: Run, ba
     assert (found.exit_code, found.stdout) == (1, "layer\n1\n")
     assert found.stderr == (
         "incomplete: head_roles lacks 3 of 4 units (clip × scenes × pool) "
-        "(belvedere fill NAME computes what is missing)\n"
+        "(--fill computes what is missing)\n"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_statement_is_read_from_stdin(process: Process, whole: Path) -> None:
     ("query", "message"),
     [
         ("FROM head_rolls", "no table 'head_rolls'; did you mean 'head_roles'? (belvedere views lists them)"),
-        ("FROM head_contributions", "head_contributions holds an array, which SQL does not show"),
+        ("FROM head_moments", "head_moments holds an array, which SQL does not show"),
         ("SELECT layr FROM head_roles", 'Referenced column "layr" not found'),
         ("SHOW TABLES", "SHOW is not answered; FROM views lists the views"),
         ("SELECT 1; SELECT 2", "one statement is answered at a time, not 2"),

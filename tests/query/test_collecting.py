@@ -131,7 +131,7 @@ def test_what_was_imported_goes_only_when_it_is_named(world: World, tmp_path: Pa
     for name, words in said.items():
         store.import_arrays(name, tmp_path / f"{name}.npy", images="photos", progress=False, **words)
     store.view("top_images", model="acts", module="layer4").fill()
-    assert units(store.gc(max_bytes=0)) == {"top_images": 1}
+    assert units(store.gc(max_bytes=0)) == {"top_activations": 1, "top_images": 1}
     found = store.gc(max_bytes=0)
     assert (found.units, found.over) == ((), sum(record.nbytes for record in records(store).values()))
     assert units(store.gc(max_bytes=0, views=["imported_contributions"])) == {"imported_contributions": 5}
