@@ -14,7 +14,9 @@ from .options import examples, open_store, store_option
 @click.option("--yes", is_flag=True, help="Do it; without this, only say what NAME stands for.")
 @store_option
 def command(name: str, yes: bool, folder: Path | None) -> None:
-    """Say what the declared NAME stands for, and with --yes let it stand for nothing.
+    """Take back a declared NAME.
+
+    Without --yes only what it stands for is said.
 
     What was kept of it stays until `belvedere gc` collects it, and is found again if NAME is declared as the
     same once more.

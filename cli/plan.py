@@ -50,9 +50,10 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Say what `belvedere fill VIEW` would compute, or a statement, and compute nothing.
+    """Say what a fill of VIEW, or a statement, would compute.
 
-    Where only running can tell what a statement computes, the least and the most are given.
+    Nothing is computed. Where only running can tell what a statement computes, the least and the most are
+    given.
     """
     if (view is None) == (query is None):
         raise click.UsageError("name a VIEW, or a statement with --sql")

@@ -19,7 +19,7 @@ from .options import computing, examples, open_store, renew, store_option
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object on stdout.")
 @store_option
 def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settings: Any) -> None:
-    """Bring declared views up to date: all of them, or those that are named.
+    """Bring declared views up to date, all or those named.
 
     Only what changed beneath them is computed, and only tables beneath which something changed are made
     again. Exit code 3 says that some units failed.

@@ -45,7 +45,7 @@ def command(
     folder: Path | None,
     **asked: Any,
 ) -> None:
-    """Answer one SELECT statement over the views and tables of a store.
+    """Answer one SELECT over the views and tables of a store.
 
     QUERY is a statement in DuckDB's SQL that starts with SELECT, FROM or WITH; `-` reads it from stdin.
     Its tables are the views (arrays have a row for each vector or cell), and models, image_sets, images,

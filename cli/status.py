@@ -44,7 +44,7 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Say what is there of VIEW, or of every view that was ever filled.
+    """Say what is there of VIEW, or of every view that was filled.
 
     Units are ready, missing, stale (made from something that has changed since) or failed; the causes say
     why some are not ready. Absent are the images and texts in kept units that could not be read. The exit

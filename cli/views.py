@@ -22,9 +22,9 @@ COLUMNS = ("view", "kind", "inputs", "parameters", "holds", "summary")
 @output
 @store_option
 def command(form: str, folder: Path | None) -> None:
-    """List every view: arrays are read in Python, tables in SQL as well.
+    """List every view, and every declared one.
 
-    The table leaves out the columns that each table view holds and its parameters; --json has them.
+    Arrays are read in Python, and in SQL where they have columns; tables in both. The table leaves out the columns that each table view holds and its parameters; --json has them.
     Views of other packages stand after Belvedere's own, and declared ones after those. What a package
     names and cannot be used is said on stderr, with the reason.
     """
