@@ -34,7 +34,7 @@ def command(
     replace: bool,
     folder: Path | None,
 ) -> None:
-    """Let NAME stand for a statement, or for VIEW with other parameters.
+    """Let NAME stand for a statement, or for a view.
 
     NAME is a table in SQL, and a view in every command that takes one. Nothing is computed: `belvedere
     refresh`, `belvedere fill NAME` or `belvedere sql "FROM NAME" --fill` does, and from then on only what

@@ -24,9 +24,9 @@ COLUMNS = ("view", "kind", "inputs", "parameters", "holds", "summary")
 def command(form: str, folder: Path | None) -> None:
     """List every view, and every declared one.
 
-    Arrays are read in Python, and in SQL where they have columns; tables in both. The table leaves out the columns that each table view holds and its parameters; --json has them.
-    Views of other packages stand after Belvedere's own, and declared ones after those. What a package
-    names and cannot be used is said on stderr, with the reason.
+    Arrays are read in Python, and in SQL where they have columns; tables in both. Columns and parameters
+    are left out of the table; --json has them. Views of other packages stand after Belvedere's own, and
+    declared ones after those. What a package names and cannot be used is said on stderr, with the reason.
     """
     from ..compute.views import broken_views
     from ..query.catalog import views

@@ -26,7 +26,20 @@ MOST = 20_000
 """More values than these are no hint."""
 
 _PLAIN = {"COLUMN_REF", "CONSTANT", "PARAMETER", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CAST"}
-_PURE = {"lower", "upper", "starts_with", "ends_with", "contains", "like_escape", "regexp_matches", "length"}
+_PURE = {
+    "lower",
+    "upper",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "like_escape",
+    "regexp_matches",
+    "length",
+    "max",
+    "min",
+    "count",
+    "count_star",
+}
 
 Node = Mapping[str, Any]
 Columns = Mapping[str, Sequence[str]]
@@ -134,18 +147,36 @@ def _of_subqueries(
     for each in conditions:
         if each.get("subquery_type") != "ANY" or each.get("comparison_type") != "COMPARE_EQUAL":
             continue
-        child = each["child"]
-        asked = [argument.get("expression", argument) for argument in child.get("arguments", ())]
-        asked = asked or child.get("children") or [child]
-        names = [_resolved(column, leaves) for column in asked]
-        rows = (
-            lookup(each["subquery"]["node"], params) if (leaf.alias in {n[0] for n in names if n}) else None
-        )
+        names = [_resolved(column, leaves) for column in _compared(each["child"])]
+        if not any(name is not None and name[0] == leaf.alias for name in names):
+            continue
+        rows = _answered(each["subquery"]["node"], params, lookup)
         if rows is None or rows.num_columns != len(names):
             continue
         for name, column in zip(names, rows.columns, strict=True):
             if name is not None and name[0] == leaf.alias:
                 yield from _one_of(name[1], column)
+
+
+def _compared(child: Node) -> Sequence[Node]:
+    """List what is compared with the columns of a subquery: the parts of a row, or one expression."""
+    if child.get("function_name") != "row":
+        return [child]
+    parts = child.get("arguments") or child.get("children") or ()
+    return [part.get("expression", part) for part in parts]
+
+
+def _answered(node: Node, params: duck.Params, lookup: Lookup) -> pa.Table | None:
+    """Answer a subquery beforehand; None for one that could answer otherwise when it is asked again."""
+    parts = [node, *_within(node)]
+    limited = any(
+        modifier.get("type") in ("LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
+        for part in _selects(node)
+        for modifier in part.get("modifiers") or ()
+    )
+    sampled = any(part.get("sample") for part in [*parts, *_selects(node), node.get("from_table") or {}])
+    same = all(_is_pure(part) or part.get("class") in ("STAR", "SUBQUERY") for part in _within(node))
+    return lookup(node, params) if same and not limited and not sampled else None
 
 
 def _one_of(name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc.Expression]:
@@ -212,7 +243,7 @@ def _leaves(tree: Any, known: Columns, params: duck.Params, lookup: Lookup) -> l
     if tree.get("column_name_alias"):
         return []
     if tree.get("type") == "SUBQUERY":
-        rows = lookup(tree["subquery"]["node"], params)
+        rows = _answered(tree["subquery"]["node"], params, lookup)
         return [] if rows is None else [_Leaf("", _alias(tree), rows.column_names, rows)]
     name = str(tree.get("table_name", "")).lower()
     found = tree.get("type") == "BASE_TABLE" and name in known

@@ -29,8 +29,7 @@ def test_an_incomplete_answer_says_what_is_missing_and_exits_with_1(run: Run, ba
     found = run("sql", "SELECT DISTINCT layer FROM head_roles", "--store", bare, "--csv")
     assert (found.exit_code, found.stdout) == (1, "layer\n1\n")
     assert found.stderr == (
-        "incomplete: head_roles lacks 3 of 4 units (clip × scenes × pool) "
-        "(--fill computes what is missing)\n"
+        "incomplete: head_roles lacks 3 of 4 units (clip × scenes × pool) (--fill computes what is missing)\n"
     )
 
 
