@@ -63,9 +63,10 @@ def compare(store: belvedere.Store, twin: Twin, asked: Asked, *, fill: bool = Fa
     except Exception as error:
         return Compared("different", f"only the store refuses: {error!r}")
     found = answer.completeness
-    if any(each.missing for each in found.views.values()) or found.empty:
-        outcome: Outcome = "different" if fill else "incomplete"
-        return Compared(outcome, str(found) if fill else "", found, len(expected))
+    missing = any(each.missing for each in found.views.values())
+    if missing or found.empty:  # empty: it asks for no combination of those that were ever filled
+        outcome: Outcome = "different" if fill and missing else "incomplete"
+        return Compared(outcome, str(found), found, len(expected))
     ours, theirs = rows_of(answer.arrow()), rows_of(expected)
     count = min(len(expected), asked.limit) if asked.limit is not None else len(expected)
     if len(answer) == count and (ours <= theirs if asked.limit is not None else ours == theirs):

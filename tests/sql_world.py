@@ -34,9 +34,10 @@ ARRAYS = (
 TABLES = ("head_descriptions", "head_roles", "head_top_images", "top_images")
 CATALOG = ("models", "image_sets", "images", "text_sets", "texts")
 DECLARED = {
-    "clear_heads": "SELECT model, image_set, layer, head, role, score FROM head_roles WHERE layer < 2 AND head = 0",
-    "dogs": "SELECT image_set, image_id, vector FROM image_embeddings JOIN images USING (image_set, image_id) "
-    "WHERE label = 'dog' AND model = 'm'",
+    "clear_heads": "SELECT model, image_set, layer, head, role, score FROM head_roles "
+    "WHERE layer < 2 AND head = 0",
+    "dogs": "SELECT image_set, image_id, vector FROM image_embeddings "
+    "JOIN images USING (image_set, image_id) WHERE label = 'dog' AND model = 'm'",
 }
 HALF = "half_contributions"
 """Another precision of `head_contributions`, declared."""

@@ -112,7 +112,9 @@ class Generator:
             return re.sub(r"«\d+»", "?", text), [self._values[each] for each in order]
         names = {number: place for place, number in enumerate(dict.fromkeys(order), 1)}
         if style == "$1":
-            return re.sub(r"«(\d+)»", lambda m: f"${names[int(m[1])]}", text), [self._values[n] for n in names]
+            return re.sub(r"«(\d+)»", lambda m: f"${names[int(m[1])]}", text), [
+                self._values[n] for n in names
+            ]
         named = {f"p{place}": self._values[number] for number, place in names.items()}
         return re.sub(r"«(\d+)»", lambda m: f"$p{names[int(m[1])]}", text), named
 
@@ -136,8 +138,8 @@ class Generator:
             return self._of_word(name, column)
         if column in _FLOATS:
             zero = self._value(self._pick((0.0, 0.05, -0.1, 0.5)))
-            forms = ("{0} > {1}", "{0} <= {1}", "abs({0}) < {1}", "{0} BETWEEN {1} AND 1", "{0}::INT = 0")
-            return str(self._pick((*forms, "{0} IS NULL", "NOT isnan({0})"))).format(name, zero)
+            known = ("{0} > {1}", "{0} <= {1}", "abs({0}) < {1}", "{0} BETWEEN {1} AND 1", "{0}::INT = 0")
+            return str(self._pick((*known, "{0} IS NULL", "NOT isnan({0})"))).format(name, zero)
         forms = (
             "{0}[1] > 0",
             "{0}[-1] BETWEEN -0.1 AND 0.2",
@@ -145,7 +147,7 @@ class Generator:
             "list_sum({0}) > 0",
             "list_cosine_similarity({0}, {0}) > 0.5",
             "{0} IS NOT NULL",
-            "CASE WHEN len({0}) = 8 THEN list_cosine_similarity({0}, [1, 0, 0, 0, 0, 0, 0, 1]::FLOAT[]) > 0 END",
+            "CASE WHEN len({0}) = 8 THEN list_cosine_similarity({0}, [1, 0, 0, 0, 0, 0, 0, 1]) > 0 END",
         )
         return str(self._pick(forms)).format(name)
 
@@ -156,7 +158,8 @@ class Generator:
             "{0} IN ({2})", "{0} NOT IN ({2})", "{0} BETWEEN {1} AND {1} + 9", "{0} + 1 = {1}", "-{0} = {1}",
             "{0} % 3 = 1", "CAST({0} AS VARCHAR) = CAST({1} AS VARCHAR)", "{0}::DOUBLE < {1} + 0.5",
             "{0} IS NULL", "{0} IS NOT NULL", "{0} IS DISTINCT FROM {1}", "TRY_CAST('x' AS INT) = {0}",
-            "{0}::SMALLINT <= {1}", "coalesce({0}, 1) = {1}", "CASE WHEN {0} > {1} THEN true ELSE {0} = 0 END",
+            "{0}::SMALLINT <= {1}", "coalesce({0}, 1) = {1}",
+            "CASE WHEN {0} > {1} THEN true ELSE {0} = 0 END",
         )  # fmt: skip
         return str(self._pick(forms)).format(name, some[0], listed)
 
@@ -187,7 +190,7 @@ class Generator:
             f"EXISTS (FROM {other} AS s WHERE s.{key} = {alias}.{key} AND {where})",
             f"NOT EXISTS (FROM {other} AS s WHERE s.{key} = {alias}.{key} AND {where})",
             f"{alias}.{key} = (SELECT max({key}) FROM {other} AS s WHERE {where})",
-            f"{alias}.{key} >= (SELECT min(s.{key}) FROM {other} AS s WHERE s.{shared[0]} = {alias}.{shared[0]})",
+            f"{alias}.{key} >= (SELECT min(s.{key}) FROM {other} AS s WHERE s.{key} = {alias}.{key})",
             f"{alias}.{key} = ANY (SELECT {key} FROM {other} AS s WHERE {where} ORDER BY ALL LIMIT 3)",
         )
         return str(self._pick(forms))
@@ -212,7 +215,8 @@ class Generator:
     def _plain(self) -> str:
         table = self._table()
         what = self._pick(("*", "", "DISTINCT "))
-        return f"SELECT {what if what == '*' else what + self._some(table, 'a')} FROM {table} AS a WHERE {self._where(table, 'a')}"
+        columns = what if what == "*" else what + self._some(table, "a")
+        return f"SELECT {columns} FROM {table} AS a WHERE {self._where(table, 'a')}"
 
     def _key(self, table: str) -> str:
         return str(self._pick([c for c in COLUMNS[table].split() if c in _INTS or c in _WORDS]))
@@ -224,7 +228,9 @@ class Generator:
         what = f"count(*), min({other}), count(DISTINCT {other})"
         if self._dice.random() < 0.3:
             return f"SELECT {what} FROM {table} AS a WHERE {self._where(table, 'a')}"
-        return f"SELECT {key}, {what} FROM {table} AS a WHERE {self._where(table, 'a')} GROUP BY {key}{having}"
+        return (
+            f"SELECT {key}, {what} FROM {table} AS a WHERE {self._where(table, 'a')} GROUP BY {key}{having}"
+        )
 
     def _pair(self) -> tuple[str, str, list[str]]:
         """Draw two tables with the columns that both have; most pairs share all that tells rows apart."""
@@ -241,11 +247,11 @@ class Generator:
         on = " AND ".join(f"a.{key} = b.{key}" for key in keys)
         inner = self._pick((other, f"(FROM {other} AS s WHERE {self._where(other, 's')})"))
         both = f"USING ({', '.join(keys)})" if self._dice.random() < 0.5 else f"ON {on}"
-        where = self._where(one, "a")
+        where, some = self._where(one, "a"), self._some(one, "a")
         if "SEMI" not in how and "ANTI" not in how:
             where += f" AND {self._where(other, 'b')}"
-            return f"SELECT {self._some(one, 'a')}, b.{keys[0]} FROM {one} AS a {how} {inner} AS b {both} WHERE {where}"
-        return f"SELECT {self._some(one, 'a')} FROM {one} AS a {how} {inner} AS b {both} WHERE {where}"
+            some = f"{self._some(one, 'a')}, b.{keys[0]}"
+        return f"SELECT {some} FROM {one} AS a {how} {inner} AS b {both} WHERE {where}"
 
     def _outer(self) -> str:
         one, other, keys = self._pair()
@@ -254,7 +260,8 @@ class Generator:
         on = " AND ".join(f"a.{key} = b.{key}" for key in keys)
         extra = f" AND {self._atom(one, 'a', False)}" if self._dice.random() < 0.5 and how != "FULL" else ""
         where = f" WHERE {self._where(one, 'a')}" if self._dice.random() < 0.7 else ""
-        return f"SELECT {self._some(one, 'a')}, b.{keys[-1]} FROM {one} AS a {how} JOIN {inner} AS b ON {on}{extra}{where}"
+        some = f"{self._some(one, 'a')}, b.{keys[-1]}"
+        return f"SELECT {some} FROM {one} AS a {how} JOIN {inner} AS b ON {on}{extra}{where}"
 
     def _comma(self) -> str:
         one, other, keys = self._pair()
@@ -262,7 +269,9 @@ class Generator:
         third = ""
         if self._dice.random() < 0.3:
             third, on = ", image_sets AS c", f"{on} AND c.image_set = a.image_set AND c.images < 100"
-            on = on if "image_set" in COLUMNS[one].split() else on.replace("c.image_set = a.image_set", "true")
+            on = (
+                on if "image_set" in COLUMNS[one].split() else on.replace("c.image_set = a.image_set", "true")
+            )
         where = f"{on} AND {self._where(other, 'b')} AND {self._where(one, 'a')}"
         return f"SELECT {self._some(one, 'a')} FROM {one} AS a, {other} AS b{third} WHERE {where}"
 
@@ -276,7 +285,7 @@ class Generator:
             f"{keep} SELECT {self._some(table, 'f')} FROM {name} AS f",
             f"{keep} SELECT count(*), count(DISTINCT {key}) FROM {name}",
             f"{keep} SELECT f.{key} FROM {name} AS f WHERE f.{key} = (SELECT max({key}) FROM {name})",
-            f"{keep} SELECT {key}, 1 AS w FROM {name} UNION ALL SELECT {key}, 2 FROM {name} WHERE {key} IS NOT NULL",
+            f"{keep} SELECT {key}, 1 AS w FROM {name} UNION ALL SELECT {key}, 2 FROM {name} WHERE 1 < 2",
             f"{keep}, more AS (SELECT DISTINCT {key} FROM {name}) SELECT {key} FROM more",
         )
         return str(self._pick(forms))
@@ -292,12 +301,13 @@ class Generator:
         )
 
     def _window(self) -> str:
-        table, keys = self._table(), None
+        table = self._table()
         keys = [c for c in COLUMNS[table].split() if c in _INTS or c in _WORDS]
         over = f"OVER (PARTITION BY {keys[-1]} ORDER BY {', '.join(keys)})"
         call = self._pick(("row_number()", "rank()", f"min({keys[0]})", "count(*)"))
         last = self._pick(("", f" QUALIFY {call} {over} IS NOT NULL"))
-        return f"SELECT {', '.join(keys)}, {call} {over} AS r FROM {table} AS a WHERE {self._where(table, 'a')}{last}"
+        where = f"{self._where(table, 'a')}{last}"
+        return f"SELECT {', '.join(keys)}, {call} {over} AS r FROM {table} AS a WHERE {where}"
 
     def _unnest(self) -> str:
         table = self._pick([name for name in _VIEWS if "vector" in COLUMNS[name]])
@@ -316,7 +326,8 @@ class Generator:
         inner = f"SELECT {key} AS k, {other} AS o FROM {table} AS a WHERE {self._where(table, 'a')}"
         forms = (
             f"SELECT k, count(*) FROM ({inner}) GROUP BY k",
-            f"SELECT k, (SELECT count(*) FROM images WHERE image_id = t.n) FROM (SELECT k, min(length(o::VARCHAR)) AS n FROM ({inner}) GROUP BY k) AS t",
+            "SELECT k, (SELECT count(*) FROM images WHERE image_id = t.n) "
+            f"FROM (SELECT k, min(length(o::VARCHAR)) AS n FROM ({inner}) GROUP BY k) AS t",
             f"SELECT DISTINCT k FROM ({inner}) WHERE o IS NOT NULL",
         )
         return str(self._pick(forms))
@@ -330,7 +341,9 @@ class Generator:
 
     def _selves(self) -> str:
         """Join a table with itself."""
-        table = self._pick([name for name in _VIEWS if name not in ("neuron_activations", "token_contributions")])
+        table = self._pick(
+            [name for name in _VIEWS if name not in ("neuron_activations", "token_contributions")]
+        )
         keys = [c for c in COLUMNS[table].split() if c in _INTS or c in _WORDS]
         on = " AND ".join(f"a.{key} = b.{key}" for key in self._dice.sample(keys, max(1, len(keys) - 1)))
         return (

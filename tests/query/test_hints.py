@@ -115,7 +115,7 @@ OTHERWISE = {
     "image_id IN (SELECT image_id FROM images WHERE image_set = 'pets' ORDER BY random() LIMIT 150)": 150,
     "image_id IN (SELECT image_id FROM (FROM images WHERE image_set = 'pets') USING SAMPLE 150 ROWS)": 150,
     "image_id NOT IN (SELECT max(image_id) FROM images USING SAMPLE 1 ROWS)": 299,
-    "image_id IN (SELECT image_id FROM (FROM images WHERE image_set = 'pets' ORDER BY random() LIMIT 150))": 150,
+    "image_id IN (SELECT image_id FROM (FROM images WHERE label <> '' ORDER BY random() LIMIT 150))": 150,
     "image_id IN (SELECT image_id FROM images WHERE label = 'dog' AND random() < 2)": 19,
     "image_id IN (SELECT max(image_id) FROM images GROUP BY label)": 2,
     "image_id::VARCHAR IN (SELECT grp FROM images WHERE label = 'dog')": 3,
