@@ -21,31 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import duck
+from .settled import Node, is_pure, superset, within
 
 MOST = 20_000
 """More values than these are no hint."""
 
-_PLAIN = {"COLUMN_REF", "CONSTANT", "PARAMETER", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CAST"}
-_PURE = {
-    "lower",
-    "upper",
-    "starts_with",
-    "ends_with",
-    "contains",
-    "like_escape",
-    "regexp_matches",
-    "length",
-    "max",
-    "min",
-    "count",
-    "count_star",
-}
-
-Node = Mapping[str, Any]
 Columns = Mapping[str, Sequence[str]]
 """The columns of the tables that a statement names, by the tables' names."""
 Lookup = Callable[[Node, duck.Params], pa.Table | None]
-"""Answers a SELECT over the catalog's tables alone; None where it is not one."""
+"""Gives all rows that a SELECT over the catalog's tables alone can give; None where that is not plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +41,14 @@ class _Leaf:
     columns: Sequence[str]
     rows: pa.Table | None = None
     """Its rows, where it is a subquery over the catalog's tables."""
+    schema: pa.Schema | None = None
+    """The types of its columns, where it is a view."""
 
 
 def hints(
     statement: duck.Statement,
     params: duck.Params,
-    views: Columns,
+    views: Mapping[str, pa.Schema],
     catalog: Columns,
     lookup: Lookup,
 ) -> dict[str, pc.Expression]:
@@ -71,7 +57,7 @@ def hints(
     Args:
         statement: The statement.
         params: The values of its parameters.
-        views: The views that it names, with their columns.
+        views: The views that it names, with the types of their columns.
         catalog: The tables of the catalog that it names, with theirs.
         lookup: Answers a SELECT over the catalog's tables.
     """
@@ -81,7 +67,7 @@ def hints(
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
     found: dict[str, list[pc.Expression]] = {}
     for node in nodes:
-        leaves = _leaves(node.get("from_table"), {**views, **catalog}, params, lookup)
+        leaves = _leaves(node.get("from_table"), views, catalog, params, lookup)
         conditions = list(_conditions(node)) if leaves else []
         for leaf in leaves:
             if leaf.table in once:
@@ -92,10 +78,11 @@ def hints(
 
 
 def lookup_in(tables: Mapping[str, pa.Table]) -> Lookup:
-    """Make what answers a SELECT over these tables."""
+    """Make what answers a SELECT over these tables with all rows that it can give."""
 
     def answer(node: Node, params: duck.Params) -> pa.Table | None:
-        return duck.run_tree(node, params, tables)
+        whole = superset(node)
+        return None if whole is None else duck.run_tree(whole, params, tables)
 
     return answer
 
@@ -118,7 +105,7 @@ def _of_joins(
         rows = _left(other, [theirs for _, theirs in pairs], leaves, conditions, params, lookup)
         if rows is not None:
             for (mine, _), column in zip(pairs, rows.columns, strict=True):
-                yield from _one_of(mine, column)
+                yield from _one_of(leaf, mine, column)
 
 
 def _left(
@@ -147,47 +134,36 @@ def _of_subqueries(
     for each in conditions:
         if each.get("subquery_type") != "ANY" or each.get("comparison_type") != "COMPARE_EQUAL":
             continue
-        names = [_resolved(column, leaves) for column in _compared(each["child"])]
-        if not any(name is not None and name[0] == leaf.alias for name in names):
-            continue
-        rows = _answered(each["subquery"]["node"], params, lookup)
+        asked = _asked(each["child"])
+        names = [_resolved(column, leaves) for column in asked]
+        rows = (
+            lookup(each["subquery"]["node"], params) if (leaf.alias in {n[0] for n in names if n}) else None
+        )
         if rows is None or rows.num_columns != len(names):
             continue
         for name, column in zip(names, rows.columns, strict=True):
             if name is not None and name[0] == leaf.alias:
-                yield from _one_of(name[1], column)
+                yield from _one_of(leaf, name[1], column)
 
 
-def _compared(child: Node) -> Sequence[Node]:
-    """List what is compared with the columns of a subquery: the parts of a row, or one expression."""
+def _asked(child: Node) -> list[Node]:
+    """List what stands before IN: a row's expressions, or the one that there is."""
     if child.get("function_name") != "row":
         return [child]
-    parts = child.get("arguments") or child.get("children") or ()
-    return [part.get("expression", part) for part in parts]
+    if "arguments" in child:  # DuckDB 2
+        return [argument["expression"] for argument in child["arguments"]]
+    return list(child["children"])
 
 
-def _answered(node: Node, params: duck.Params, lookup: Lookup) -> pa.Table | None:
-    """Answer a subquery beforehand; None for one that could answer otherwise when it is asked again."""
-    parts = [node, *_within(node)]
-    limited = any(
-        modifier.get("type") in ("LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
-        for part in _selects(node)
-        for modifier in part.get("modifiers") or ()
-    )
-    sampled = any(part.get("sample") for part in [*parts, *_selects(node), node.get("from_table") or {}])
-    same = all(_is_pure(part) or part.get("class") in ("STAR", "SUBQUERY") for part in _within(node))
-    return lookup(node, params) if same and not limited and not sampled else None
-
-
-def _one_of(name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc.Expression]:
-    """Say that a column has one of some values; an empty list leaves nothing."""
-    if not (pa.types.is_integer(values.type) or pa.types.is_string(values.type)):
+def _one_of(leaf: _Leaf, name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc.Expression]:
+    """Say that a view's column has one of some values, where they are of one type; none leave nothing."""
+    assert leaf.schema is not None
+    mine, whole, text = leaf.schema.field(name).type, pa.types.is_integer, pa.types.is_string
+    if not any(each(mine) and each(values.type) for each in (whole, text)):
         return
     left = values.unique().drop_null()
-    if not len(left):
-        yield pc.field(name) == (-1 if pa.types.is_integer(values.type) else "")
-    elif len(left) <= MOST:
-        yield pc.field(name).isin(left.to_pylist())
+    if len(left) <= MOST:
+        yield pc.field(name).isin(left)
 
 
 def _pairs(
@@ -228,7 +204,9 @@ def _alias(tree: Node) -> str:
     return str(tree.get("alias") or tree.get("table_name") or "").lower()
 
 
-def _leaves(tree: Any, known: Columns, params: duck.Params, lookup: Lookup) -> list[_Leaf]:
+def _leaves(
+    tree: Any, views: Mapping[str, pa.Schema], catalog: Columns, params: duck.Params, lookup: Lookup
+) -> list[_Leaf]:
     """List the tables of a FROM clause of inner and semi joins of what is known; else nothing.
 
     Known are views, tables of the catalog, and subqueries over the latter.
@@ -237,17 +215,20 @@ def _leaves(tree: Any, known: Columns, params: duck.Params, lookup: Lookup) -> l
         return []
     if tree.get("type") == "JOIN":
         plain = tree.get("ref_type") in ("REGULAR", "CROSS") and tree.get("join_type") in ("INNER", "SEMI")
-        left = _leaves(tree["left"], known, params, lookup) if plain else []
-        right = _leaves(tree["right"], known, params, lookup) if left else []
+        left = _leaves(tree["left"], views, catalog, params, lookup) if plain else []
+        right = _leaves(tree["right"], views, catalog, params, lookup) if left else []
         return [*left, *right] if right else []
     if tree.get("column_name_alias"):
         return []
     if tree.get("type") == "SUBQUERY":
-        rows = _answered(tree["subquery"]["node"], params, lookup)
+        rows = lookup(tree["subquery"]["node"], params)
         return [] if rows is None else [_Leaf("", _alias(tree), rows.column_names, rows)]
     name = str(tree.get("table_name", "")).lower()
-    found = tree.get("type") == "BASE_TABLE" and name in known
-    return [_Leaf(name, _alias(tree), known[name])] if found else []
+    if tree.get("type") != "BASE_TABLE" or tree.get("schema_name") or tree.get("sample"):
+        return []
+    if name in views:
+        return [_Leaf(name, _alias(tree), views[name].names, schema=views[name])]
+    return [_Leaf(name, _alias(tree), catalog[name])] if name in catalog else []
 
 
 def _conditions(node: Node) -> Iterator[Node]:
@@ -286,29 +267,11 @@ def _resolved(expression: Any, leaves: Sequence[_Leaf]) -> tuple[str, str] | Non
 
 def _refers_only_to(condition: Node, leaf: _Leaf, leaves: Sequence[_Leaf]) -> bool:
     """Tell whether a condition is about one table's columns alone, and is the same for each of its rows."""
-    found = list(_within(condition))
+    found = list(within(condition))
     columns = [each for each in found if each.get("class") == "COLUMN_REF"]
     owners = [_resolved(each, leaves) for each in columns]
     mine = bool(columns) and all(owner is not None and owner[0] == leaf.alias for owner in owners)
-    return mine and all(_is_pure(each) for each in found)
-
-
-def _is_pure(expression: Node) -> bool:
-    if expression.get("class") == "FUNCTION":
-        return bool(expression.get("is_operator")) or expression.get("function_name") in _PURE
-    return expression.get("class") in _PLAIN
-
-
-def _within(tree: Any) -> Iterator[Node]:
-    """List an expression and all expressions in it."""
-    if isinstance(tree, dict):
-        if "class" in tree:
-            yield tree
-        for value in tree.values():
-            yield from _within(value)
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _within(value)
+    return mine and all(is_pure(each) for each in found)
 
 
 def _selects(tree: Any) -> Iterator[Node]:

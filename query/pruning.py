@@ -126,4 +126,4 @@ def _equal(view: View) -> pc.Expression:
 
 
 def _all_equal(names: Mapping[str, str]) -> pc.Expression:
-    return reduce(and_, (pc.field(column) == value for column, value in names.items()))
+    return reduce(and_, (pc.field(column) == value for column, value in names.items()), pc.scalar(True))

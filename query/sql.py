@@ -71,7 +71,7 @@ def lazy_tables(
     known = hints(
         statement,
         params,
-        {name: each.schema.names for name, each in views.items()},
+        {name: each.schema for name, each in views.items()},
         {name: table.column_names for name, table in tables.items()},
         lookup_in(tables),
     )

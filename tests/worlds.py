@@ -31,17 +31,23 @@ TEXTS = [
 ]
 
 
-def make_clip(folder: Path, seed: int = 0) -> Path:
-    """Write an open_clip model folder whose every parameter, biases and norms included, is random."""
+def make_clip(folder: Path, seed: int = 0, **sizes: int) -> Path:
+    """Write an open_clip model folder whose every parameter, biases and norms included, is random.
+
+    `sizes` are of the joint space (`embed_dim`) or of the vision tower, where they are others.
+    """
+    joint = sizes.pop("embed_dim", CONFIG["model_cfg"]["embed_dim"])
+    tower = {**CONFIG["model_cfg"]["vision_cfg"], **sizes}
+    config = {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "embed_dim": joint, "vision_cfg": tower}}
     import torch
     from open_clip.model import CLIP
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True)
-    (folder / "open_clip_config.json").write_text(json.dumps(CONFIG))
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
     dice = torch.Generator().manual_seed(seed)
     state = {}
-    for name, value in sorted(CLIP(**CONFIG["model_cfg"]).state_dict().items()):
+    for name, value in sorted(CLIP(**config["model_cfg"]).state_dict().items()):
         wide = 0.3 if value.ndim > 1 else 0.2
         state[name] = wide * torch.randn(value.shape, generator=dice)
         if name.endswith((".weight", "logit_scale")) and value.ndim < 2:
