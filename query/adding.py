@@ -213,7 +213,9 @@ def add_texts(folder: Folder, name: str, source: TextSource, *, replace: bool) -
             if not before.entries.equals(entries.slice(0, len(before))):
                 raise _taken("text set", name, f"{len(before)} texts from {before.source}")
             new -= len(before)
-        if folder.names.put_text_set(TextSet(name, _written(source), entries), after):
+        with folder.presence.at_work("add texts"):  # the list has no name for a while
+            put = folder.names.put_text_set(TextSet(name, _written(source), entries), after)
+        if put:
             return Added(name, len(entries), new)
 
 

@@ -50,9 +50,7 @@ def match(here: Folder, there: Folder, *, dry_run: bool) -> Matched:
 def _match(here: Folder, there: Folder, kind: str, name: str, found: Matched, *, dry_run: bool) -> None:
     theirs = source(there, name, kind)
     while not here.names.has(KINDS[kind], name):
-        if not dry_run:
-            _bring_pictures(here, there, theirs)
-        if dry_run or _put(here, theirs):
+        if dry_run or _bring(here, there, theirs):
             found.taken.append(f"{kind} {name}")
             found.same[kind, name] = [name]
             return
@@ -70,6 +68,13 @@ def _alike(here: Folder, theirs: Source, kind: str) -> list[str]:
             if contents(source(here, name, kind)) == wanted:
                 found.append(name)
     return found
+
+
+def _bring(here: Folder, there: Folder, theirs: Source) -> bool:
+    """Take over what a name stands for, and the name; False where another process named something so."""
+    with here.presence.at_work("pull"):  # lists and pictures have no name for a while
+        _bring_pictures(here, there, theirs)
+        return _put(here, theirs)
 
 
 def _put(here: Folder, theirs: Source) -> bool:

@@ -78,7 +78,8 @@ def publish(engine: Engine) -> Published:
             f'{folder.root} was opened with mode="r", so {CATALOG} cannot be written in it; open it with '
             'mode="a", or publish to a folder elsewhere'
         )
-    return again(engine, lambda pool: _publish(engine, frozen.named(engine), pool))
+    with folder.presence.at_work("publish") as token:
+        return again(engine, lambda pool: _publish(engine, frozen.named(engine), pool, token))
 
 
 def again(engine: Engine, run: Callable[[ThreadPoolExecutor], Published]) -> Published:
@@ -94,7 +95,8 @@ def again(engine: Engine, run: Callable[[ThreadPoolExecutor], Published]) -> Pub
         raise trouble
 
 
-def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor) -> Published:
+def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor, token: str) -> Published:
+    """Publish; the file has the token under which this process is present, so that nobody collects it."""
     folder = engine.folder
     dest = folder.root / CATALOG
     with published.present(folder) as before:
@@ -104,7 +106,7 @@ def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor) -
         if before and wanted.keys == {name: told.key for name, told in known.items()}:
             rows = {name: told.rows for name, told in known.items()}
             return Published(dest, rows, (), wanted.left_out, before.publication.nbytes)
-        partial = folder.root / f"{CATALOG}.{secrets.token_hex(4)}.tmp"
+        partial = folder.root / f"{CATALOG}.{token}-{secrets.token_hex(4)}.tmp"
         try:
             built = build(partial, wanted.tables, dest, before)
             told = {name: Told(t.key, times.of(t), built.rows[name]) for name, t in wanted.tables.items()}

@@ -143,7 +143,8 @@ class Scan(ds.InMemoryDataset):
             for wave in waves:
                 there = self._there(wave, done)
                 for group in _groups(there):
-                    yield from self._rows(group, columns, predicate).to_batches()
+                    if (rows := self._rows(group, columns, predicate)) is not None:
+                        yield from rows.to_batches()
         except Exception as error:
             self.seen.error = error
             raise
@@ -162,18 +163,30 @@ class Scan(ds.InMemoryDataset):
         self.seen.missing |= missing
         return [unit for unit in units if unit.key not in missing]
 
-    def _rows(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table:
-        """Read some units of one view; what turns out damaged is supplied again."""
+    def _rows(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table | None:
+        """Read some units of one view; what turns out damaged, or goes away meanwhile, is supplied again.
+
+        Where nothing is supplied, what went away is noted as missing; None where nothing is left.
+        """
         for left in reversed(range(ROUNDS)):
             try:
                 return self._read(units, columns, predicate)
-            except (DamagedUnit, MissingUnits):
-                if self._source.supply is None or not left:
+            except (DamagedUnit, MissingUnits) as error:
+                if not left or (self._source.supply is None and isinstance(error, DamagedUnit)):
                     raise
-                made = self._source.supply(units)
-                if any(unit.key not in made for unit in units):
-                    raise
+                units = self._again(units)
+            if not units:
+                return None
         raise AssertionError("the last round raises")
+
+    def _again(self, units: list[Unit]) -> list[Unit]:
+        """Supply units again, or list those that are still there."""
+        if self._source.supply is None:
+            return self._there(units, self._done(units))
+        made = self._source.supply(units)
+        lacking = [unit for unit in units if unit.key not in made]
+        self.seen.missing |= {unit.key: unit for unit in lacking}
+        return [unit for unit in units if unit.key in made]
 
     def _read(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table:
         view, reader = units[0].view, self._source.reader

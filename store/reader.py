@@ -17,6 +17,8 @@ from .records import Record
 from .views import Array, ArrayView, Axis, Member, Parts, Unit
 
 T = TypeVar("T")
+ROUNDS = 4
+"""How often something is read that others give up and make anew meanwhile."""
 REMEMBERED = 8
 """So many things are remembered, such as the maps of as many towers (28 MB for ViT-B/16)."""
 
@@ -39,13 +41,9 @@ class Reader(Parts):
             return f"{self._record(units[index]).attempt}/{member}"
 
         array = arrays.stitch(self._folder.objects, found, view.shard, locate)
-        try:
-            return arrays.select(array, (*selection, *whole))
-        except (MissingUnits, DamagedUnit):
-            raise
-        except (ValueError, OSError, StoreError) as error:
-            self._blame(_touched(view, found, selection), error)
-            raise
+        return self._steadily(
+            lambda: arrays.select(array, (*selection, *whole)), lambda: _touched(view, found, selection)
+        )
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Make something the first time, and remember it while it is among the last that were asked for."""
@@ -76,18 +74,29 @@ class Reader(Parts):
 
     def rows(self, unit: Unit) -> pa.Table:
         """Read the stored rows of a unit; `MissingUnits` and `DamagedUnit` as in `array`."""
-        record = self._record(unit)
-        path = f"{record.attempt}/part.parquet"
-        try:
+
+        def read() -> pa.Table:
+            record = self._record(unit)
+            path = f"{record.attempt}/part.parquet"
             data = self._folder.objects.get(path)
             if not parts.is_whole(data, record.objects[0].sha256):
                 raise ValueError(path)
             return parts.decode(data)
-        except DamagedUnit:
-            raise
-        except (ValueError, OSError) as error:
-            self._blame([unit], error)
-            raise
+
+        return self._steadily(read, lambda: [unit])
+
+    def _steadily(self, read: Callable[[], T], units: Callable[[], Sequence[Unit]]) -> T:
+        """Read what lies in some units; again where another process gave up or replaced one meanwhile."""
+        for left in reversed(range(ROUNDS)):
+            try:
+                return read()
+            except (MissingUnits, DamagedUnit):
+                raise
+            except (ValueError, OSError, StoreError) as error:
+                self._blame(units(), error)
+                if not left:
+                    raise
+        raise AssertionError("the last round raises")
 
     def _record(self, unit: Unit) -> Record:
         self._folder.uses.mark(unit.key)

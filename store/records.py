@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -185,9 +184,8 @@ class Records:
 
     def _withdraw(self, path: str, record: Record) -> None:
         """Take back a record whose data may be gone, unless another has taken its place."""
-        with suppress(FileNotFoundError, DamagedUnit):
-            if self.read(path).attempt == record.attempt:
-                self._set_aside(path)
+        if self._stands(path, record):
+            self._set_aside(path)
         self._discard(record)
 
     def take(
@@ -236,7 +234,8 @@ class Records:
     def blame(self, unit: Unit) -> list[str]:
         """Say what is wrong with a unit that could not be read; its record is set aside if it is damaged.
 
-        The record is read afresh: another process may have replaced the unit since it was seen.
+        The record is read afresh: nothing is wrong where another process has given the unit up, or replaced
+        it, since it was seen.
         """
         path = self.path(unit)
         with self._lock:
@@ -244,19 +243,28 @@ class Records:
         try:
             record = self.read(path)
         except FileNotFoundError:
-            return [f"{path}: gone"]
+            return []
         except DamagedUnit as error:
             return list(error.objects)
-        if seen is not None and seen.attempt != record.attempt:
-            return [f"{seen.attempt}: replaced by another process"]
-        return self.check(path, record)
+        return [] if seen is not None and seen.attempt != record.attempt else self.check(path, record)
 
     def check(self, path: str, record: Record) -> list[str]:
-        """Read all data objects of a unit; say what is wrong, and set the record aside if anything is."""
+        """Read all data objects of a unit; say what is wrong, and set the record aside if anything is.
+
+        Nothing is wrong where another process gave the unit up, or replaced it, after its record was read.
+        """
         found = [f"{place}: {what}" for place, what in self._damage(record)]
-        if found:
-            self._set_aside(path)
+        if not found or not self._stands(path, record):
+            return []
+        self._set_aside(path)
         return found
+
+    def _stands(self, path: str, record: Record) -> bool:
+        """Look whether a record is still the one that is kept."""
+        try:
+            return self.read(path).attempt == record.attempt
+        except (FileNotFoundError, DamagedUnit):
+            return False
 
     def _damage(self, record: Record) -> list[tuple[str, str]]:
         """List the data objects that are gone, cut or changed, each with what is wrong; all are read."""

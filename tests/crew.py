@@ -22,14 +22,22 @@ from belvedere.store.views import Unit
 from tests.small_views import Letters, text_set
 
 LIBRARIES = [
+    "belvedere.compute.families.openclip",
     "belvedere.compute.image_pass",
     "belvedere.compute.models",
+    "belvedere.compute.roles",
     "belvedere.compute.text_pass",
     "belvedere.compute.views.head_descriptions",
+    "belvedere.query.adding",
+    "belvedere.query.collecting",
+    "belvedere.query.defined",
+    "belvedere.query.lazy_array",
     "belvedere.query.lazy_table",
+    "belvedere.query.publish",
+    "belvedere.query.pull",
     "belvedere.query.sql",
 ]
-"""What a fill imports; the server imports it once."""
+"""What the processes import; the server imports it once."""
 Manner = Literal["quiet", "telling", "pausing"]
 """Whether a fill says when each batch is done, and whether it then waits for an answer."""
 
@@ -49,6 +57,10 @@ class Worker:
         """Wait for the next thing that it says; `EOFError` where it ended without a word."""
         assert self._hears.poll(seconds), "the process says nothing"
         return self._hears.recv()
+
+    def speaks(self, seconds: float) -> bool:
+        """Tell whether it says something, or ends, within so many seconds."""
+        return self._hears.poll(seconds)
 
     def say(self, what: Any = None) -> None:
         """Say something to it."""

@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 
 import belvedere
+from belvedere.query import publish
 from belvedere.query.collecting import Collected
 from belvedere.query.eviction import Held, Limits, choose
 from belvedere.store import uses
 from belvedere.store.errors import BadSource, ReadOnlyStore, UnknownName
 from belvedere.store.objects import Objects
 from belvedere.store.records import Kept, Record
+from belvedere.store.registry import Registry
 from tests.worlds import World, contents, engine, orphans, records
 
 DAY = 86_400
@@ -248,3 +250,30 @@ def test_what_is_asked_wrongly_is_refused_before_anything_goes(filled: belvedere
         reader.gc()
     assert reader.gc(max_bytes=0, dry_run=True).bytes > 0
     assert records(filled) == before
+
+
+def test_a_catalog_that_is_being_written_and_lists_that_have_no_name_yet_are_left_alone(
+    filled: belvedere.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, found = belvedere.open(tmp_path / "other"), list[tuple[str, object]]()
+
+    def meanwhile(store: belvedere.Store, where: Any, name: str) -> None:
+        """Let another process collect after a step, before the next one."""
+        step = getattr(where, name)
+
+        def both(*given: Any, **asked: Any) -> Any:
+            result = step(*given, **asked)
+            found.append((name, belvedere.open(store.path).gc(grace=0).garbage))
+            return result
+
+        monkeypatch.setattr(where, name, both)
+
+    meanwhile(filled, publish, "build")
+    filled.publish()
+    assert (filled.path / "catalog.duckdb").is_file()
+    meanwhile(other, Registry, "_keep")
+    other.add_texts("few", ["a dog"])
+    other.pull(filled.path)
+    assert [name for name, garbage in found if garbage] == []
+    assert {name for name, _ in found} == {"build", "_keep"}
+    assert other.verify().damage == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -45,6 +45,53 @@ def test_a_record_that_another_process_sets_aside_meanwhile_is_missing_and_no_su
     (unit,) = seen.of("compute")
     assert unit.startswith("head_contributions/")
     assert unit.endswith("[image 0:256]")
+
+
+def test_an_answer_lacks_what_goes_away_while_it_is_read_and_says_so(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, read = engine(filled).reader, engine(filled).reader.rows
+
+    def rows(unit: Any) -> Any:
+        """Read a unit whose record goes away after it was listed."""
+        monkeypatch.setattr(reader, "rows", read)
+        (filled.path / engine(filled).folder.records.path(unit)).unlink()
+        return read(unit)
+
+    monkeypatch.setattr(reader, "rows", rows)
+    answer = filled.sql("SELECT DISTINCT layer FROM head_descriptions")
+    assert str(answer.completeness) == "head_descriptions lacks 1 of 2 units (m × photos × words)"
+    with pytest.warns(belvedere.IncompleteAnswer):
+        assert answer.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("mode", ["a", "r"])
+def test_a_unit_that_was_given_up_and_made_anew_is_read_by_whoever_knew_the_old_one(
+    filled: Store, mode: Literal["a", "r"]
+) -> None:
+    other = belvedere.open(filled.path, mode=mode)
+    heads, expected = other.view("head_contributions"), filled.view("head_contributions")[:]
+    rows = other.sql("FROM head_descriptions ORDER BY ALL").fetchall()
+    assert np.array_equal(heads.read(missing="raise"), expected)
+    filled.gc(max_bytes=0, views=["head_contributions", "head_descriptions"])
+    with pytest.raises(MissingUnits, match="2 of 2 units"):
+        heads.read(missing="raise")
+    assert heads.read(missing="mask").mask.all()
+    filled.view("head_descriptions").fill(batch_size=64)
+    filled.view("head_contributions").fill(batch_size=64)
+    assert np.array_equal(heads.read(missing="raise"), expected)
+    assert other.sql("FROM head_descriptions ORDER BY ALL").fetchall() == rows
+
+
+def test_a_unit_that_takes_the_place_of_one_that_is_being_checked_is_not_set_aside(filled: Store) -> None:
+    kept, before = engine(filled).folder.records, records(filled)
+    filled.gc(max_bytes=0, views=["head_descriptions"])
+    filled.view("head_descriptions").fill(batch_size=64)
+    after = records(filled)
+    gone = [path for path, record in before.items() if after[path].attempt != record.attempt]
+    assert len(gone) == 2
+    assert [kept.check(path, before[path]) for path in gone] == [[], []]
+    assert records(filled) == after
 
 
 def test_verify_passes_over_what_another_process_sets_aside_meanwhile(
