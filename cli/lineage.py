@@ -41,9 +41,10 @@ def command(
     where and with what they were made; --json has every unit. Nothing is computed. The exit code is 1
     where units of VIEW itself are not there.
     """
-    from ..query.resolve import read
+    from ..query.named import values_of
 
     store = open_store(folder)
-    found = store.lineage(view, model=model, images=images, texts=texts, where=where, **read(view, values))
+    given = values_of(store._engine, view, values)
+    found = store.lineage(view, model=model, images=images, texts=texts, where=where, **given)
     click.echo(encoded(found.to_dict()) if as_json else found)
     click.get_current_context().exit(DONE if found.complete else INCOMPLETE)

@@ -14,11 +14,19 @@ from .pruning import Positions, narrowed
 
 AT_ONCE = 32 * 2**20
 """At most so many bytes of an array are shown at once, or one unit."""
+CELL = 96
+"""Bytes that names and positions beside one cell may take."""
+
+
+def _named(view: ArrayView) -> set[str]:
+    """List the axes that have a column."""
+    return {axis for axis in view.dims if AXIS_COLUMNS.get(axis, axis) in view.columns}
 
 
 def groups(view: ArrayView, units: Sequence[Unit]) -> Iterator[list[Unit]]:
     """Cut units into groups that are read at once."""
-    whole = int(np.prod(view.shape, dtype=np.int64)) * view.shown.itemsize
+    beside = 0 if set(view.dims) - _named(view) else CELL  # of a vector's row it is next to nothing
+    whole = int(np.prod(view.shape, dtype=np.int64)) * (view.shown.itemsize + beside)
     each = max(1, whole // max(1, len(view.grid)))
     count = max(1, AT_ONCE // each)
     return (list(units[at : at + count]) for at in range(0, len(units), count))
@@ -43,9 +51,11 @@ def rows(
     for axis, column in named:
         if axis not in view.coords():  # names along an axis are compared by the filter itself
             places[column] = narrowed(schema, view, column, places[column], predicate)
-    table = _coordinates(view, dict(named), places, schema)
     number = [*view.columns][-1]
-    if number in columns or (predicate is not None and number in str(predicate)):
+    filtered = "" if predicate is None else str(predicate)
+    asked = [name for name in schema.names if name in columns or name in filtered]
+    table = _coordinates(view, dict(named), places, schema, asked)
+    if number in asked:
         values = _read(view, reader, [places.get(column) for _, column in axes])
         table = table.append_column(schema.field(number), _column(values, len(table), schema.field(number)))
     if predicate is not None:
@@ -63,16 +73,23 @@ def _positions(view: ArrayView, axis: str, units: Sequence[Unit], reader: Reader
 
 
 def _coordinates(
-    view: ArrayView, named: dict[str, str], places: dict[str, Positions], schema: pa.Schema
+    view: ArrayView,
+    named: dict[str, str],
+    places: dict[str, Positions],
+    schema: pa.Schema,
+    asked: Sequence[str],
 ) -> pa.Table:
-    """Lay out where each row is: its inputs, what is constant, and its position along each axis."""
+    """Lay out where each row is, as far as that is asked: its inputs, what is constant, its positions."""
     lengths = [len(each) for each in places.values()]
     count = int(np.prod(lengths, dtype=np.int64))
     found: dict[str, Any] = {
         name: pa.repeat(pa.scalar(value, pa.string()), count)
         for name, value in {**view.names, **view.constant()}.items()
+        if name in asked
     }
     for number, (axis, column) in enumerate(named.items()):
+        if column not in asked and number:  # the first one tells how many rows there are
+            continue
         inner = int(np.prod(lengths[number + 1 :], dtype=np.int64))
         along = _labels(view, axis, places[column])
         whole = np.tile(np.repeat(along, inner), count // max(1, inner * len(along)))

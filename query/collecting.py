@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ..compute.pictures import kept_objects
+from ..compute.views import all_views
 from ..store import digest, parts
 from ..store.errors import BadSource, ReadOnlyStore
 from ..store.folder import Folder
@@ -86,7 +87,7 @@ def collect(folder: Folder, limits: Limits, *, grace: float, dry_run: bool) -> C
     sets, pictures = (list(folder.objects.list(f"{each}/")) for each in ("sets", "pictures"))
     found = find(folder, grace=grace, dry_run=dry_run)
     unnamed, notes = _unnamed(folder.objects, sets, pictures, found)
-    litter = [*found.litter, *unnamed, *_dropped(folder, found)]
+    litter = [*found.litter, *unnamed, *_dropped(folder, found, limits.keep)]
     chosen, left = _chosen(folder, found, limits) if limits.any else ([], 0)
     if not dry_run:
         for each in [*litter, *eviction.litter(chosen)]:
@@ -111,9 +112,10 @@ def _unnamed(
     return [*litter, *unneeded(objects, "pictures", pictures, shown, found)], []
 
 
-def _dropped(folder: Folder, found: Found) -> list[Litter]:
+def _dropped(folder: Folder, found: Found, keep: Set[str]) -> list[Litter]:
     """List the tables that were kept of names which were declared once, and stand for nothing now."""
     known = folder.objects.folders("names/declared/")
+    known -= all_views().keys() | keep
     gone = {name for name in known if not folder.names.has("declared", name)}
     mine = {path: info for info in found.units.values() if (path := info.path).split("/")[1] in gone}
     records = ((path, eviction.read(folder, path)) for path in sorted(mine))

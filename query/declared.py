@@ -8,7 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..compute.views import all_views, view_class
-from ..store.errors import BadName, BadSource, NameTaken, QueryError, UnknownName
+from ..store.errors import (
+    BadName,
+    BadSource,
+    BelvedereError,
+    InputError,
+    NameTaken,
+    NamingError,
+    QueryError,
+    UnknownName,
+)
 from ..store.folder import Folder
 from . import catalog
 from .resolve import needed_inputs
@@ -19,8 +28,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,99}")
-RESERVED = frozenset({"completeness"})
-"""Names of tables that only a published catalog has."""
+RESERVED = frozenset({"completeness", "arrays", "thumbnails"})
+"""Names of tables that only a published catalog, or a bundle, has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,18 @@ def views_of(engine: Engine, declaration: Declaration) -> list[View]:
     return found if len(found) == 1 else [view for view in found if filled.has(view)]
 
 
+def usable(engine: Engine) -> Iterator[tuple[Declaration, list[View] | BelvedereError]]:
+    """Give all declarations with their views, or with the error where one cannot be used any more.
+
+    What it names may be removed, or stand for something else by now.
+    """
+    for each in every(engine.folder):
+        try:
+            yield each, views_of(engine, each)
+        except (NamingError, InputError, QueryError) as error:
+            yield each, error
+
+
 def refresh(
     engine: Engine, names: Sequence[str], settings: Settings, progress: Progress
 ) -> dict[str, Report]:
@@ -113,10 +134,17 @@ def refresh(
     for name in names:
         if name not in known:
             raise UnknownName("declared view", name, known, "belvedere declare makes one")
-    found = {}
-    for name in names or known:
-        units = [unit for view in views_of(engine, known[name]) for unit in view.units]
-        found[name] = engine.fill(units, settings, progress)
+    found, broken = {}, list[BelvedereError]()
+    for each, views in usable(engine):
+        if names and each.name not in names:
+            continue
+        if isinstance(views, BelvedereError):
+            broken.append(views)
+            continue
+        units = [unit for view in views for unit in view.units]
+        found[each.name] = engine.fill(units, settings, progress)
+    if broken:  # the others are up to date
+        raise broken[0]
     return found
 
 
@@ -152,21 +180,23 @@ def _check(engine: Engine, asked: Declaration) -> None:
         return
     if asked.inputs or asked.parameters:
         raise BadSource("a statement names its inputs and filters itself: WHERE model = …")
-    beneath = set(_beneath(engine.folder, asked))
-    if asked.name in beneath:
+    if asked.name in _beneath(engine.folder, asked):
         raise QueryError(f"{asked.name!r} would be made from itself")
     from .defined import defined
 
     defined(engine, asked.name, str(asked.sql))  # whether it can be answered at all
 
 
-def _beneath(folder: Folder, declaration: Declaration) -> Iterator[str]:
+def _beneath(folder: Folder, declaration: Declaration) -> set[str]:
     """List the tables that a declaration is made from, through those that are declared themselves."""
-    for name in tables_of(declaration):
-        yield name
-        found = find(folder, name)
-        if found is not None and found.name != declaration.name:
-            yield from _beneath(folder, found)
+    seen: set[str] = set()
+    left = [declaration]
+    while left:
+        for name in tables_of(left.pop()) - seen:
+            seen.add(name)
+            found = find(folder, name)
+            left += [] if found is None else [found]
+    return seen
 
 
 def _check_view(engine: Engine, asked: Declaration) -> None:

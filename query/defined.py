@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -11,13 +12,13 @@ import pyarrow as pa
 
 from ..compute.kinds import Derived, Made
 from ..store import digest
-from ..store.errors import QueryError
+from ..store.errors import MissingUnits, QueryError
 from ..store.grid import Grid
-from ..store.views import Param, Parts, Source, TableView, Unit
-from . import duck
+from ..store.views import Param, Parts, Source, TableView, Unit, View
+from . import duck, question
 from .engine import Engine
 from .scan import schema_of
-from .sql import completeness, held, lazy_tables, run, touched
+from .sql import completeness, held, lazy_tables, run, scans_of, touched
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,22 @@ class Defined(Derived, TableView):
         return self.name()
 
     def needs(self, index: int) -> Sequence[Unit]:
-        """List the units that it is made from."""
-        return self.meant.units
+        """List the units that it is made from, and those that a read combines them with."""
+        views = {id(unit.view): unit.view for unit in self.meant.units}
+        beside = (unit for view in views.values() for each in view.companions() for unit in each.units)
+        return list({unit.key: unit for unit in (*self.meant.units, *beside)}.values())
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the units that it is made from, and of the catalog's tables that it reads."""
-        tables = [f"{name}:{_digest(table)}" for name, table in sorted(self.meant.tables.items())]
-        return digest.of_sequence([*(unit.key for unit in self.meant.units), *tables])
+        """Give the digest of what its rows follow from.
+
+        That is the units, the names and the parameters under which they are shown, and the catalog's tables
+        that it reads.
+        """
+        views = {id(unit.view): unit.view for unit in self.meant.units}
+        shown = {key: digest.of_facts(_shown(view)) for key, view in views.items()}
+        units = (f"{unit.key}:{shown[id(unit.view)]}" for unit in self.meant.units)
+        tables = (f"{name}:{_digest(table)}" for name, table in sorted(self.meant.tables.items()))
+        return digest.of_sequence([*units, *tables])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Answer the statement over just the units that it is made from."""
@@ -77,6 +87,9 @@ class Defined(Derived, TableView):
         only = frozenset(each.key for each in meant.units)
         tables = lazy_tables(meant.engine, duck.parse(self.statement), None, only=only)
         rows = held(self.statement, None, {**tables, **meant.tables}).arrow()
+        lacking = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
+        if lacking:  # given up or found damaged since it was planned
+            raise MissingUnits(lacking[0].view.title(), len(lacking), len(meant.units), "ask again")
         rows = rows.cast(schema_of(self, ()))
         return Made(rows={name: rows[name] for name in rows.column_names}, facts={"rows": len(rows)})
 
@@ -95,13 +108,38 @@ class Meant:
     """Why it has no answer now: views of which nothing was ever filled; "" where it has one."""
 
 
+_MEANT: ContextVar[dict[str, Defined | None] | None] = ContextVar("_MEANT", default=None)
+"""What names mean while one question is resolved: each is worked out once; None while it is."""
+CHANGING = ("units", "runs", "errors")
+"""Tables of the catalog that change whenever something is computed."""
+
+
 def defined(engine: Engine, name: str, text: str) -> Defined:
     """Give the view that a declared statement defines, as of now: its columns, and what it is made from.
 
-    Raises `QueryError` and `UnknownName` where the statement cannot be answered, and `QueryError` where two
-    of its columns have one name.
+    Raises `QueryError` and `UnknownName` where the statement cannot be answered, and `QueryError` where it
+    is made from itself, two of its columns have one name, or it reads what is no part of its identity.
     """
-    tables = lazy_tables(engine, duck.parse(text), None, looking=True)
+    known = _MEANT.get()
+    if known is None:
+        token = _MEANT.set({})
+        try:
+            return defined(engine, name, text)
+        finally:
+            _MEANT.reset(token)
+    if name not in known:
+        known[name] = None
+        known[name] = _defined(engine, name, text)
+    found = known[name]
+    if found is None:
+        raise QueryError(f"{name!r} is made from itself; declare it, or what it names, anew (--replace)")
+    return found
+
+
+def _defined(engine: Engine, name: str, text: str) -> Defined:
+    statement = duck.parse(text)
+    tables = lazy_tables(engine, statement, None, looking=True)
+    _refuse_others(name, statement, tables)
     with duck.unhinted(tables) as con:
         schema = run(con, text, None, tables).schema
     found = completeness(tables)
@@ -120,10 +158,29 @@ def defined(engine: Engine, name: str, text: str) -> Defined:
     return view
 
 
+def _refuse_others(name: str, statement: duck.Statement, tables: Mapping[str, object]) -> None:
+    """Refuse what a table could change with although nothing beneath it has changed."""
+    why = [f"the table {each!r}, which changes whenever something is computed" for each in CHANGING]
+    found = [reason for each, reason in zip(CHANGING, why, strict=True) if each in tables]
+    found += [f"the file {each!r}" for each in sorted(statement.tables - tables.keys())]
+    found += [f"{each}()" for each in duck.unsettled(statement)]
+    if found:
+        raise QueryError(
+            f"{name!r} cannot be kept as a table: it reads {found[0]}; declare it over views and the other "
+            "tables of the catalog, or ask with sql"
+        )
+
+
+def _shown(view: View) -> list[object]:
+    """Give what a view's rows follow from beside its units: names, and parameters chosen on reading."""
+    return [view.name(), view.names, dict(view.constant()), question.parameters(view)]
+
+
 def _columns(name: str, schema: pa.Schema) -> dict[str, pa.DataType]:
     """Give the columns of an answer as they are kept: integers of 128 bits in 64."""
-    if len(set(schema.names)) < len(schema.names):
-        twice = next(each for each in schema.names if schema.names.count(each) > 1)
+    names = [each.lower() for each in schema.names]
+    if len(set(names)) < len(names):
+        twice = next(each for each in schema.names if names.count(each.lower()) > 1)
         raise QueryError(f"{name!r} would have two columns {twice!r}; give one of them another name with AS")
     wide = pa.decimal128(38, 0)
     return {field.name: pa.int64() if field.type == wide else field.type for field in schema}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ..store.errors import QueryError
+from .settled import is_clock, parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,6 +138,26 @@ def _settle(con: duckdb.DuckDBPyConnection) -> None:
                 con.execute(f"{change} BIGINT")
             except duckdb.ConversionException:
                 con.execute(f"{change} DOUBLE")
+
+
+_TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
+"""Functions in FROM that follow from their arguments alone."""
+
+
+def unsettled(statement: Statement) -> list[str]:
+    """List the functions in a statement that can give something else when it is asked again."""
+    tables, scalars = set[str](), set[str]()
+    for part in parts(statement.tree):
+        if part.get("type") == "TABLE_FUNCTION":
+            tables.add(str(part["function"]["function_name"]).lower())
+        elif part.get("class") == "FUNCTION":
+            scalars.add(str(part["function_name"]).lower())
+        elif is_clock(part):
+            scalars.add("now")
+    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    with connection({}) as con:
+        other = {str(name) for (name,) in con.execute(query).fetchall()}
+    return sorted((tables - _TABLE_FUNCTIONS) | (scalars & other))
 
 
 def is_reserved(name: str) -> bool:

@@ -116,7 +116,7 @@ def free(folder: Folder, units: Sequence[Held], limits: Limits) -> list[Held]:
 def _again(folder: Folder) -> set[str]:
     """List the recipes by which units can be made again: known, of views that are there, not imported."""
     views = {name for name, view in all_views().items() if not view.precious}
-    views |= folder.objects.folders("names/declared/")
+    views |= folder.objects.folders("names/declared/") - all_views().keys()
     found: dict[str, bool] = {}
     for info in folder.objects.list("recipes/"):
         _, view, *_, file = info.path.split("/")

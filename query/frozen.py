@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ..compute.views import all_views, view_class
 from ..store import digest
+from ..store.errors import BelvedereError
 from ..store.parts import ARROW
 from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
@@ -105,8 +106,9 @@ def named(engine: Engine) -> list[Named]:
         _named(engine, name, cls, [view for view in instances(engine, cls) if filled.has(view)])
         for name, cls in all_views().items()
     ]
-    for each in declared.every(engine.folder):
-        there = declared.views_of(engine, each)
+    for each, there in declared.usable(engine):
+        if isinstance(there, BelvedereError):
+            continue  # what it names is gone: status says so
         if each.view is not None:
             views.append(_named(engine, each.name, view_class(each.view), there))
         else:

@@ -14,6 +14,7 @@ from ..store.views import Source, Unit, View
 from .engine import ROUNDS, Engine
 from .lazy_array import LazyArray
 from .lazy_table import LazyTable
+from .scan import spot
 from .selection import Index, parse
 from .status import States, states
 
@@ -153,7 +154,7 @@ def _of_rows(engine: Engine, table: LazyTable, where: str) -> Lineage:
     units = list(seen.needed.values())
     if len(rows) and view.axis in view.columns:
         there = set(view.grid.touched([int(place) for place in rows[view.axis].to_numpy()]))
-        units = [unit for unit in units if unit.index in there or unit.key in seen.missing]
+        units = [unit for unit in units if unit.index in there or spot(unit) in seen.missing]
     first = rows.drop_columns(list(view.names)).slice(0, FIRST).to_pylist()
     return _told(engine, view, units, where, tuple(first), len(rows))
 

@@ -40,8 +40,8 @@ class Looking(ABC):
         """
         from .show import every, show
 
-        names = self._engine.folder.names
-        return every(names) if name is None else show(names, name, rows)
+        engine = self._engine
+        return every(engine.folder.names) if name is None else show(engine, name, rows)
 
     def image(self, image_set: str, image_id: int) -> Image:
         """Read an image as RGB, checked against the digest that it was added with.

@@ -98,20 +98,29 @@ class OnDisk:
 
     def touched(self, units: Sequence[Unit]) -> tuple[list[Unit], list[str]]:
         """List which of a view's units were made from files that changed since, and say what changed."""
-        sources = units[0].view.sources() if units else []
-        for images in sources:
-            if isinstance(images, ImageSet) and (changed := self.changed(images)).places:
-                reach = _Reach(sorted(changed.places))
-                found = [unit for unit in units if reach.has(unit)]
-                return found, changed.causes() if found else []
-        return [], []
+        found: dict[int, Unit] = {}
+        causes: list[str] = []
+        for images in _beneath(units[0]) if units else ():
+            if (changed := self.changed(images)).places:
+                reach = _Reach(images, sorted(changed.places))
+                mine = {unit.index: unit for unit in units if reach.has(unit)}
+                found |= mine
+                causes += changed.causes() if mine else []
+        return [unit for unit in units if unit.index in found], causes
+
+
+def _beneath(unit: Unit) -> list[ImageSet]:
+    """List the image sets beneath a unit: one, or several where a statement reads several."""
+    views = [unit.view, *(need.view for need in unit.needs)]
+    sources = {id(each): each for view in views for each in view.sources()}
+    return [each for each in sources.values() if isinstance(each, ImageSet)]
 
 
 class _Reach:
-    """Finds the units that some places of the one image set beneath them reach."""
+    """Finds the units that some places of an image set beneath them reach."""
 
-    def __init__(self, places: Sequence[int]) -> None:
-        self._places = places
+    def __init__(self, images: ImageSet, places: Sequence[int]) -> None:
+        self._images, self._places = images, places
         self._known: dict[tuple[str, int], bool] = {}
 
     def has(self, unit: Unit) -> bool:
@@ -123,7 +132,7 @@ class _Reach:
 
     def _covers(self, unit: Unit) -> bool:
         view = unit.view
-        if not any(isinstance(each, ImageSet) for each in view.inputs().values()):
+        if not any(each is self._images for each in view.inputs().values()):
             return False
         first = bisect_left(self._places, unit.start)
         return view.axis != "image" or (first < len(self._places) and self._places[first] < unit.stop)

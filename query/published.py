@@ -81,6 +81,8 @@ def present(folder: Folder) -> Iterator[Present | None]:
     """
     with ExitStack() as stack:
         try:
+            if (folder.root / f"{CATALOG}.wal").exists():  # somebody wrote to it, and was killed
+                raise FileNotFoundError
             file = stack.enter_context((folder.root / CATALOG).open("rb"))
             known = Publication.from_json(folder.objects.get(path_of(_digest(file))))
             found = Present(known, os.fstat(file.fileno()).st_ino)

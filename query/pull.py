@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..compute.runner import Progress
+from ..compute.views import all_views
 from ..store import digest, marker
 from ..store.errors import BadSource, DamagedUnit, ReadOnlyStore
 from ..store.folder import Folder
@@ -49,7 +50,7 @@ def pull(engine: Engine, path: Path, progress: Progress, *, dry_run: bool) -> Pu
     here = _paths(engine.folder)
     there = _paths(other)
     taking = _Taking(engine.folder, other, progress, dry_run=dry_run)
-    taking.run(sorted(there - here))
+    taking.run(sorted(path for path in there - here if path.split("/")[1] in all_views()))
     marks = [] if dry_run else foreign.mark(engine.folder, other, names)
     return Pulled(
         taking.units,

@@ -25,13 +25,20 @@ ROUNDS = 4
 """How often what was found damaged is supplied again before it is given up."""
 
 
+Spot = tuple[int, int]
+"""Tells a unit from all others of a question: its view, as an object, and its place in it.
+
+Its key does not: two sets of the same images share theirs, and have rows under two names.
+"""
+
+
 @dataclass(slots=True)
 class Seen:
     """What the scans of one table touched."""
 
-    needed: dict[str, Unit] = field(default_factory=dict)
-    """Units whose rows could matter, by key."""
-    missing: dict[str, Unit] = field(default_factory=dict)
+    needed: dict[Spot, Unit] = field(default_factory=dict)
+    """Units whose rows could matter, each once."""
+    missing: dict[Spot, Unit] = field(default_factory=dict)
     """Those of them that are not there."""
     scanned: bool = False
     """Whether there was a scan, and the rest says all that it could have touched."""
@@ -67,6 +74,11 @@ class Source:
     """The keys of the units that rows may come from; None for all."""
     looking: bool = False
     """Whether scans only note what their filters leave, and give no rows."""
+
+
+def spot(unit: Unit) -> Spot:
+    """Tell a unit from all others of a question."""
+    return id(unit.view), unit.index
 
 
 def schema_of(view: View | type[View], inputs: Sequence[str]) -> pa.Schema:
@@ -110,9 +122,9 @@ class Scan(ds.InMemoryDataset):
         shown = pa.schema([self.schema.field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(shown, self._batches(units, columns, predicate))
 
-    def every(self) -> dict[str, Unit]:
+    def every(self) -> dict[Spot, Unit]:
         """List all units of the table, whatever a statement asks."""
-        return {unit.key: unit for unit in self._surviving(None)}
+        return {spot(unit): unit for unit in self._surviving(None)}
 
     def _surviving(self, predicate: Any) -> list[Unit]:
         """List the units that the filter does not rule out, of the combinations that belong to the table.
@@ -156,12 +168,12 @@ class Scan(ds.InMemoryDataset):
 
     def _there(self, units: Sequence[Unit], done: Mapping[int, Collection[str]]) -> list[Unit]:
         """Note what is needed, have what is missing computed, and list what is there then."""
-        self.seen.needed |= {unit.key: unit for unit in units}
+        self.seen.needed |= {spot(unit): unit for unit in units}
         lacking = [unit for unit in units if unit.key not in done[id(unit.view)]]
         made = self._source.supply(lacking) if lacking and self._source.supply else ()
-        missing = {unit.key: unit for unit in lacking if unit.key not in made}
+        missing = {spot(unit): unit for unit in lacking if unit.key not in made}
         self.seen.missing |= missing
-        return [unit for unit in units if unit.key not in missing]
+        return [unit for unit in units if spot(unit) not in missing]
 
     def _rows(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table | None:
         """Read some units of one view; what turns out damaged, or goes away meanwhile, is supplied again.
@@ -185,7 +197,7 @@ class Scan(ds.InMemoryDataset):
             return self._there(units, self._done(units))
         made = self._source.supply(units)
         lacking = [unit for unit in units if unit.key not in made]
-        self.seen.missing |= {unit.key: unit for unit in lacking}
+        self.seen.missing |= {spot(unit): unit for unit in lacking}
         return [unit for unit in units if unit.key in made]
 
     def _read(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table:

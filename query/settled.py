@@ -25,7 +25,7 @@ def superset(node: Node) -> Node | None:
     there is one further inside, or a sample, nothing is looked up.
     """
     found = {**node, "modifiers": []}
-    if any(map(_chooses, _parts(found))) or not all(map(_is_settled, within(found))):
+    if any(map(_chooses, parts(found))) or not all(map(_is_settled, within(found))):
         return None
     return found
 
@@ -34,21 +34,22 @@ def is_pure(expression: Node) -> bool:
     """Tell whether an expression follows from the columns of one row alone."""
     if expression.get("class") == "FUNCTION":
         return bool(expression.get("is_operator")) or expression.get("function_name") in _PURE
-    return expression.get("class") in _PLAIN and not _is_clock(expression)
+    return expression.get("class") in _PLAIN and not is_clock(expression)
 
 
 def within(tree: Any) -> Iterator[Node]:
     """List an expression and all expressions in it."""
-    return (part for part in _parts(tree) if "class" in part)
+    return (part for part in parts(tree) if "class" in part)
 
 
 def _is_settled(expression: Node) -> bool:
     if expression.get("class") == "FUNCTION":
         return is_pure(expression) or expression.get("function_name") in _AGGREGATES
-    return expression.get("class") in _IN_SELECT and not _is_clock(expression)
+    return expression.get("class") in _IN_SELECT and not is_clock(expression)
 
 
-def _is_clock(expression: Node) -> bool:
+def is_clock(expression: Node) -> bool:
+    """Tell whether what looks like a column is another value each time."""
     return any(str(each).lower() in _CLOCK for each in expression.get("column_names", ()))
 
 
@@ -58,12 +59,12 @@ def _chooses(part: Node) -> bool:
     return bool(limited or part.get("distinct_on_targets") or part.get("sample"))
 
 
-def _parts(tree: Any) -> Iterator[Node]:
+def parts(tree: Any) -> Iterator[Node]:
     """List all parts of a statement's tree."""
     if isinstance(tree, dict):
         yield tree
         for value in tree.values():
-            yield from _parts(value)
+            yield from parts(value)
     if isinstance(tree, list):
         for value in tree:
-            yield from _parts(value)
+            yield from parts(value)

@@ -21,8 +21,11 @@ from ..store.errors import UnknownName
 from ..store.registry import Registry
 from ..store.sets import ImageSet, Model, Module, OrderedSet, TextSet
 from ..store.views import ArrayView, Field, TableView, View
+from . import declared
+from .engine import Engine
 from .part import distinct
 from .resolve import COLUMN_OF, needed_inputs
+from .scan import schema_of
 
 Kind = Literal["model", "images", "texts", "view"]
 """What a name can stand for, as `belvedere add` calls it."""
@@ -68,19 +71,31 @@ def _source(each: OrderedSet) -> dict[str, Any]:
     return {"source": each.source, "count": len(each)}
 
 
-def show(names: Registry, name: str, rows: int) -> list[Shown]:
+def show(engine: Engine, name: str, rows: int) -> list[Shown]:
     """Tell all that a name stands for; `UnknownName` with the nearest one where it is nothing."""
+    names = engine.folder.names
     known: list[tuple[Sequence[str], Callable[[], Shown]]] = [
         (names.models(), lambda: _model(names.model(name))),
         (names.image_sets(), lambda: _images(names.image_set(name), rows)),
         (names.text_sets(), lambda: _texts(names.text_set(name), rows)),
         (list(all_views()), lambda: _view(all_views()[name])),
+        (names.names("declared"), lambda: _declared(engine, name)),
     ]
     found = [tell() for there, tell in known if name in there]
     if not found:
         every = {each for there, _ in known for each in there}
         raise UnknownName("model, images, texts or view", name, every, "belvedere show lists what there is")
     return found
+
+
+def _declared(engine: Engine, name: str) -> Shown:
+    """Tell what was declared, and which columns it has."""
+    found = next(each for each in declared.every(engine.folder) if each.name == name)
+    views = declared.views_of(engine, found)
+    columns = schema_of(views[0], list(views[0].names)) if views else ()
+    lists = {"columns": [{"column": each.name, "type": str(each.type)} for each in columns]}
+    facts = {"gives": "table" if found.sql else None, "view": found.view, **found.inputs, **found.parameters}
+    return Shown("view", name, f"Declared: {found.meaning}", facts, lists)
 
 
 def _of_model(model: Model) -> str:

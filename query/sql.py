@@ -20,7 +20,7 @@ from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
 from .resolve import COLUMN_OF, needed_inputs
-from .scan import Scan, Source, schema_of
+from .scan import Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
 
@@ -163,7 +163,7 @@ def _causes(tables: Mapping[str, Any]) -> Iterator[None]:
 
 def touched(tables: Mapping[str, Any]) -> list[Unit]:
     """List the units that scans have seen, and all of a table that was not scanned."""
-    found: dict[str, Unit] = {}
+    found: dict[Spot, Unit] = {}
     for scan in scans_of(tables).values():
         found |= scan.seen.needed if scan.seen.scanned else scan.every()
     return list(found.values())
@@ -180,7 +180,7 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
             needed=len(seen.needed),
             ready=len(seen.needed) - len(seen.missing),
             inputs=tuple(lacking),
-            filled=len(filled & seen.needed.keys()),
+            filled=sum(unit.key in filled for unit in seen.needed.values()),
         )
     unknown = tuple(name for name, scan in scans if scan.seen.unknown)
     empty = tuple(name for name, scan in scans if scan.seen.nothing and name not in unknown)

@@ -97,6 +97,11 @@ def status(folder: Folder, view: View, units: Sequence[Unit], disk: OnDisk | Non
     )
 
 
+def unusable(name: str, reason: str) -> Status:
+    """Give the state of a declared view that cannot be used any more."""
+    return Status(name, ready=0, missing=0, stale=0, failed=1, absent=0, bytes=0, causes=(reason,))
+
+
 def states(folder: Folder, view: View, units: Sequence[Unit]) -> States:
     """Look up what is known of each of some units; those that are nowhere in it were never made."""
     records = _kept(folder, view, units)
@@ -159,6 +164,8 @@ def _stale(
                 change for covers in _distinct(before.values()) for change in contents_changed(view, covers)
             ]
         causes |= dict.fromkeys(found)
+    if stale and not causes:
+        causes[f"what {view.title()} is made from has changed"] = None
     if none_kept and not stale:
         kept = [recipe for key, recipe in others if folder.records.places(view, key)]
         causes |= dict.fromkeys(other_settings(kept, view))

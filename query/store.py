@@ -169,13 +169,17 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
         Files that changed or vanished since their set was added make the units that they went into stale;
         with disk=False nobody looks at files.
         """
+        from .declared import usable
         from .on_disk import OnDisk
-        from .status import status
+        from .status import status, unusable
 
         folder = self._engine.folder
         looked = OnDisk(folder.objects) if disk else None
         every = self._filled()
-        return [replace(status(folder, view, view.units, looked), view=title) for title, view in every]
+        found = [replace(status(folder, view, view.units, looked), view=title) for title, view in every]
+        declared = usable(self._engine)
+        broken = [(each.name, error) for each, error in declared if not isinstance(error, list)]
+        return [*found, *(unusable(name, str(error)) for name, error in broken)]
 
     def errors(self) -> list[Failure]:
         """List the images, texts and units that could not be read or made."""
@@ -204,14 +208,15 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
         """List every view that was filled or declared, with what it is called."""
         from ..compute.views import all_views
         from .combinations import Filled, instances
-        from .declared import views_of
+        from .declared import usable
 
         filled = Filled(self._engine.folder.records)
         every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
         kept = [(view.title(), view) for view in every if filled.has(view)]
-        declared = ((found, view) for found in self.declared() for view in views_of(self._engine, found))
         called = [
-            (each.name if each.sql else f"{each.name}: {view.title()}", view) for each, view in declared
+            (found.name if found.sql else f"{found.name}: {view.title()}", view)
+            for found, views in usable(self._engine)
+            for view in (views if isinstance(views, list) else ())
         ]
         return [*kept, *called]
 

@@ -170,8 +170,11 @@ class _Kept:
             "image_set": set(self._names.image_sets()),
             "text_set": set(self._names.text_sets()),
         }
+        told = {tuple(path.split("/")[1:2] + path.split("/")[-1:]) for path in there}
         for path, record in self.records.items():
             _, view, recipe, _ = path.split("/")
+            if (view, f"{recipe}.json") in told:  # perhaps by other names, as in the store it was pulled from
+                continue
             covers = {column: record.covers[column] for column in known if record.covers.get(column)}
             names = {c: each["name"] if isinstance(each, dict) else each for c, each in covers.items()}
             wanted = "/".join(["recipes", view, *names.values(), f"{recipe}.json"])

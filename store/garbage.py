@@ -52,6 +52,8 @@ class Litter:
     """Its bytes."""
     stray: Stray | None = None
     """The file or folder that it is, where that is no object."""
+    attempt: str | None = None
+    """Of a unit that is given up: the attempt that its record has to name, or else it stays."""
     lapsed: bool = False
     """Whether it is a claim that another process may have made its own by now."""
 
@@ -213,7 +215,7 @@ def remove(folder: Folder, litter: Litter) -> None:
         folder.objects.clear(litter.stray)
     elif litter.lapsed:
         folder.claims().clear(litter.paths[0])
-    else:
+    elif litter.attempt is None or _attempt_of(folder, litter.paths[0]) == litter.attempt:
         for path in litter.paths:
             folder.objects.delete(path)
     for attempt in {_attempt(path) for path in litter.paths if path.startswith("data/")}:
@@ -223,7 +225,13 @@ def remove(folder: Folder, litter: Litter) -> None:
 def evicted(path: str, record: Record) -> Litter:
     """Give a unit as something to be removed: the record first, then its data."""
     data = (f"{record.attempt}/{kept.path}" for kept in record.objects)
-    return Litter("units", (path, *data), record.nbytes)
+    return Litter("units", (path, *data), record.nbytes, attempt=record.attempt)
+
+
+def _attempt_of(folder: Folder, path: str) -> str | None:
+    """Look which attempt a record names now: a unit may have been set aside and filled again meanwhile."""
+    record = _record(folder.objects, path)
+    return None if record is None else record.attempt
 
 
 def sets_of_names(objects: Objects) -> set[str] | None:

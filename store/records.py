@@ -174,12 +174,10 @@ class Records:
             for name, content in data.items():
                 self._objects.put(f"{attempt}/{name}", content)
             self.describe(unit.view)
-            won = self._objects.create(self.path(unit), record.to_json())
+            won = self._put(self.path(unit), record)
         except StoreError:
             self._discard(record)
             raise
-        if not won:
-            self._discard(record)
         return record, won
 
     def _withdraw(self, path: str, record: Record) -> None:
@@ -216,15 +214,23 @@ class Records:
         """Make one attempt to keep a copy of a unit."""
         attempt = _attempt(path.split("/")[1], record.unit, token)
         copy = replace(record, attempt=attempt, made={**record.made, **made})
-        won = False
         try:
             for kept in record.objects:
                 self._objects.put(f"{attempt}/{kept.path}", fetch(kept))
-            won = self._objects.create(path, copy.to_json())
-        finally:
-            if not won:
-                self._discard(copy)
-        return copy, won
+        except BaseException:  # there is no record of it yet
+            self._discard(copy)
+            raise
+        return copy, self._put(path, copy)
+
+    def _put(self, path: str, record: Record) -> bool:
+        """Put the record of an attempt unless there is one; the data of one that comes late are removed.
+
+        After an interrupt in between nobody knows whether it is there: the data stay, and `gc` finds out.
+        """
+        won = self._objects.create(path, record.to_json())
+        if not won:
+            self._discard(record)
+        return won
 
     def _discard(self, record: Record) -> None:
         """Remove the data of an attempt that has no record."""

@@ -32,6 +32,8 @@ _SAID: dict[Kind, str] = {
     "declared": "declared view",
 }
 _REMOVED = "removed"
+_VERSION = re.compile(r"/([^/]+)/(\d+)\.json$")
+"""A version of a name; whatever else lies there, from a file manager perhaps, is none."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 IMAGE_ENTRIES = parts.schema(
@@ -84,8 +86,8 @@ class Registry:
         """List the names of one kind that are not removed."""
         latest: dict[str, int] = {}
         for info in self._objects.list(f"names/{kind}/"):
-            *_, name, version = info.path.removesuffix(".json").split("/")
-            latest[name] = max(latest.get(name, 0), int(version))
+            if found := _VERSION.search(info.path):
+                latest[found[1]] = max(latest.get(found[1], 0), int(found[2]))
         return sorted(name for name, version in latest.items() if not self._removed(kind, name, version))
 
     def has(self, kind: Kind, name: str) -> bool:
@@ -125,7 +127,8 @@ class Registry:
 
     def version(self, kind: Kind, name: str) -> int:
         """Tell how often a name was given a meaning or removed; 0 where it never had one."""
-        return max((int(each) for each in self._objects.names(f"names/{kind}/{name}/")), default=0)
+        there = self._objects.names(f"names/{kind}/{name}/")
+        return max((int(each) for each in there if each.isdecimal()), default=0)
 
     def put_model(self, model: Model, after: int) -> bool:
         """Let a name stand for a model; False where it has another version than `after` by now."""

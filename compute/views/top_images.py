@@ -69,7 +69,8 @@ class TopImages(Derived, TableView):
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the neurons and of all activations, from which what is merged follows."""
-        return digest.of_sequence([f"{start}:{stop}", *(unit.key for unit in self.activations.units)])
+        keys = (unit.key for unit in self.activations.units)
+        return digest.of_sequence([f"{start}:{stop}", f"merged from version {TopActivations.version}", *keys])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Merge what is largest in each block of images, for a block of neurons."""

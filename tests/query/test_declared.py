@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import belvedere
 from belvedere import Store
 from belvedere.query.completeness import Touched
-from belvedere.store.errors import BadName, BadSource, NameTaken, QueryError, UnknownName
+from belvedere.store.errors import (
+    BadName,
+    BadSource,
+    MissingUnits,
+    NameTaken,
+    QueryError,
+    UnknownName,
+)
 from tests.shell import Run
-from tests.worlds import World, add_pictures
+from tests.worlds import World, add_pictures, engine
 
 FIRST = "SELECT layer, head, description FROM head_descriptions WHERE rank = 0"
 
@@ -159,6 +167,15 @@ class TestStatements:
         with pytest.raises(QueryError, match="'one' would be made from itself"):
             filled.declare("one", sql="SELECT layer FROM two", replace=True)
 
+    def test_it_is_shown_and_has_a_lineage(self, filled: Store) -> None:
+        filled.declare("firsts", sql=FIRST)
+        filled.refresh()
+        (shown,) = filled.show("firsts")
+        assert (shown.kind, shown.holds) == ("view", f"Declared: {FIRST}")
+        assert [each["column"] for each in shown.lists["columns"]] == ["layer", "head", "description"]
+        told = str(filled.lineage("firsts"))
+        assert "head_descriptions[m × photos × words]" in told
+
     def test_names(self, store: Store) -> None:
         for name, error in (
             ("Clear", BadName),
@@ -186,6 +203,134 @@ class TestStatements:
         store.drop("one")
         with pytest.raises(UnknownName, match="no table 'one'"):
             store.sql("FROM one")
+
+
+class TestIdentity:
+    """After whatever happens beneath, a declared table is what its statement answers, or not complete."""
+
+    def same(self, store: Store, name: str, statement: str) -> None:
+        answer = store.sql(f"FROM {name}", fill=True)
+        assert answer.completeness.complete
+        assert sorted(answer.fetchall()) == sorted(store.sql(statement, fill=True).fetchall())
+
+    def test_of_names(self, filled: Store) -> None:
+        statement = "SELECT model, image_set, count(*) AS n FROM head_descriptions GROUP BY ALL"
+        filled.declare("counted", sql=statement)
+        self.same(filled, "counted", statement)
+        filled.rename("m", "renamed")
+        self.same(filled, "counted", statement)
+        assert filled.sql("SELECT DISTINCT model FROM counted").fetchall() == [("renamed",)]
+
+    def test_of_what_is_chosen_on_reading(self, filled: Store) -> None:
+        filled.declare("few_of", "head_descriptions", m=2)
+        filled.declare("counted", sql="SELECT count(*) AS n FROM few_of")
+        self.same(filled, "counted", "SELECT count(*) AS n FROM few_of")
+        filled.declare("few_of", "head_descriptions", m=5, replace=True)
+        self.same(filled, "counted", "SELECT count(*) AS n FROM few_of")
+
+    def test_of_sets_of_the_same_images(self, filled: Store, world: World) -> None:
+        filled.add_images("again", world.photos)
+        filled.view("image_embeddings", images="again").fill()
+        statement = "SELECT image_set, count(*) AS n FROM image_embeddings GROUP BY ALL"
+        filled.declare("counted", sql=statement)
+        self.same(filled, "counted", statement)
+        assert len(filled.sql("FROM counted")) == 2
+
+    def test_what_a_read_needs_beside_is_made_again(self, filled: Store) -> None:
+        statement = "SELECT layer, head, count(*) AS n FROM head_contributions GROUP BY ALL"
+        filled.declare("counted", sql=statement)
+        for record in (filled.path / "units/tower_maps").rglob("*.json"):
+            record.unlink()
+        self.same(belvedere.open(filled.path), "counted", statement)
+
+    def test_a_unit_that_goes_away_meanwhile_is_never_left_out(
+        self, filled: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from belvedere.query.defined import Defined
+
+        filled.declare("counted", sql="SELECT layer, count(*) AS n FROM head_descriptions GROUP BY ALL")
+        derive, gone = Defined.derive, list((filled.path / "units/head_descriptions").rglob("*.json"))
+
+        def late(*given: Any) -> Any:
+            gone[0].unlink(missing_ok=True)
+            return derive(*given)
+
+        monkeypatch.setattr(Defined, "derive", late)
+        with pytest.raises(MissingUnits, match="1 of 2 units of head_descriptions"):
+            filled.sql("FROM counted", fill=True)
+        monkeypatch.undo()
+        assert len(belvedere.open(filled.path).sql("FROM counted", fill=True)) == 2
+
+    @pytest.mark.parametrize(
+        ("statement", "what"),
+        [
+            ("FROM 'numbers.csv'", "the file 'numbers.csv'"),
+            ("FROM read_csv('numbers.csv')", r"read_csv\(\)"),
+            ("SELECT now() AS n FROM images", r"now\(\)"),
+            ("SELECT random() AS n", r"random\(\)"),
+            ("SELECT count(*) AS n FROM units", "the table 'units', which changes"),
+        ],
+    )
+    def test_what_could_change_unnoticed_is_refused(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, what: str
+    ) -> None:
+        (tmp_path / "numbers.csv").write_text("n\n1\n")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(QueryError, match=f"it reads {what}"):
+            store.declare("kept", sql=statement)
+
+    def test_columns_that_differ_by_case_alone_are_refused(self, store: Store) -> None:
+        with pytest.raises(QueryError, match="two columns 'x'"):
+            store.declare("both_x", sql='SELECT 1 AS x, 2 AS "X"')
+
+    def test_one_that_cannot_be_used_any_more_stands_in_nobodys_way(self, filled: Store) -> None:
+        filled.declare("mine", "head_roles", model="m")
+        filled.declare("one", sql="SELECT 1 AS x")
+        filled.remove("m")
+        told = {each.view: each for each in filled.status()}
+        assert (told["mine"].failed, told["mine"].causes[0][:12]) == (1, "no model 'm'")
+        assert filled.publish().tables["views"] > 1
+        with pytest.raises(UnknownName, match="no model 'm'"):
+            filled.refresh()
+        assert filled.sql("FROM one").fetchall() == [(1,)]
+
+    def test_deep_declarations_are_worked_out_once(self, store: Store) -> None:
+        store.declare("t0", sql="SELECT 1 AS x")
+        store.declare("t1", sql="SELECT 1 AS x")
+        for number in range(2, 14):
+            store.declare(f"t{number}", sql=f"SELECT a.x FROM t{number - 1} a JOIN t{number - 2} b USING (x)")
+        assert len(store.sql("FROM t13 WHERE x = 1", fill=True)) == 1
+        assert store.sql("FROM t13", fill=True).fetchall() == [(1,)]
+
+    def test_a_circle_that_two_processes_made_is_refused(self, store: Store) -> None:
+        names = engine(store).folder.names
+        store.declare("one", sql="SELECT 1 AS x")
+        store.declare("two", sql="FROM one")
+        facts = names.declared("one")
+        assert facts is not None
+        assert names.put_declared("one", {**facts, "sql": "FROM two"}, names.version("declared", "one"))
+        with pytest.raises(QueryError, match="is made from itself"):
+            store.sql("FROM two")
+        assert all(each.failed for each in store.status() if each.view in ("one", "two"))
+
+    def test_a_stale_one_names_a_cause(self, store: Store) -> None:
+        store.declare("sets", sql="SELECT count(*) AS n FROM text_sets")
+        store.refresh()
+        store.add_texts("more", ["a text"])
+        state = store.view("sets").status()
+        assert (state.stale, state.causes) == (1, ("what sets is made from has changed",))
+
+    def test_a_file_of_any_set_beneath_is_looked_at(self, world: World, tmp_path: Path) -> None:
+        store = belvedere.open(tmp_path / "store")
+        store.add_model("m", world.source)
+        for name, numbers in (("one", range(3)), ("two", range(3, 6))):
+            store.add_images(name, add_pictures(tmp_path / name, numbers))
+            store.view("image_embeddings", images=name).fill()
+        store.declare("counted", sql="SELECT image_set, count(*) AS n FROM image_embeddings GROUP BY ALL")
+        store.refresh()
+        (tmp_path / "two/00004.png").unlink()
+        state = store.view("counted").status()
+        assert (state.ready, state.stale) == (0, 1)
 
 
 def test_the_commands_declare_refresh_and_drop(filled: Store, run: Run) -> None:
