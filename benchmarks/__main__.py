@@ -9,7 +9,7 @@ from datetime import date
 
 import torch
 
-ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish")
+ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish", "sql", "fuzz")
 
 
 def main() -> None:
