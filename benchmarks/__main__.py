@@ -9,8 +9,7 @@ from datetime import date
 
 import torch
 
-ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish")
-"""Those that run unless some are named; `kills` takes minutes, and is run by its name."""
+ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish", "sql", "fuzz")
 
 
 def main() -> None:

@@ -13,14 +13,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from . import duck
+from .pruning import OneOf
 from .settled import Node, is_pure, superset, within
 
 MOST = 20_000
@@ -51,8 +49,8 @@ def hints(
     views: Mapping[str, pa.Schema],
     catalog: Columns,
     lookup: Lookup,
-) -> dict[str, pc.Expression]:
-    """Find, for views that a statement names once, a condition that holds for all rows it can use.
+) -> dict[str, list[OneOf]]:
+    """Find, for views that a statement names once, conditions that hold for all rows it can use.
 
     Args:
         statement: The statement.
@@ -65,7 +63,7 @@ def hints(
     if not views or not catalog or statement.defined & {*views, *catalog}:
         return {}
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
-    found: dict[str, list[pc.Expression]] = {}
+    found: dict[str, list[OneOf]] = {}
     for node in nodes:
         leaves = _leaves(node.get("from_table"), views, catalog, params, lookup)
         conditions = list(_conditions(node)) if leaves else []
@@ -74,7 +72,7 @@ def hints(
                 each = _of_joins(leaf, leaves, conditions, node, catalog, params, lookup)
                 found.setdefault(leaf.table, []).extend(each)
                 found[leaf.table].extend(_of_subqueries(leaf, leaves, conditions, params, lookup))
-    return {name: reduce(and_, each) for name, each in found.items() if each}
+    return {name: each for name, each in found.items() if each}
 
 
 def lookup_in(tables: Mapping[str, pa.Table]) -> Lookup:
@@ -95,7 +93,7 @@ def _of_joins(
     catalog: Columns,
     params: duck.Params,
     lookup: Lookup,
-) -> Iterator[pc.Expression]:
+) -> Iterator[OneOf]:
     """Find what filters on the catalog's tables leave of the columns that a view is joined by."""
     for other in leaves:
         small = other.rows is not None or other.table in catalog
@@ -129,7 +127,7 @@ def _of_subqueries(
     conditions: Sequence[Node],
     params: duck.Params,
     lookup: Lookup,
-) -> Iterator[pc.Expression]:
+) -> Iterator[OneOf]:
     """Find what `column IN (SELECT …)` and `(a, b) IN (SELECT …)` leave, where that is over the catalog."""
     for each in conditions:
         if each.get("subquery_type") != "ANY" or each.get("comparison_type") != "COMPARE_EQUAL":
@@ -155,7 +153,7 @@ def _asked(child: Node) -> list[Node]:
     return list(child["children"])
 
 
-def _one_of(leaf: _Leaf, name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc.Expression]:
+def _one_of(leaf: _Leaf, name: str, values: pa.ChunkedArray[Any]) -> Iterator[OneOf]:
     """Say that a view's column has one of some values, where they are of one type; none leave nothing."""
     assert leaf.schema is not None
     mine, whole, text = leaf.schema.field(name).type, pa.types.is_integer, pa.types.is_string
@@ -163,7 +161,7 @@ def _one_of(leaf: _Leaf, name: str, values: pa.ChunkedArray[Any]) -> Iterator[pc
         return
     left = values.unique().drop_null()
     if len(left) <= MOST:
-        yield pc.field(name).isin(left)
+        yield OneOf(name, sorted(left.to_pylist()))
 
 
 def _pairs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -54,6 +54,40 @@ class Place(NamedTuple):
     stop: int
 
 
+class OneOf(NamedTuple):
+    """That a column has one of some values."""
+
+    column: str
+    values: Sequence[Any]
+    """In order, each once; none where no row is left."""
+
+
+def holding(places: Sequence[Place], conditions: Sequence[OneOf]) -> list[Place]:
+    """List the units of places of which some row may have one of the values of each condition.
+
+    Arrow could tell, too, but looks at every value for every unit.
+    """
+    return [
+        Place(place.view, index, index + 1)
+        for place in places
+        for index in _holding(place, conditions).tolist()
+    ]
+
+
+def _holding(place: Place, conditions: Sequence[OneOf]) -> Positions:
+    view, grid = place.view, place.view.grid
+    same = {**view.names, **view.constant()}
+    left: Positions = np.arange(place.first, place.stop)
+    for column, values in conditions:
+        if column in same and same[column] not in values:
+            return left[:0]
+        if column == view.axis_column:
+            known = np.array([*values, grid.length], np.int64)
+            stops = np.minimum((left + 1) * grid.block, grid.length)
+            left = left[known[np.searchsorted(known[:-1], left * grid.block)] < stops]
+    return left
+
+
 class Pruner:
     """Finds the units of views that a filter does not rule out, and remembers what units promise."""
 
@@ -61,12 +95,19 @@ class Pruner:
         self._runs: OrderedDict[tuple[int, int, pa.Schema], tuple[Place, Promised[Place]]] = OrderedDict()
 
     def surviving(self, schema: pa.Schema, views: Sequence[View], predicate: Any) -> list[Place]:
-        """List the places, each a unit (or a run of them where there is no filter), that may have rows."""
+        """List the places, each a unit or a run of them, that may have rows."""
         runs = [run for view in views for run in _runs(view)]
         if predicate is None or not runs:
             return runs
-        left = Promised(schema, runs, map(promise, runs)).left(predicate)
-        return [unit for run in left for unit in self._units(schema, run).left(predicate)]
+        promised = Promised(schema, runs, [promise(run) for run in runs])
+        mixed = set(promised.left(~predicate))  # the others lack no row, as far as Arrow can tell
+        return [
+            place
+            for run in promised.left(predicate)
+            for place in (
+                self._units(schema, run).left(predicate) if _tells(run, mixed, predicate) else [run]
+            )
+        ]
 
     def _units(self, schema: pa.Schema, run: Place) -> Promised[Place]:
         key = (id(run.view), run.first, schema)
@@ -77,6 +118,12 @@ class Pruner:
             while len(self._runs) > RUNS_KEPT:
                 self._runs.popitem(last=False)
         return known[1]
+
+
+def _tells(run: Place, mixed: Container[Place], predicate: Any) -> bool:
+    """Tell whether a filter may leave some units of a run and not others."""
+    column = run.view.axis_column
+    return column is not None and run in mixed and column in str(predicate)
 
 
 def _runs(view: View) -> Iterator[Place]:

@@ -15,7 +15,7 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .pruning import Pruner, admits
+from .pruning import OneOf, Pruner, admits, holding
 
 Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
@@ -68,8 +68,8 @@ class Source:
     """Computes those that are missing; None leaves them out, and counts them."""
     one_by_one: bool = False
     """Whether units are computed as they are asked for, since the statement may stop early."""
-    hint: Any = None
-    """A condition on its columns that holds for all rows that the statement can use; None for none."""
+    hint: Sequence[OneOf] = ()
+    """Conditions on its columns that hold for all rows that the statement can use."""
     only: Set[str] | None = None
     """The keys of the units that rows may come from; None for all."""
     looking: bool = False
@@ -140,10 +140,8 @@ class Scan(ds.InMemoryDataset):
         names = [{**view.names, **view.constant()} for view in every]
         self.seen.unknown |= not places and bool(every) and not admits(self.schema, names, predicate)
         kept = [place for place in places if id(place.view) in keep]
-        if self._source.hint is not None and kept:
-            both = self._source.hint if predicate is None else predicate & self._source.hint
-            some = [view for key, view in views.items() if key in keep]
-            kept = self._source.pruner.surviving(self.schema, some, both)
+        if self._source.hint:
+            kept = holding(kept, self._source.hint)
         units = [unit for place in kept for unit in place.view.units[place.first : place.stop]]
         only = self._source.only
         return units if only is None else [unit for unit in units if unit.key in only]

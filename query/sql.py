@@ -84,7 +84,7 @@ def lazy_tables(
             engine.pruner,
             supplier,
             one_by_one=statement.limited,
-            hint=known.get(name),
+            hint=known.get(name, ()),
             only=only,
             looking=looking,
         )

@@ -345,7 +345,8 @@ class Generator:
             [name for name in _VIEWS if name not in ("neuron_activations", "token_contributions")]
         )
         keys = [c for c in COLUMNS[table].split() if c in _INTS or c in _WORDS]
-        on = " AND ".join(f"a.{key} = b.{key}" for key in self._dice.sample(keys, max(1, len(keys) - 1)))
+        loose = self._pick([key for key in keys if key not in ("image_id", "neuron", "text_id")])
+        on = " AND ".join(f"a.{key} = b.{key}" for key in keys if key != loose)
         return (
             f"SELECT {self._some(table, 'a')}, b.{keys[-1]} FROM {table} AS a JOIN {table} AS b ON {on} "
             f"WHERE {self._where(table, 'a')} AND {self._where(table, 'b')}"
