@@ -7,8 +7,9 @@ import os
 import platform
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
@@ -44,10 +45,8 @@ def rows() -> Iterator[Row]:
 
 def _keep(found: Figures, seconds: float) -> None:
     """Write the figures down, with the day and the machine."""
-    counts = {
-        name: dict(sorted(value.items(), key=lambda each: -each[1])) if isinstance(value, dict) else value
-        for name, value in asdict(found).items()
-    }
+    every = {each.name: getattr(found, each.name) for each in fields(found)}
+    counts = {name: dict(n.most_common()) if isinstance(n, Counter) else n for name, n in every.items()}
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     facts = {
         "date": str(date.today()),

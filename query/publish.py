@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from ..store.errors import BelvedereError, DamagedUnit, MissingUnits, ReadOnlyStore, StoreError, StoreFull
+from ..store.folder import Folder
 from . import catalog, frozen, published
 from .engine import ROUNDS, Engine
 from .frozen import Frozen, Named, Piece, Times
@@ -78,8 +79,7 @@ def publish(engine: Engine) -> Published:
             f'{folder.root} was opened with mode="r", so {CATALOG} cannot be written in it; open it with '
             'mode="a", or publish to a folder elsewhere'
         )
-    with folder.presence.at_work("publish") as token:
-        return again(engine, lambda pool: _publish(engine, frozen.named(engine), pool, token))
+    return again(engine, lambda pool: _publish(engine, frozen.named(engine), pool))
 
 
 def again(engine: Engine, run: Callable[[ThreadPoolExecutor], Published]) -> Published:
@@ -95,8 +95,7 @@ def again(engine: Engine, run: Callable[[ThreadPoolExecutor], Published]) -> Pub
         raise trouble
 
 
-def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor, token: str) -> Published:
-    """Publish; the file has the token under which this process is present, so that nobody collects it."""
+def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor) -> Published:
     folder = engine.folder
     dest = folder.root / CATALOG
     with published.present(folder) as before:
@@ -106,18 +105,28 @@ def _publish(engine: Engine, names: Sequence[Named], pool: ThreadPoolExecutor, t
         if before and wanted.keys == {name: told.key for name, told in known.items()}:
             rows = {name: told.rows for name, told in known.items()}
             return Published(dest, rows, (), wanted.left_out, before.publication.nbytes)
-        partial = folder.root / f"{CATALOG}.{token}-{secrets.token_hex(4)}.tmp"
-        try:
-            built = build(partial, wanted.tables, dest, before)
-            told = {name: Told(t.key, times.of(t), built.rows[name]) for name, t in wanted.tables.items()}
-            size = partial.stat().st_size
-            published.place(folder, partial, Publication(size, times.now, told))
-        except OSError as error:
-            raise StoreError(f"{dest} cannot be written: {error.strerror or error}") from error
-        finally:
-            for each in folder.root.glob(f"{partial.name}*"):
-                each.unlink()
+        with folder.presence.at_work("publish") as token:  # so that nobody collects the file
+            partial = folder.root / f"{CATALOG}.{token}-{secrets.token_hex(4)}.tmp"
+            built, size = _replace(folder, partial, wanted, times, before)
     return Published(dest, built.rows, built.made, wanted.left_out, size)
+
+
+def _replace(
+    folder: Folder, partial: Path, wanted: Contents, times: Times, before: Present | None
+) -> tuple[Built, int]:
+    """Write the catalog under another name, and put it in its place; give its size as well."""
+    dest = folder.root / CATALOG
+    try:
+        built = build(partial, wanted.tables, dest, before)
+        told = {name: Told(t.key, times.of(t), built.rows[name]) for name, t in wanted.tables.items()}
+        size = partial.stat().st_size
+        published.place(folder, partial, Publication(size, times.now, told))
+    except OSError as error:
+        raise StoreError(f"{dest} cannot be written: {error.strerror or error}") from error
+    finally:
+        for each in folder.root.glob(f"{partial.name}*"):
+            each.unlink(missing_ok=True)
+    return built, size
 
 
 def renew(engine: Engine) -> str | None:
