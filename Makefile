@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # SQL is tested on both majors that are supported.
 DUCKDB_1 := $(VENV)/duckdb-1
+SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py publishing.py)
 
 .PHONY: setup demo test bench train-demo
 
@@ -25,7 +26,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
-	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q tests/query/test_answers.py tests/query/test_answers_fuzzed.py tests/query/test_publishing.py tests/query/test_sql_fill.py tests/query/test_hints.py
+	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q -n auto $(SQL_TESTS)
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -32,10 +32,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(make_clip(folder / "clip"), add_pictures(folder / "photos", range(300)))
 
 
+@pytest.fixture(scope="session")
+def added_once(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the small world in which nothing is computed; not to be written to."""
+    store = world.store(tmp_path_factory.mktemp("added") / "store")
+    store.close()
+    return store.path
+
+
 @pytest.fixture
-def store(world: World, tmp_path: Path) -> belvedere.Store:
-    """A store of the small world in which nothing is computed."""
-    return world.store(tmp_path / "store")
+def store(added_once: Path, tmp_path: Path) -> belvedere.Store:
+    """A copy of the store in which nothing is computed."""
+    return belvedere.open(shutil.copytree(added_once, tmp_path / "store"))
 
 
 @pytest.fixture(scope="session")
