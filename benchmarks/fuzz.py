@@ -1,6 +1,6 @@
 """Random statements over a store against the same rows in native tables: differences, and units read.
 
-`python -m benchmarks.fuzz [--statements N] [--seed S] [--world FOLDER]` prints the figures as JSON.
+`python -m benchmarks.fuzz [--statements N] [--seed S] [--minutes M] [--world FOLDER]` prints JSON.
 
 A unit is *needed* by a statement where the answer without the unit's rows is another one. What has to be read
 is often more than that: for `max(score)` one unit is needed, and all have to be looked at. So the ratio of
@@ -36,8 +36,9 @@ from tests.worlds import engine
 
 from .row import Row
 
-STATEMENTS = 2000
-"""Half of them over all units, and a quarter each with some missing, without and with filling."""
+STATEMENTS, MINUTES = 2000, 60.0
+MODES = ("ready", "missing", "ready", "fill")
+"""Half of the statements are asked over all units; of others some are missing, and filled or not."""
 SAMPLED = 10
 """The units needed are found of one in so many statements: each takes a run for every unit."""
 SHARES = (0.02, 0.1, 0.4)
@@ -74,38 +75,37 @@ class Tally:
     """Units of all sampled statements."""
     plain: Units = field(default_factory=Units)
     """Units of those of which every row shows."""
-    seconds: float = 0.0
-    """How long all took, native tables included."""
 
 
-def fuzz(world: Path, statements: int, seed: int) -> dict[str, Tally]:
-    """Draw statements and answer each both ways."""
+def fuzz(world: Path, statements: int, seed: int, minutes: float) -> dict[str, Tally]:
+    """Draw statements and answer each both ways, while there is time."""
     store = belvedere.open(world, mode="r", memory=True)
     kept = [str(path.relative_to(world)) for path in (world / "units").rglob("*.json")]
-    parts = {"ready": statements // 2, "missing": statements // 4, "fill": statements // 4}
-    tallies = {mode: Tally() for mode in parts}
+    tallies = {mode: Tally() for mode in MODES}
     dice, generator = random.Random(seed), Generator(seed)
+    start = time.monotonic()
     with twin(store) as native, warnings.catch_warnings():
         warnings.simplefilter("ignore", belvedere.IncompleteAnswer)
-        for mode, count in parts.items():
-            start = time.perf_counter()
-            for number in range(count):
-                gone = hide(store, 0.0 if mode == "ready" else dice.choice(SHARES), dice, kept)
-                _one(store, native, generator.statement(), tallies[mode], mode, set(gone), number)
-            tallies[mode].seconds = round(time.perf_counter() - start, 1)
+        for number in range(statements):
+            if time.monotonic() - start > 60 * minutes:
+                break
+            mode = MODES[number % len(MODES)]
+            gone = hide(store, 0.0 if mode == "ready" else dice.choice(SHARES), dice, kept)
+            sampled = number // len(MODES) % SAMPLED == 0
+            _one(store, native, generator.statement(), tallies[mode], mode, set(gone), sampled)
         restore(store)
     return tallies
 
 
 def _one(
-    store: belvedere.Store, native: Twin, asked: Asked, tally: Tally, mode: str, gone: set[str], number: int
+    store: belvedere.Store, native: Twin, asked: Asked, tally: Tally, mode: str, gone: set[str], sampled: bool
 ) -> None:
     with belvedere.trace() as seen:
         found = compare(store, native, asked, fill=mode == "fill")
     tally.outcomes[found.outcome] += 1
     if found.outcome == "different":
         tally.differences.append(f"{found.why}: {asked.query} {asked.params}")
-    if found.outcome != "equal" or number % SAMPLED or mode == "missing":
+    if found.outcome != "equal" or not sampled or mode == "missing":
         return
     if mode == "fill":
         _bounded(store, asked, len(seen.of("compute")), gone, tally)
@@ -138,16 +138,18 @@ def _used(found: Compared) -> int:
 
 def _needed(native: Twin, asked: Asked) -> Iterator[str]:
     """List the units without whose rows the answer is another one."""
-    whole = rows_of(native.rows(asked.whole, asked.params))
-    for name, units in native.units.items():
-        if name in asked.query:
-            yield from (u for u in units if rows_of(native.without(u, asked.whole, asked.params)) != whole)
+    found = native.rows(asked.whole, asked.params)
+    whole = rows_of(found)
+    for unit in (unit for name, units in native.units.items() if name in asked.query for unit in units):
+        left = native.without(unit, asked.whole, asked.params)
+        if len(left) != len(found) or rows_of(left) != whole:
+            yield unit
 
 
 def rows() -> Iterator[Row]:
     """Run a tenth of the statements, for the table of all benchmarks."""
     with tempfile.TemporaryDirectory() as folder:
-        tallies = fuzz(sql_world.make(Path(folder)), STATEMENTS // 10, 0)
+        tallies = fuzz(sql_world.make(Path(folder)), STATEMENTS // 10, 0, MINUTES)
     wrong = sum(len(each.differences) for each in tallies.values())
     yield Row(f"differences in {STATEMENTS // 10} random statements", wrong, 0, "")
     ratio = tallies["ready"].plain.ratio
@@ -159,25 +161,35 @@ def main() -> None:
     reads = argparse.ArgumentParser(description=__doc__)
     reads.add_argument("--statements", type=int, default=STATEMENTS)
     reads.add_argument("--seed", type=int, default=0)
+    reads.add_argument("--minutes", type=float, default=MINUTES, help="stop then, and tell what was done")
     reads.add_argument("--world", type=Path, help="the store that an earlier run made, or where to make it")
     given = reads.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         world = given.world or Path(folder)
         store = world / "store" if (world / "store").exists() else sql_world.make(world)
-        tallies = fuzz(store, given.statements, given.seed)
+        tallies = fuzz(store, given.statements, given.seed, given.minutes)
     figures = {
         mode: {
             **each.outcomes,
             "differences": each.differences,
             "units": {"read": each.every.read, "needed": each.every.needed, "ratio": each.every.ratio},
             "units_plain": {"read": each.plain.read, "needed": each.plain.needed, "ratio": each.plain.ratio},
-            "seconds": each.seconds,
         }
         for mode, each in tallies.items()
     }
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     about = {"date": str(date.today()), "machine": machine, "duckdb": duckdb.__version__}
-    print(json.dumps({**about, "statements": given.statements, "seed": given.seed, **figures}, indent=1))
+    print(
+        json.dumps(
+            {
+                **about,
+                "statements": sum(e.outcomes.total() for e in tallies.values()),
+                "seed": given.seed,
+                **figures,
+            },
+            indent=1,
+        )
+    )
     raise SystemExit(any(each.differences for each in tallies.values()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -24,6 +24,9 @@ Params = Sequence[Any] | Mapping[str, Any] | None
 _REFUSED = frozenset({"query_table", "query"})
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": "false"}
 _HELD = "answer"
+_LOCKS = duckdb.__version__.startswith("1.")
+"""Whether `con.sql` with parameters, which runs at once, holds Python's lock to its end. There it may wait
+for a thread that needs the lock to let go of a scan, for ever. `con.execute` does not hold it."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -67,8 +70,11 @@ def connection(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]
 def run(con: duckdb.DuckDBPyConnection, query: str, params: Params = None) -> pa.Table:
     """Run a statement; `QueryError` says what DuckDB does not like about it."""
     try:
-        found = con.sql(query, params=params) if params else con.sql(query)
-        rows: pa.Table = found.to_arrow_table()
+        if params and _LOCKS:
+            kept: Any = con.execute(query, params)
+        else:
+            kept = con.sql(query, params=params) if params else con.sql(query)
+        rows: pa.Table = kept.to_arrow_table()
         return rows
     except duckdb.Error as error:
         raise QueryError(_plainly(error)) from error
@@ -116,9 +122,7 @@ def hold(
     try:
         for name, table in tables.items():
             con.register(name, table)
-        found = con.sql(query, params=params) if params else con.sql(query)
-        columns = found.columns
-        found.query("given", f"CREATE TEMP TABLE {_HELD} AS FROM given")
+        columns = _answer(con, query, params)
         _settle(con)
     except duckdb.Error as error:
         con.close()
@@ -126,6 +130,18 @@ def hold(
     for name in tables:
         con.unregister(name)
     return Held(con, columns)
+
+
+def _answer(con: duckdb.DuckDBPyConnection, query: str, params: Params) -> list[str]:
+    """Keep what a statement answers as a table; give the names of its columns."""
+    if params and _LOCKS:
+        with suppress(duckdb.ParserException):  # DESCRIBE and SUMMARIZE cannot stand there
+            con.execute(f"CREATE TEMP TABLE {_HELD} AS {query}", params)
+            return con.table(_HELD).columns
+    found = con.sql(query, params=params) if params else con.sql(query)
+    columns = found.columns
+    found.query("given", f"CREATE TEMP TABLE {_HELD} AS FROM given")
+    return columns
 
 
 def _settle(con: duckdb.DuckDBPyConnection) -> None:

@@ -39,6 +39,8 @@ DECLARED = {
     "dogs": "SELECT image_set, image_id, vector FROM image_embeddings "
     "JOIN images USING (image_set, image_id) WHERE label = 'dog' AND model = 'm'",
 }
+PHOTOS = 296
+"""A multiple of the 8 images of a small unit, so that what is computed again has the same last bits."""
 HALF = "half_contributions"
 """Another precision of `head_contributions`, declared."""
 
@@ -49,7 +51,7 @@ def make(folder: Path) -> Path:
     store.add_model("m", f"open_clip:local-dir:{make_clip(folder / 'm')}")
     other = make_clip(folder / "n", 1, embed_dim=8, layers=3)
     store.add_model("n", f"open_clip:local-dir:{other}")
-    photos = add_pictures(folder / "photos", range(300))
+    photos = add_pictures(folder / "photos", range(PHOTOS))
     broken = add_pictures(folder / "pets", range(200, 220)) / "00203.png"
     broken.write_bytes(b"no picture")
     for name, files in (("photos", photos), ("pets", folder / "pets")):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _INTS: Mapping[str, Sequence[int]] = {
-    "image_id": (-1, 0, 3, 7, 8, 19, 20, 100, 255, 256, 260, 298, 299, 300),
+    "image_id": (-1, 0, 3, 7, 8, 19, 20, 100, 255, 256, 260, 294, 295, 296),
     "layer": (-1, 0, 1, 2, 3),
     "head": (0, 1, 2),
     "token": (0, 1, 4, 5),
