@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # SQL is tested on both majors that are supported.
 DUCKDB_1 := $(VENV)/duckdb-1
-SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py publishing.py)
+SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py pruning.py publishing.py)
 
 .PHONY: setup demo test bench train-demo
 

@@ -55,8 +55,8 @@ class Completeness:
             for name in self.empty
         ]
         parts += [
-            f"{name}: there is no model, image set, text set or module of the names that the statement asks "
-            "for (belvedere show lists them)"
+            f"{name}: no model, image set, text set or module that there is fits the statement's filter "
+            "(belvedere show lists them)"
             for name in self.unknown
         ]
         return "; ".join(parts)

@@ -106,7 +106,7 @@ def broken(fault: str, bare: Path, pictures: Path, folder: Path) -> list[str]:
     [
         ("none", []),
         ("dice", ["deterministic", "by units", "after a kill", "appended"]),
-        ("shared key", ["as declared", "after a kill", "appended"]),
+        ("shared key", ["by units", "as declared", "after a kill"]),
         ("old key", ["appended"]),
     ],
 )
