@@ -23,12 +23,19 @@ def _named(view: ArrayView) -> set[str]:
     return {axis for axis in view.dims if AXIS_COLUMNS.get(axis, axis) in view.columns}
 
 
-def groups(view: ArrayView, units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Cut units into groups that are read at once."""
+def groups(view: ArrayView, units: Sequence[Unit], schema: pa.Schema, predicate: Any) -> Iterator[list[Unit]]:
+    """Cut units into groups that are read at once: as many as fit, of what the filter leaves of each."""
     beside = 0 if set(view.dims) - _named(view) else CELL  # of a vector's row it is next to nothing
-    whole = int(np.prod(view.shape, dtype=np.int64)) * (view.shown.itemsize + beside)
-    each = max(1, whole // max(1, len(view.grid)))
-    count = max(1, AT_ONCE // each)
+    each = -(-view.shape[view.dims.index(view.axis)] // max(1, len(view.grid))) * (
+        view.shown.itemsize + beside
+    )
+    for axis, length in zip(view.dims, view.shape, strict=True):
+        column = AXIS_COLUMNS.get(axis, axis)
+        if axis != view.axis:
+            plain = column in view.columns and axis not in view.coords()
+            left = narrowed(schema, view, column, np.arange(length), predicate) if plain else range(length)
+            each *= max(1, len(left))
+    count = max(1, AT_ONCE // max(1, each))
     return (list(units[at : at + count]) for at in range(0, len(units), count))
 
 

@@ -152,7 +152,7 @@ class Scan(ds.InMemoryDataset):
             done = self._done(units)
             for wave in waves:
                 there = self._there(wave, done)
-                for group in _groups(there):
+                for group in self._groups(there, predicate):
                     if (rows := self._rows(group, columns, predicate)) is not None:
                         yield from rows.to_batches()
         except Exception as error:
@@ -172,6 +172,16 @@ class Scan(ds.InMemoryDataset):
         missing = {spot(unit): unit for unit in lacking if unit.key not in made}
         self.seen.missing |= missing
         return [unit for unit in units if spot(unit) not in missing]
+
+    def _groups(self, units: Sequence[Unit], predicate: Any) -> Iterator[list[Unit]]:
+        """Cut units into groups of one view that are read at once: of tables, one by one."""
+        for _, some in groupby(units, lambda unit: id(unit.view)):
+            mine = list(some)
+            view = mine[0].view
+            if isinstance(view, ArrayView):
+                yield from cells.groups(view, mine, self.schema, predicate)
+            else:
+                yield from ([unit] for unit in mine)
 
     def _rows(self, units: list[Unit], columns: list[str], predicate: Any) -> pa.Table | None:
         """Read some units of one view; what turns out damaged, or goes away meanwhile, is supplied again.
@@ -208,14 +218,6 @@ class Scan(ds.InMemoryDataset):
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = rows.select(self.schema.names).cast(self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)
-
-
-def _groups(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """Cut units into groups of one view that are read at once: of tables, one by one."""
-    for _, some in groupby(units, lambda unit: id(unit.view)):
-        mine = list(some)
-        view = mine[0].view
-        yield from cells.groups(view, mine) if isinstance(view, ArrayView) else ([unit] for unit in mine)
 
 
 @dataclass(frozen=True, slots=True)
