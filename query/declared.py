@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,12 +114,18 @@ def views_of(engine: Engine, declaration: Declaration) -> list[View]:
     return found if len(found) == 1 else [view for view in found if filled.has(view)]
 
 
-def usable(engine: Engine) -> Iterator[tuple[Declaration, list[View] | BelvedereError]]:
-    """Give all declarations with their views, or with the error where one cannot be used any more.
+Usable = tuple[Declaration, "list[View] | BelvedereError"]
+"""A declaration with its views, or with the error where it cannot be used any more."""
 
-    What it names may be removed, or stand for something else by now.
+
+def usable(engine: Engine, names: Collection[str] = ()) -> Iterator[Usable]:
+    """Give declarations, all or those that are named, with their views or the error where there is one.
+
+    What a declaration names may be removed, or stand for something else by now.
     """
     for each in every(engine.folder):
+        if names and each.name not in names:
+            continue
         try:
             yield each, views_of(engine, each)
         except (NamingError, InputError, QueryError) as error:
@@ -135,9 +141,7 @@ def refresh(
         if name not in known:
             raise UnknownName("declared view", name, known, "belvedere declare makes one")
     found, broken = {}, list[BelvedereError]()
-    for each, views in usable(engine):
-        if names and each.name not in names:
-            continue
+    for each, views in usable(engine, names):
         if isinstance(views, BelvedereError):
             broken.append(views)
             continue

@@ -160,8 +160,8 @@ def _defined(engine: Engine, name: str, text: str) -> Defined:
 
 def _refuse_others(name: str, statement: duck.Statement, tables: Mapping[str, object]) -> None:
     """Refuse what a table could change with although nothing beneath it has changed."""
-    why = [f"the table {each!r}, which changes whenever something is computed" for each in CHANGING]
-    found = [reason for each, reason in zip(CHANGING, why, strict=True) if each in tables]
+    often = "which changes whenever something is computed"
+    found = [f"the table {each!r}, {often}" for each in CHANGING if each in tables]
     found += [f"the file {each!r}" for each in sorted(statement.tables - tables.keys())]
     found += [f"{each}()" for each in duck.unsettled(statement)]
     if found:

@@ -204,7 +204,8 @@ class Statement:
     @property
     def defined(self) -> set[str]:
         """The names that a WITH anywhere in it gives, in lower case."""
-        return set(_defined(self.tree))
+        entries = (each for part in parts(self.tree) for each in (part.get("cte_map") or {}).get("map", ()))
+        return {str(entry["key"]).lower() for entry in entries}
 
 
 def parse(query: str) -> Statement:
@@ -219,7 +220,7 @@ def parse(query: str) -> Statement:
         raise QueryError(f"only one SELECT (or FROM, WITH) statement is answered: {tree['error_message']}")
     if len(tree["statements"]) != 1:
         raise QueryError(f"one statement is answered at a time, not {len(tree['statements'])}")
-    return Statement(frozenset(_named(tree, frozenset())), any(_limits(tree)), tree)
+    return Statement(frozenset(_named(tree, frozenset())), any(map(_limits, parts(tree))), tree)
 
 
 def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Table]) -> pa.Table | None:
@@ -228,7 +229,8 @@ def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Ta
     known = (
         dict(params) if isinstance(params, Mapping) else {str(i): v for i, v in enumerate(params or (), 1)}
     )
-    given = {name: known[name] for name in set(_parameters(node)) if name in known}
+    asked = {str(part["identifier"]) for part in parts(node) if part.get("class") == "PARAMETER"}
+    given = {name: known[name] for name in asked if name in known}
     try:
         with connection({}) as con:
             ((text,),) = con.execute(
@@ -242,44 +244,11 @@ def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Ta
         return None
 
 
-def _parameters(tree: Any) -> Iterator[str]:
-    """List the names of the parameters in a part of a statement."""
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _parameters(value)
-    if isinstance(tree, dict):
-        if tree.get("class") == "PARAMETER":
-            yield str(tree["identifier"])
-        for value in tree.values():
-            yield from _parameters(value)
-
-
-def _defined(tree: Any) -> Iterator[str]:
-    """List the names that are given in a WITH."""
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _defined(value)
-    if isinstance(tree, dict):
-        for entry in (tree.get("cte_map") or {}).get("map", ()):
-            yield str(entry["key"]).lower()
-        for value in tree.values():
-            yield from _defined(value)
-
-
-def _limits(tree: Any) -> Iterator[bool]:
-    """Walk a statement's tree, and tell of each SELECT whether it may stop early.
-
-    One that sorts or groups first sees all rows.
-    """
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _limits(value)
-    if isinstance(tree, dict):
-        kinds = {each.get("type") for each in tree.get("modifiers") or ()}
-        grouped = bool(tree.get("group_expressions"))
-        yield "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and not grouped
-        for value in tree.values():
-            yield from _limits(value)
+def _limits(part: Mapping[str, Any]) -> bool:
+    """Tell of a SELECT whether it may stop early; one that sorts or groups first sees all rows."""
+    kinds = {each.get("type") for each in part.get("modifiers") or ()}
+    grouped = bool(part.get("group_expressions"))
+    return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and not grouped
 
 
 def _named(tree: Any, defined: frozenset[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from . import duck
 from .pruning import OneOf
-from .settled import Node, is_pure, superset, within
+from .settled import Node, is_pure, parts, superset, within
 
 MOST = 20_000
 """More values than these are no hint."""
@@ -59,7 +59,7 @@ def hints(
         catalog: The tables of the catalog that it names, with theirs.
         lookup: Answers a SELECT over the catalog's tables.
     """
-    nodes = list(_selects(statement.tree))
+    nodes = _selects(statement.tree)
     if not views or not catalog or statement.defined & {*views, *catalog}:
         return {}
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
@@ -272,16 +272,9 @@ def _refers_only_to(condition: Node, leaf: _Leaf, leaves: Sequence[_Leaf]) -> bo
     return mine and all(is_pure(each) for each in found)
 
 
-def _selects(tree: Any) -> Iterator[Node]:
+def _selects(tree: Any) -> list[Node]:
     """List all SELECTs in a statement."""
-    if isinstance(tree, dict):
-        if tree.get("type") == "SELECT_NODE":
-            yield tree
-        for value in tree.values():
-            yield from _selects(value)
-    if isinstance(tree, list):
-        for value in tree:
-            yield from _selects(value)
+    return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
 
 
 def _names(node: Node, name: str) -> int:

@@ -60,7 +60,7 @@ def _chooses(part: Node) -> bool:
 
 
 def parts(tree: Any) -> Iterator[Node]:
-    """List all parts of a statement's tree."""
+    """List all parts of a statement's tree, each before what is in it."""
     if isinstance(tree, dict):
         yield tree
         for value in tree.values():

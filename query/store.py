@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from ..compute.runner import Progress
     from ..store.failures import Failure
     from .answer import Answer
+    from .declared import Usable
     from .duck import Params
     from .engine import Engine
     from .forecast import Forecast
@@ -175,9 +176,9 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
 
         folder = self._engine.folder
         looked = OnDisk(folder.objects) if disk else None
-        every = self._filled()
+        declared = list(usable(self._engine))
+        every = self._filled(declared)
         found = [replace(status(folder, view, view.units, looked), view=title) for title, view in every]
-        declared = usable(self._engine)
         broken = [(each.name, error) for each, error in declared if not isinstance(error, list)]
         return [*found, *(unusable(name, str(error)) for name, error in broken)]
 
@@ -204,8 +205,8 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
 
         return verify(self._engine, deep=deep, progress=progress)
 
-    def _filled(self) -> Sequence[tuple[str, Any]]:
-        """List every view that was filled or declared, with what it is called."""
+    def _filled(self, declared: Iterable[Usable] | None = None) -> Sequence[tuple[str, Any]]:
+        """List every view that was filled or declared, with what it is called; declared ones may be given."""
         from ..compute.views import all_views
         from .combinations import Filled, instances
         from .declared import usable
@@ -215,7 +216,7 @@ class Store(Registering, Declaring, Looking, Sharing, Keeping):
         kept = [(view.title(), view) for view in every if filled.has(view)]
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)
-            for found, views in usable(self._engine)
+            for found, views in (usable(self._engine) if declared is None else declared)
             for view in (views if isinstance(views, list) else ())
         ]
         return [*kept, *called]

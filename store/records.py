@@ -148,13 +148,23 @@ class Records:
         has the token under which this process is present, so that nobody takes the data for litter meanwhile
         (`garbage.py`). Whoever finds that it was taken for dead makes another attempt.
         """
-        with self._presence.at_work("keep") as token:
+        return self._attempt_until_it_stands(
+            "keep",
+            self.path(unit),
+            lambda token: self._try(unit, data, token, absent=absent, facts=facts, made=made),
+        )
+
+    def _attempt_until_it_stands(
+        self, what: str, path: str, attempt: Callable[[str], tuple[Record, bool]]
+    ) -> bool:
+        """Make an attempt under this process's token; another one where it was taken for dead meanwhile."""
+        with self._presence.at_work(what) as token:
             while True:
-                record, won = self._try(unit, data, token, absent=absent, facts=facts, made=made)
+                record, won = attempt(token)
                 if not won or self._presence.stands(token):
                     return won
-                self._withdraw(self.path(unit), record)
-                token = self._presence.again(token, "keep")
+                self._withdraw(path, record)
+                token = self._presence.again(token, what)
 
     def _try(
         self,
@@ -195,13 +205,9 @@ class Records:
         left here; `made` is added to what is known of how the unit was made. Tells whether this copy is the
         one that is kept.
         """
-        with self._presence.at_work("pull") as token:
-            while True:
-                copy, won = self._copy(path, record, token, fetch, made)
-                if not won or self._presence.stands(token):
-                    return won
-                self._withdraw(path, copy)
-                token = self._presence.again(token, "pull")
+        return self._attempt_until_it_stands(
+            "pull", path, lambda token: self._copy(path, record, token, fetch, made)
+        )
 
     def _copy(
         self,
