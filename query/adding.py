@@ -103,19 +103,6 @@ def add_images(
     tick: Tick,
 ) -> Added:
     """Register a set of images, or append to it what its source has gained; see `Store.add_images`."""
-    with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
-        return _add_images(folder, name, source, labels=labels, replace=replace, tick=tick)
-
-
-def _add_images(
-    folder: Folder,
-    name: str,
-    source: ImageSource | Subset,
-    *,
-    labels: Literal["folder"] | None,
-    replace: bool,
-    tick: Tick,
-) -> Added:
     check_name("a set of images", name)
     pictures = Pictures(folder.objects)
     offer = _offer(source, labels, pictures, tick)

@@ -161,7 +161,7 @@ def contents(
     own = {name: frozen.of_catalog(engine, name) for name in catalog.COLUMNS}
     told = frozen.completeness(names, views, times, arrays)
     left_out = [one.view.title() for each in names for one in each.combinations if not one.complete]
-    return Contents({**views, **own, told.name: told}, tuple(left_out))
+    return Contents({**views, **own, told.name: told}, tuple(dict.fromkeys(left_out)))
 
 
 def build(

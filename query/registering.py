@@ -126,7 +126,8 @@ class Registering(ABC):
             raise BadSource(
                 "images come from a source, perhaps with labels, or from sql: give one of the two"
             )
-        return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
+        with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
+            return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
 
     def add_texts(self, name: str, source: TextSource, *, replace: bool = False) -> Added:
         """Let a name stand for an ordered set of texts.

@@ -212,7 +212,8 @@ class DamagedUnit(UnitError, ValueError):
     def __init__(self, unit: str, objects: Sequence[str]) -> None:
         self.unit, self.objects = unit, tuple(objects)
         super().__init__(
-            f'unit {unit} is damaged ({", ".join(objects)}); fill it again, in a store opened with mode="a"'
+            f"unit {unit} is damaged ({', '.join(objects)}); it is made again when it is filled (belvedere "
+            f'fill, or sql --fill) or read in a store opened with mode="a"'
         )
 
 

@@ -17,7 +17,7 @@ from belvedere.demo import clip_dir, scenes
 from tests.opened import Opened
 from tests.worlds import World, add_pictures, make_clip
 
-pytest_plugins = ["tests.shell"]
+pytest_plugins = ["tests.crew", "tests.shell"]
 settings.register_profile("calm", deadline=None)  # a machine may be busy with other things
 settings.load_profile("calm")
 

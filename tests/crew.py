@@ -7,11 +7,13 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
+
+import pytest
 
 import belvedere
 from belvedere.compute.runner import Progress, Report
@@ -195,3 +197,14 @@ def collect(store: belvedere.Store, says: Connection) -> None:
         gone += sum(each.count for each in store.gc(grace=0).garbage)
         rounds += 1
     says.send((rounds, gone))
+
+
+@pytest.fixture
+def workers() -> Iterator[list[Worker]]:
+    """Processes to be ended after the test, however it went."""
+    found: list[Worker] = []
+    yield found
+    for worker in found:
+        if worker.process.is_alive():
+            worker.process.kill()
+        worker.end()

@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,31 +43,20 @@ def path(blank: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(blank, tmp_path / "store"))
 
 
-@pytest.fixture
-def crew() -> Iterator[list[Worker]]:
-    """Processes to be ended after the test, however it went."""
-    found: list[Worker] = []
-    yield found
-    for worker in found:
-        if worker.process.is_alive():
-            worker.process.kill()
-        worker.end()
-
-
 def claims(path: Path) -> list[Path]:
     """List the claims that are held."""
     return [each for each in (path / "claims").rglob("*") if each.is_file()]
 
 
 def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
-    path: Path, undisturbed: Path, crew: list[Worker]
+    path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
     whole, dice = contents(undisturbed), random.Random(3)
     kept: dict[str, str] = {}
     stages = []
     for _ in range(12):
         worker = Worker(path, fill, "telling")
-        crew.append(worker)
+        workers.append(worker)
         batches = dice.randrange(1, 14)  # a block of images is four
         while batches and worker.hear() in ("started", "batch"):
             batches -= 1
@@ -95,53 +83,53 @@ def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
 
 
 def test_three_that_fill_at_once_compute_each_unit_once(
-    path: Path, undisturbed: Path, crew: list[Worker]
+    path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
-    crew += [Worker(path, fill_together) for _ in range(3)]
-    for worker in crew:
+    workers += [Worker(path, fill_together) for _ in range(3)]
+    for worker in workers:
         worker.hear()
-    for worker in crew:
+    for worker in workers:
         worker.say()
-    reports = [worker.hear() for worker in crew]
+    reports = [worker.hear() for worker in workers]
     assert sum(report.filled for report in reports) == UNITS
     assert all(report.complete for report in reports)
     assert contents(path) == contents(undisturbed)
     assert (orphans(path), claims(path)) == ([], [])
 
 
-def test_the_claims_of_a_killed_process_are_taken_over_at_once(path: Path, crew: list[Worker]) -> None:
-    crew.append(Worker(path, fill, "pausing"))
-    assert (crew[0].hear(), crew[0].hear()) == ("started", "batch")
+def test_the_claims_of_a_killed_process_are_taken_over_at_once(path: Path, workers: list[Worker]) -> None:
+    workers.append(Worker(path, fill, "pausing"))
+    assert (workers[0].hear(), workers[0].hear()) == ("started", "batch")
     assert claims(path) != []
-    crew[0].signal(signal.SIGKILL)
-    crew[0].end()
+    workers[0].signal(signal.SIGKILL)
+    workers[0].end()
     done = len(records(path))
-    crew.append(Worker(path, fill))
-    crew[1].hear()
-    assert crew[1].hear().filled == UNITS - done  # soon: where a process lives, its claim holds for 300 s
+    workers.append(Worker(path, fill))
+    workers[1].hear()
+    assert workers[1].hear().filled == UNITS - done  # soon: where a process lives, its claim holds for 300 s
     assert claims(path) == []
 
 
 def test_a_process_that_sleeps_past_its_claim_wakes_to_a_record_that_is_not_its_own(
-    path: Path, undisturbed: Path, crew: list[Worker]
+    path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
-    crew.append(Worker(path, fill_and_sleep, 0.5))
+    workers.append(Worker(path, fill_and_sleep, 0.5))
     while not any("head_contributions" in str(claim) for claim in claims(path)):
-        assert crew[0].hear() == "batch"
-        crew[0].say()
-    assert crew[0].hear() == "batch"
-    crew[0].signal(signal.SIGSTOP)
+        assert workers[0].hear() == "batch"
+        workers[0].say()
+    assert workers[0].hear() == "batch"
+    workers[0].signal(signal.SIGSTOP)
     done = len(records(path))
     time.sleep(0.6)
-    crew.append(Worker(path, fill))
-    crew[1].hear()
-    assert crew[1].hear() == Report(filled=UNITS - done)
+    workers.append(Worker(path, fill))
+    workers[1].hear()
+    assert workers[1].hear() == Report(filled=UNITS - done)
     attempts = {place: record.attempt for place, record in records(path).items()}
-    crew[0].signal(signal.SIGCONT)
+    workers[0].signal(signal.SIGCONT)
     report: Any = "batch"
     while report == "batch":
-        crew[0].say()
-        report = crew[0].hear()
+        workers[0].say()
+        report = workers[0].hear()
     assert report == Report(filled=done, reused=UNITS - done)
     assert {place: record.attempt for place, record in records(path).items()} == attempts
     assert contents(path) == contents(undisturbed)
@@ -149,20 +137,20 @@ def test_a_process_that_sleeps_past_its_claim_wakes_to_a_record_that_is_not_its_
 
 
 def test_an_interrupted_fill_gives_its_claims_back_and_keeps_what_is_finished(
-    path: Path, undisturbed: Path, crew: list[Worker]
+    path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
-    crew.append(Worker(path, fill, "pausing"))
-    crew[0].hear()
+    workers.append(Worker(path, fill, "pausing"))
+    workers[0].hear()
     for _ in range(10):  # batches of 64: two blocks and a half, or one less if the texts came first
-        assert crew[0].hear() == "batch"
-        crew[0].say()
+        assert workers[0].hear() == "batch"
+        workers[0].say()
     wait_for(lambda: bool(claims(path)))
-    crew[0].signal(signal.SIGINT)
-    crew[0].say()
-    said = crew[0].hear()
+    workers[0].signal(signal.SIGINT)
+    workers[0].say()
+    said = workers[0].hear()
     while said == "batch":
-        said = crew[0].hear()
-    assert (said, crew[0].end()) == ("interrupted", 0)
+        said = workers[0].hear()
+    assert (said, workers[0].end()) == ("interrupted", 0)
     done = records(path)
     assert 2 <= len(done) < UNITS
     assert contents(path).items() <= contents(undisturbed).items()
@@ -172,24 +160,24 @@ def test_an_interrupted_fill_gives_its_claims_back_and_keeps_what_is_finished(
 
 
 def test_without_room_a_fill_says_so_keeps_what_is_finished_and_goes_on_afterwards(
-    path: Path, undisturbed: Path, crew: list[Worker]
+    path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
-    crew.append(Worker(path, fill_what_fits, 16_000))  # a block of factors takes 33 kB
-    message = crew[0].hear()
+    workers.append(Worker(path, fill_what_fits, 16_000))  # a block of factors takes 33 kB
+    message = workers[0].hear()
     assert message.startswith("no room left to write data/head_contributions/")
     assert "(EFBIG); everything finished before is kept: make room and run the same command again" in message
-    assert crew[0].end() == 0
+    assert workers[0].end() == 0
     done = records(path)
     assert {place.split("/")[1] for place in done} <= {"tower_maps", "text_embeddings"}
     assert (orphans(path), claims(path)) == ([], [])
-    crew.append(Worker(path, fill))
-    crew[1].hear()
-    assert crew[1].hear().filled == UNITS - len(done)
+    workers.append(Worker(path, fill))
+    workers[1].hear()
+    assert workers[1].hear().filled == UNITS - len(done)
     assert contents(path) == contents(undisturbed)
 
 
 def test_the_memory_of_a_fill_does_not_grow_with_the_images(
-    world: World, tmp_path: Path, crew: list[Worker]
+    world: World, tmp_path: Path, workers: list[Worker]
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -201,6 +189,6 @@ def test_the_memory_of_a_fill_does_not_grow_with_the_images(
         store.add_model("m", world.source)
         store.add_images("photos", sorted(photos.iterdir())[:count])
         store.add_texts("words", TEXTS)
-    crew += [Worker(few.path, fill_and_weigh), Worker(many.path, fill_and_weigh)]
-    small, large = (worker.hear() for worker in crew)
+    workers += [Worker(few.path, fill_and_weigh), Worker(many.path, fill_and_weigh)]
+    small, large = (worker.hear() for worker in workers)
     assert large < 1.1 * small

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
 
@@ -30,17 +29,6 @@ def path(tmp_path: Path) -> Path:
     """An empty store."""
     marker.check(tmp_path / "store", "a")
     return tmp_path / "store"
-
-
-@pytest.fixture
-def workers() -> Iterator[list[Worker]]:
-    """Processes to be ended after the test, however it went."""
-    found: list[Worker] = []
-    yield found
-    for worker in found:
-        if worker.process.is_alive():
-            worker.process.kill()
-        worker.end()
 
 
 def start(workers: list[Worker]) -> None:
