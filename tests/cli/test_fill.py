@@ -15,7 +15,7 @@ from tests.shell import Run
 from tests.worlds import picture
 
 SLOW = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from belvedere.cli import main
 from belvedere.compute.pictures import Pictures
 
@@ -25,6 +25,7 @@ def fetch(self, path, digest, fast=Pictures.fetch):
     return fast(self, path, digest)
 
 Pictures.fetch = fetch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background hands on to ignore it
 main(["fill", "head_moments", "--json", "--workers", "1", "--store", sys.argv[-1]])
 """
 
