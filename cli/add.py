@@ -1,4 +1,4 @@
-"""`belvedere add`: let a name stand for a model, images or texts."""
+"""`belvedere add`: let a name stand for a model, images, texts, or an instrument."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from .options import examples, open_store, store_option
 if TYPE_CHECKING:
     from ..store.sets import Model
 
+Precision = Literal["float32", "float16", "bfloat16"]
+_precision = click.option(
+    "--precision",
+    type=click.Choice(["float32", "float16", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The data type to compute in.",
+)
 replace_option = click.option(
     "--replace", is_flag=True, help="Let the name stand for something else than before."
 )
@@ -26,7 +34,7 @@ replace_option = click.option(
     )
 )
 def command() -> None:
-    """Let a name stand for a model, a set of images or a set of texts.
+    """Let a name stand for a model, images, texts, or what neurons are described with.
 
     The store is made where --store names a new or an empty folder.
     """
@@ -42,20 +50,14 @@ def command() -> None:
 @click.argument("name")
 @click.argument("source")
 @click.option("--checkpoint", metavar="FILE", help="A file with the model's weights.")
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "float16", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="The data type to compute in.",
-)
+@_precision
 @replace_option
 @store_option
 def model(
     name: str,
     source: str,
     checkpoint: str | None,
-    precision: Literal["float32", "float16", "bfloat16"],
+    precision: Precision,
     replace: bool,
     folder: Path | None,
 ) -> None:
@@ -142,6 +144,57 @@ def texts(name: str, source: str, replace: bool, folder: Path | None) -> None:
     """
     added = open_store(folder, create=True).add_texts(name, source, replace=replace)
     click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")
+
+
+def _instrument(kind: str, what: str, sources: str, example: str) -> click.Command:
+    """Make the command that registers captioners, language models or painters."""
+
+    @click.argument("name")
+    @click.argument("source")
+    @_precision
+    @replace_option
+    @store_option
+    def add(name: str, source: str, precision: Precision, replace: bool, folder: Path | None) -> None:
+        store = open_store(folder, create=True)
+        register = {
+            "captioner": store.add_captioner,
+            "language": store.add_language,
+            "painter": store.add_painter,
+        }[kind]
+        added = register(name, source, precision=precision, replace=replace)
+        click.echo(f"{kind} {name}: {added.source}, {added.precision}")
+
+    text = f"Let NAME stand for {what}.\n\nSOURCE is {sources}."
+    return click.command(kind, help=text, epilog=examples(example))(add)
+
+
+command.add_command(
+    _instrument(
+        "captioner",
+        "a model that says what a picture shows",
+        "hf:REPOSITORY or hf:FOLDER of an image-to-text model of transformers, such as BLIP, or "
+        "demo:captioner",
+        "belvedere add captioner blip hf:Salesforce/blip-image-captioning-base",
+    )
+)
+command.add_command(
+    _instrument(
+        "language",
+        "a language model, which puts captions into a few words",
+        "openai:MODEL at an OpenAI-compatible endpoint (OPENAI_BASE_URL, with the key in OPENAI_API_KEY, "
+        "which is never stored), hf:REPOSITORY or hf:FOLDER of a chat model of transformers, replay:FILE "
+        "with recorded replies, or rules, which needs no model",
+        "belvedere add language gpt openai:gpt-4o-mini",
+    )
+)
+command.add_command(
+    _instrument(
+        "painter",
+        "a model that paints pictures from texts",
+        "diffusers:REPOSITORY or diffusers:FOLDER of a text-to-image pipeline, or demo:painter",
+        "belvedere add painter sd diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5 --precision float16",
+    )
+)
 
 
 class Reading:

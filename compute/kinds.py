@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from ..store.views import Array, ArrayView, Parts, Unit, View
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .aids import Aids
     from .towers.trace import Constants, Trace
 
 BLOCK = 256
@@ -127,6 +128,21 @@ class OfTower(ArrayView):
     @abstractmethod
     def extract(self, constants: Constants) -> Mapping[str, Array]:
         """Take what is kept from the tower's fixed maps."""
+
+
+class Assisted(View):
+    """A table that is made from units of other views with the help of models and instruments.
+
+    Several of its units are made in one go, so that a model runs in batches and is loaded once; what is made
+    of one must not depend on which others are made with it.
+    """
+
+    together: ClassVar[int] = 16
+    """At most so many units are made in one go."""
+
+    @abstractmethod
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Make some units, by their keys."""
 
 
 class Derived(View):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..store import digest
-from ..store.sets import Model
+from ..store.sets import Instrument, Model
 
 if TYPE_CHECKING:
     from .families.own import Own
@@ -22,6 +22,7 @@ class Residents:
     def __init__(self) -> None:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._own: dict[str, Own] = {}
+        self._instrument: tuple[str, Any] | None = None
 
     def give(self, model: Model, own: Own) -> None:
         """Hand over the module that a registered model of one's own is."""
@@ -32,6 +33,17 @@ class Residents:
     def clear(self) -> None:
         """Let go of all of them."""
         self._loaded.clear()
+        self._instrument = None
+
+    def instrument(self, each: Instrument, device: str) -> Any:
+        """Give a captioner, language model or painter, loaded if it is not; one at a time is in memory."""
+        from . import instruments
+
+        key = f"{each.key} {device}"
+        if self._instrument is None or self._instrument[0] != key:
+            self._instrument = None
+            self._instrument = key, instruments.load(each, device)
+        return self._instrument[1]
 
     def get(self, model: Model, device: str) -> Loaded:
         """Give a model on a device, loaded if it is not yet."""

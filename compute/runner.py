@@ -20,10 +20,12 @@ from ..store import arrays, markup, parts
 from ..store.claims import Claims
 from ..store.errors import (
     BadSource,
+    BudgetSpent,
     CannotRun,
     DamagedUnit,
     MissingExtra,
     MissingUnits,
+    ProviderDown,
     StoreError,
     StoreFull,
     WeightsChanged,
@@ -35,12 +37,15 @@ from ..store.reader import Reader
 from ..store.sealed import seal
 from ..store.tracing import emit
 from ..store.views import ArrayView, TableView, Unit, View
-from .kinds import Derived, ImagePass, Made, OfTower, TextPass
+from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
 from .views import package_of
 
 if TYPE_CHECKING:
+    from ..store.sets import Language
+    from .aids import Aids
+    from .language.asking import Asker
     from .models import Loaded
     from .pictures import Pictures
 
@@ -62,6 +67,14 @@ class Settings:
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False
     """Whether to try units again that failed before."""
+    max_calls: int | None = None
+    """At most so many requests to language models, attempts that failed included."""
+    max_tokens: int | None = None
+    """At most so many tokens of requests and replies."""
+    max_usd: float | None = None
+    """At most so many dollars, by `prices`."""
+    prices: str | None = None
+    """A TOML file of what tokens cost, with `usd_in` and `usd_out` for a million of them by model."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
@@ -142,6 +155,7 @@ class Runner:
         self._done: set[str] = set()
         self.broken: DamagedUnit | MissingUnits | None = None
         """Set where what units are made from turned out damaged or gone: plan again, and go on."""
+        self._askers: dict[str, Asker] = {}
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
@@ -222,12 +236,16 @@ class Runner:
             made = self._compute(step)
             for unit in step.units:
                 self._keep(unit, made[unit.key], time.time() - started, ran=ran)
-        except (StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra):
+        except (StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra, ProviderDown, BudgetSpent):
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
             self._bad.update(unit.key for unit in step.units)
         except (Exception, SystemExit) as error:  # whatever a model, a library or a plug-in raises
+            if isinstance(step.view, Assisted) and len(step.units) > 1:  # one of them; the others are good
+                for unit in step.units:
+                    self._make(step.only([unit]))
+                return
             for unit in step.units:
                 if unit.key not in self._done:
                     self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
@@ -246,6 +264,10 @@ class Runner:
             made = view.derive(unit, self._reader)
             self._tick(step.weight)
             return {unit.key: made}
+        if isinstance(view, Assisted):
+            helped = view.assist(step.units, self._reader, self._aids)
+            self._tick(step.weight)
+            return helped
         if isinstance(view, OfTower):
             made = Made(dict(view.extract(self._loaded(step).constants)))
             self._tick(step.weight)
@@ -273,6 +295,36 @@ class Runner:
 
     def _loaded(self, step: Step) -> Loaded:
         return self._residents.get(cast("Any", step.model), self._device())
+
+    @cached_property
+    def _aids(self) -> Aids:
+        """What units that are made with instruments have at hand."""
+        from .aids import Aids
+
+        return Aids(
+            load=lambda model: self._residents.get(model, self._device()),
+            bench=lambda each: self._residents.instrument(each, self._device()),
+            pictures=self._pictures,
+            memos=self._folder.memos,
+            asker=self._asker,
+            batch_size=self._settings.batch_size,
+            pool=self._pool,
+            tick=self._claims.renew,
+        )
+
+    def _asker(self, language: Language) -> Asker:
+        """Give a language model with the patience and the budget of this run."""
+        if language.key not in self._askers:
+            from .language.asking import Asker
+            from .language.budget import Budget, Limits, price
+            from .language.prices import read
+
+            model = self._residents.instrument(language, self._device())
+            limits = Limits(self._settings.max_calls, self._settings.max_tokens, self._settings.max_usd)
+            known = read(self._settings.prices) if self._settings.prices else {}
+            budget = Budget(limits, price(model, known))
+            self._askers[language.key] = Asker(model, budget=budget, identity=language.facts)
+        return self._askers[language.key]
 
     @cached_property
     def _pictures(self) -> Pictures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
-from .kinds import ImagePass, OfTower, TextPass
+from .kinds import Assisted, ImagePass, OfTower, TextPass
 
 Kept = Mapping[int, Row]
 """Rows that other units have, by their number from a unit's first."""
@@ -64,8 +64,8 @@ class Step:
 
     @property
     def weight(self) -> int:
-        """How much work it is, for a progress bar: images, or 1."""
-        return max(1, self.images)
+        """How much work it is, for a progress bar: images, or units."""
+        return self.images or len(self.units)
 
     def only(self, units: Iterable[Unit]) -> Step:
         """Give the same step for some of its units."""
@@ -90,8 +90,19 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
             if len(rows) < unit.stop - unit.start:
                 side = repr(sorted(view.model.identity("image").items(), key=lambda item: item[0]))
                 key = (side, view.contents(unit.start, unit.stop))
+        elif isinstance(view, Assisted):
+            key = (view.recipe_key, unit.index // view.together)
         groups.setdefault(key, []).append(unit)
-    return [
+    steps = [
         Step(tuple(group), {unit.key: copies[unit.key] for unit in group if unit.key in copies})
         for group in groups.values()
     ]
+    if any(isinstance(step.view, Assisted) for step in steps):
+        steps.sort(key=lambda step: _depth(step.view))  # stage by stage: each large model is loaded once
+    return steps
+
+
+def _depth(view: View) -> int:
+    """Count the views beneath a view, one above the other."""
+    beneath = [each for each in view.inputs().values() if isinstance(each, View)]
+    return 1 + max(map(_depth, beneath), default=0)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from ..compute import image_sources, text_sources
+from ..compute import image_sources, instruments, text_sources
 from ..compute.found import Found, Tick
 from ..compute.image_sources import ImageSource
+from ..compute.instruments import Precision
 from ..compute.pictures import GONE, Pictures
 from ..compute.text_sources import TextSource
 from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
-from ..store.registry import IMAGE_ENTRIES, Registry, check_name
+from ..store.registry import IMAGE_ENTRIES, INSTRUMENTS, Kept, Registry, check_name
 from ..store.sets import ImageSet, Model, TextSet
 from .subset import Subset
 
@@ -91,6 +92,23 @@ def check_free(registered: Registry, model: Model, *, replace: bool) -> int:
             other = imported if before.imported else "other weights or settings"
             raise _taken("model", model.name, f"{before.source} at {before.precision}, {other}")
     return after
+
+
+def add_instrument(
+    folder: Folder, kind: type[Kept], name: str, source: str, precision: Precision, *, replace: bool
+) -> Kept:
+    """Register a captioner, language model or painter; see `Store.add_captioner`."""
+    said, under = kind.__name__.lower(), INSTRUMENTS[kind]
+    check_name(f"a {said}", name)
+    found = instruments.register(kind, name, source, precision)
+    while True:
+        after = folder.names.version(under, name)
+        if folder.names.has(under, name) and not replace:
+            before = folder.names.instrument(kind, name)
+            if before.key != found.key:
+                raise _taken(said, name, f"{before.source} at {before.precision}, other weights or settings")
+        if folder.names.put_instrument(found, after):
+            return folder.names.instrument(kind, name)
 
 
 def add_images(

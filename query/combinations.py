@@ -14,7 +14,7 @@ from ..store.records import Records
 from ..store.views import View
 from .causes import same_question
 from .engine import Engine
-from .resolve import Inputs, Names, needed_inputs, required, resolve
+from .resolve import Inputs, Names, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -37,6 +37,7 @@ def instances(
     needed = needed_inputs(cls)
     there = {kind: [inputs[kind]] if kind in inputs else known[kind]() for kind in needed}
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
+    sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.of(kind))
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     if asked not in engine.instances or engine.instances[asked][0] != sources:
         combinations = [
@@ -64,6 +65,18 @@ def _required(
     names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
+    there = [(name, names.of(kind)) for name, kind in registered(cls).items() if name not in params]
+    several = [[(name, each) for each in known] for name, known in there if len(known) > 1]
+    return [
+        {**values, **dict(chosen)}
+        for values in _required_values(names, cls, inputs, params)
+        for chosen in product(*several)
+    ]
+
+
+def _required_values(
+    names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     needed = [field.name for field in required(cls) if field.name not in params]
     if not needed:
         return [dict(params)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
+from ..store.sets import Clip, Instrument, Model
 from ..store.views import View
 from .resolve import COLUMN_OF
 
@@ -32,9 +33,11 @@ def parameters(view: View) -> dict[str, Any]:
     for field in view.fields():
         value = getattr(view, field.name)
         if field.role != "input":
-            found[field.name] = value
+            found[field.name] = value.name if isinstance(value, Clip | Instrument) else value
         elif isinstance(value, View):
             found = {**parameters(value), **found}
+            if field.name in view.bound:
+                found[view.bound[field.name]] = value.names[Model.column]
     return found
 
 

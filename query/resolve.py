@@ -8,14 +8,17 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
+from ..compute import instruments
 from ..compute.kinds import OfTower, TextPass, TowerPass
 from ..compute.views import view_class
-from ..store.errors import BadSource, UnknownName
-from ..store.registry import Registry
-from ..store.sets import ImageSet, Model, TextSet
+from ..store.errors import BadSource, NoTextTower, UnknownName
+from ..store.registry import INSTRUMENTS, Registry
+from ..store.sets import Captioner, Clip, ImageSet, Instrument, Language, Model, Painter, TextSet
 from ..store.views import Field, View
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
+_NAMED = {Clip: "clip", Captioner: "captioner", Language: "language", Painter: "painter"}
+"""Parameters whose values are registered names, by type."""
 COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
 """The column of a table in which an input's name stands, by what arguments and commands call the input."""
 
@@ -39,6 +42,26 @@ class Names:
         self.models, self.model = cache(registry.models), cache(registry.model)
         self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
         self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
+        self._registry = registry
+
+    def of(self, kind: type[Clip | Instrument]) -> list[str]:
+        """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
+        if kind is Clip:
+            models = {name: self.model(name) for name in self.models()}
+            return [name for name, model in models.items() if model.text and not model.imported]
+        there = self._registry.names(INSTRUMENTS[kind])
+        return there or ([instruments.RULES] if kind is Language else [])
+
+    def get(self, kind: type[Clip | Instrument], name: str) -> Clip | Instrument:
+        """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
+        if kind is Clip:
+            found = self._registry.clip(name)
+            if not found.text:
+                raise NoTextTower(f"model {name!r} ({found.source}) embeds no texts, as clip=… has to")
+            return found
+        if kind is Language and name == instruments.RULES and not self._registry.has("languages", name):
+            return instruments.rules()
+        return self._registry.instrument(kind, name)  # type: ignore[type-var]
 
 
 def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
@@ -52,12 +75,11 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         BadSource: An input is needed and not given.
     """
     cls = view_class(name)
-    fields = {field.name: field for field in _tree(cls)}
+    fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
     for param, value in params.items():
-        if param not in fields or fields[param].role == "input":
-            known = [field.name for field in fields.values() if field.role != "input"]
-            raise UnknownName(f"parameter of {name}", param, known)
+        if param not in fields:
+            raise UnknownName(f"parameter of {name}", param, fields)
         values[param] = _checked(name, fields[param], value)
     needed = needed_inputs(cls)
     for kind in ("model", "images", "texts"):
@@ -80,7 +102,7 @@ def _which(names: Names, inputs: Inputs, param: str) -> str:
 
 def needed_inputs(cls: type[View]) -> tuple[str, ...]:
     """List which registered names a view is asked of: model, images, texts."""
-    found = {_KINDS[field.type] for field in _tree(cls) if field.type in _KINDS}
+    found = {_KINDS[field.type] for field in _tree(cls) if field.role == "input" and field.type in _KINDS}
     return tuple(kind for kind in _KINDS.values() if kind in found)
 
 
@@ -94,8 +116,13 @@ def parameters(cls: type[View]) -> list[Field]:
 
 
 def required(cls: type[View]) -> list[Field]:
-    """List the parameters that have no default."""
-    return [field for field in parameters(cls) if field.default is MISSING]
+    """List the parameters that have no default; those that are registered names are looked up."""
+    return [each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED]
+
+
+def registered(cls: type[View]) -> dict[str, type[Clip | Instrument]]:
+    """List the parameters of a view, and of those beneath it, whose values are registered names."""
+    return {field.name: field.type for field in parameters(cls) if field.type in _NAMED}
 
 
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -116,19 +143,47 @@ def _tree(cls: type[View]) -> Iterator[Field]:
     yield from cls.fields()
     for field in cls.fields():
         if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
-            yield from _tree(field.type)
+            param = cls.bound.get(field.name)
+            for each in _tree(field.type):
+                if param is not None and each.role == "input" and each.type is Model:
+                    yield Field(param, "param", Clip, MISSING)
+                else:
+                    yield each
 
 
-def _build(names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]) -> View:
+def _build(
+    names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any], clip: str | None = None
+) -> View:
+    """Build a view; where it stands in a field that is bound, of the model of that parameter."""
     values: dict[str, Any] = {}
     for field in cls.fields():
-        if field.type in _KINDS:
+        if field.type is Model and clip is not None:
+            values[field.name] = _named(names, cls, Field(clip, "param", Clip, MISSING), params)
+        elif field.type in _KINDS:
             values[field.name] = _source(names, cls, field, inputs)
         elif field.role == "input":
-            values[field.name] = _build(names, field.type, inputs, params)
+            beneath = cls.bound.get(field.name, clip)
+            values[field.name] = _build(names, field.type, inputs, params, beneath)
+        elif field.type in _NAMED:
+            values[field.name] = _named(names, cls, field, params)
         elif field.name in params:
             values[field.name] = params[field.name]
     return cls(**values)
+
+
+def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any]) -> Any:
+    """Find what a parameter that is a registered name stands for: the one given, or the only one."""
+    name, kind = params.get(field.name), field.type
+    if name is None:
+        there = names.of(kind)
+        if field.default is None and (field.name in params or not there):
+            return None
+        if len(there) != 1:
+            add = "model" if kind is Clip else field.name
+            listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {add}"
+            raise BadSource(f"{cls.name()} needs {field.name}=…; {listed}")
+        name = there[0]
+    return names.get(kind, name)
 
 
 def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
@@ -161,6 +216,10 @@ def _takes(cls: type[View], model: Model) -> bool:
 
 def _checked(view: str, field: Field, value: Any) -> Any:
     """Refuse a value of another type; an integer is as good as a float, and becomes one."""
+    if field.type in _NAMED:
+        if not isinstance(value, str) and (value is not None or field.default is not None):
+            raise BadSource(f"{view}'s {field.name} takes a registered name, not {value!r}")
+        return value
     if get_origin(field.type) is Literal:
         if value not in get_args(field.type):
             raise UnknownName(f"value of {view}'s {field.name}", str(value), map(str, get_args(field.type)))

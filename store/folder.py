@@ -7,6 +7,7 @@ from pathlib import Path
 from .claims import Claims
 from .failures import Failures
 from .marker import Mode
+from .memos import Memos
 from .objects import Objects
 from .overlay import Overlay
 from .presence import Presence
@@ -29,6 +30,7 @@ class Folder:
         self.presence = Presence(self.objects)
         self.records = Records(self.objects, self.presence)
         self.failures = Failures(self.objects)
+        self.memos = Memos(self.objects)
         self.uses = Uses(self.objects) if self.in_memory else uses_of(self.objects)
 
     @property

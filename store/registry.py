@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any, Literal
+from dataclasses import asdict, fields
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,26 +16,49 @@ from . import digest, parts
 from .errors import BadName, DamagedObject, NameTaken, UnknownName
 from .objects import CHANGED, Objects
 from .sealed import seal
-from .sets import ImageSet, Model, Module, TextSet, TowerShape
+from .sets import (
+    Captioner,
+    Clip,
+    ImageSet,
+    Instrument,
+    Language,
+    Model,
+    Module,
+    Painter,
+    TextSet,
+    TowerShape,
+)
 
-Kind = Literal["models", "images", "texts", "declared"]
+Kind = Literal["models", "images", "texts", "captioners", "languages", "painters", "declared"]
 """What names stand for, as the folders of names call it."""
 _COMMANDS: dict[Kind, str] = {
     "models": "add model",
     "images": "add images",
     "texts": "add texts",
+    "captioners": "add captioner",
+    "languages": "add language",
+    "painters": "add painter",
     "declared": "declare",
 }
 _SAID: dict[Kind, str] = {
     "models": "model",
     "images": "image set",
     "texts": "text set",
+    "captioners": "captioner",
+    "languages": "language model",
+    "painters": "painter",
     "declared": "declared view",
 }
+INSTRUMENTS: Mapping[type[Instrument], Kind] = MappingProxyType(
+    {Captioner: "captioners", Language: "languages", Painter: "painters"}
+)
+"""The folder of names of each kind of instrument."""
 _REMOVED = "removed"
 _VERSION = re.compile(r"/([^/]+)/(\d+)\.json$")
 """A version of a name; whatever else lies there, from a file manager perhaps, is none."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+Kept = TypeVar("Kept", bound=Instrument)
 
 IMAGE_ENTRIES = parts.schema(
     {
@@ -69,6 +93,7 @@ class Registry:
         self._seen: dict[str, Any] = {}
         self._made: dict[tuple[Kind, str], Any] = {}
         self._facts: dict[str, dict[str, Any]] = {}
+        self._clips: dict[str, tuple[Model, Clip]] = {}
 
     def models(self) -> list[str]:
         """List the names of models."""
@@ -99,6 +124,32 @@ class Registry:
         """Give the model of a name; `UnknownName` with the nearest one."""
         model: Model = self._once("models", name, _model)
         return model
+
+    def clip(self, name: str) -> Clip:
+        """Give the model of a name as one by which pictures and words are compared."""
+        if name not in self._clips or self._clips[name][0] is not self.model(name):
+            model = self.model(name)
+            self._clips[name] = (
+                model,
+                Clip(**{each.name: getattr(model, each.name) for each in fields(model)}),
+            )
+        return self._clips[name][1]
+
+    def instrument(self, kind: type[Kept], name: str) -> Kept:
+        """Give the captioner, language model or painter of a name; `UnknownName` with the nearest one."""
+
+        def make(facts: dict[str, Any]) -> Kept:
+            known = {key: facts[key] for key in ("source", "facts", "precision")}
+            return kind(name=name, formerly=_formerly(facts), **known)
+
+        found: Kept = self._once(INSTRUMENTS[kind], name, make)
+        return found
+
+    def put_instrument(self, each: Instrument, after: int) -> bool:
+        """Let a name stand for an instrument; False where it has another version than `after` by now."""
+        facts = {"name": each.name, "source": each.source, "facts": dict(each.facts)}
+        kind = INSTRUMENTS[type(each)]
+        return self._again(kind, each.name, after, {**facts, "precision": each.precision})
 
     def image_set(self, name: str) -> ImageSet:
         """Give the image set of a name; `UnknownName` with the nearest one."""

@@ -117,6 +117,52 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
+class Clip(Model):
+    """A registered model of images and texts, by which pictures and words are compared."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that identifies it: both of its sides."""
+        return {"image": self.identity("image"), "text": self.identity("text")}
+
+
+@dataclass(frozen=True, eq=False)
+class Instrument:
+    """A registered model that a stage of a method works with: it captions, writes or paints."""
+
+    name: str
+    """The name it was given."""
+    source: str
+    """Where it is loaded from, such as `hf:Salesforce/blip-image-captioning-base`."""
+    facts: Mapping[str, Any]
+    """What it is identified by: digests of its weights and settings; of a remote one, its name there."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """The data type in which it computes."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had before it was renamed."""
+
+    @property
+    def key(self) -> str:
+        """The digest of all that identifies it."""
+        return digest.of_facts({**self.facts, "precision": self.precision})[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class Captioner(Instrument):
+    """Says in a sentence what a picture shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Language(Instrument):
+    """A language model, which finds words for what captions have in common."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painter(Instrument):
+    """Paints pictures from texts."""
+
+
+@dataclass(frozen=True, eq=False)
 class OrderedSet(ABC):
     """What sets of images and of texts have in common: entries in an order, identified by their contents."""
 

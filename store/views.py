@@ -23,7 +23,7 @@ import numpy as np
 
 from . import digest
 from .grid import Grid
-from .sets import ImageSet, Model, TextSet
+from .sets import Clip, ImageSet, Instrument, Model, TextSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,6 +111,12 @@ class View(ABC):
     """The axis that is cut into units."""
     side: ClassVar[Literal["image", "text"]] = "image"
     """Which side of a model its identity depends on, where it has a model among its inputs."""
+    bound: ClassVar[Mapping[str, str]] = {}
+    """Of inputs that are views, by field: the parameter that gives the model of that view.
+
+    `{"pictures": "clip"}` takes the view in the field `pictures` of the model that is given as `clip`, and
+    not of the one that is given as `model`.
+    """
     columns: ClassVar[Mapping[str, str]] = {}
     """The columns that SQL shows after the inputs: name to Arrow type; none where SQL does not show it.
 
@@ -168,8 +174,10 @@ class View(ABC):
     def sources(self) -> list[Source]:
         """List the model, image set and text set beneath it, those that there are, in this order."""
         found: dict[str, Source] = {}
-        for each in self.inputs().values():
+        for field, each in self.inputs().items():
             beneath = each.sources() if isinstance(each, View) else [each]
+            if field in self.bound:  # its model is a parameter here
+                beneath = [source for source in beneath if not isinstance(source, Model)]
             found |= {source.column: source for source in beneath}
         return [found[column] for column in ("model", "image_set", "text_set") if column in found]
 
@@ -185,7 +193,8 @@ class View(ABC):
                 beneath[field] = each.recipe
             elif isinstance(each, Model):
                 beneath[field] = each.identity(self.side)
-        own = {"view": self.name(), "version": self.version, "parameters": self.params(), "inputs": beneath}
+        params = {name: _identified(value) for name, value in self.params().items()}
+        own = {"view": self.name(), "version": self.version, "parameters": params, "inputs": beneath}
         package = type(self).__module__.partition(".")[0]
         return own if package == __name__.partition(".")[0] else {**own, "package": package}
 
@@ -288,6 +297,13 @@ class TableView(View):
     def narrow(self, rows: pa.Table) -> pa.Table:
         """Leave out kept rows that the view's `Read` fields do not ask for."""
         return rows
+
+
+def _identified(value: Any) -> Any:
+    """Give a parameter's value as a recipe has it: of a model or an instrument all that identifies it."""
+    if isinstance(value, Clip):
+        return value.facts
+    return {**value.facts, "precision": value.precision} if isinstance(value, Instrument) else value
 
 
 @cache

@@ -1,0 +1,168 @@
+"""What units that are made with models and instruments have at hand while they are made."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..store.errors import UnreadablePicture
+from ..store.memos import Memos, packed, unpacked
+from ..store.sets import ImageSet, Instrument, Language, Model
+from ..store.views import Array
+from . import pooling
+from .models import Loaded
+from .modules import Watch
+from .pictures import Pictures
+from .pixels import pixels_of
+from .views.neuron_activations import NeuronActivations
+
+if TYPE_CHECKING:
+    from .language.asking import Asker
+
+REMEMBERED = 512
+"""Pictures that stay decoded while a step is made: many neurons look at the same ones."""
+
+
+class Aids:
+    """Models, instruments, pictures and memos, for one run."""
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[Model], Loaded],
+        bench: Callable[[Instrument], Any],
+        asker: Callable[[Language], Asker],
+        pictures: Pictures,
+        memos: Memos,
+        batch_size: int,
+        pool: ThreadPoolExecutor,
+        tick: Callable[[], None],
+    ) -> None:
+        """Take what a runner has; `tick` is called between batches, so that claims are renewed."""
+        self.memos, self.batch_size, self.tick = memos, batch_size, tick
+        self._load, self._bench, self._pictures, self._pool = load, bench, pictures, pool
+        self.asker = asker
+        self._decoded: OrderedDict[tuple[str, str], Image.Image] = OrderedDict()
+
+    def instrument(self, each: Instrument) -> Any:
+        """Give a captioner or a painter, loaded; `asker` gives a language model with its budget."""
+        return self._bench(each)
+
+    def loaded(self, model: Model) -> Loaded:
+        """Give a model, loaded."""
+        return self._load(model)
+
+    def image(self, images: ImageSet, image_id: int) -> Image.Image:
+        """Decode a picture of a set; `UnreadablePicture` where it cannot be, `PictureChanged` as ever."""
+        path, digest = images.path(image_id), images.identities[image_id]
+        if (path, digest) not in self._decoded:
+            self._decoded[path, digest] = self._pictures.fetch(path, digest)
+            while len(self._decoded) > REMEMBERED:
+                self._decoded.popitem(last=False)
+        return self._decoded[path, digest]
+
+    def readable(self, images: ImageSet, image_ids: Sequence[int]) -> dict[int, Image.Image]:
+        """Decode pictures of a set, those that can be, on all the runner's threads."""
+
+        def one(image_id: int) -> Image.Image | None:
+            try:
+                return self.image(images, image_id)
+            except UnreadablePicture:
+                return None
+
+        found = zip(image_ids, self._pool.map(one, image_ids), strict=True)
+        return {image_id: picture for image_id, picture in found if picture is not None}
+
+    def outputs(
+        self, view: NeuronActivations, pictures: Sequence[Image.Image], take: Callable[[Tensor], Array]
+    ) -> Array:
+        """Run pictures through a model, and take of a module's output: one row a picture.
+
+        `take` is given the output of a batch with the images along the first axis, in float32.
+        """
+        loaded, axis = self.loaded(view.model), view.model.module(view.module).image_axis
+
+        def look(output: Tensor) -> Array:
+            return take(output.movedim(axis, 0).float())
+
+        rows: list[Array] = []
+        with Watch(loaded.net, {view.module: look}) as watch, torch.inference_mode():
+            for batch in self._batches(loaded, pictures, watch.forget):
+                loaded.run(batch)
+                rows.append(watch.take()[view.module])
+        return np.concatenate(rows)
+
+    def activations(self, view: NeuronActivations, pictures: Sequence[Image.Image]) -> Array:
+        """Give what all neurons of a layer give for pictures, "picture neuron", pooled as the view says.
+
+        Of each picture it is kept by its pixels, so that any neuron and any layer's question after it finds
+        it there.
+        """
+        causes = [{**_layer(view), "pixels": pixels_of(picture)} for picture in pictures]
+        known = [self.memos.get("activations", cause) for cause in causes]
+        lacking = [at for at, found in enumerate(known) if found is None]
+
+        def take(output: Tensor) -> Array:
+            pooled = pooling.pool(output, 0, view.pool, view.token, view.channels)
+            found: Array = pooled.cpu().numpy().astype(np.float32)
+            return found
+
+        if lacking:
+            fresh = self.outputs(view, [pictures[at] for at in lacking], take)
+            if not np.isfinite(fresh).all():
+                raise ArithmeticError(f"module {view.module} gave activations that are not finite")
+            for at, row in zip(lacking, fresh, strict=True):
+                known[at] = {"values": packed(row)}
+                self.memos.put("activations", causes[at], known[at] or {})
+        return np.stack([unpacked((found or {})["values"]) for found in known])
+
+    def embeddings(self, clip: Model, pictures: Sequence[Image.Image]) -> Array:
+        """Embed pictures with a model of images and texts: "picture joint", unit norm; kept by pixels."""
+        facts = clip.identity("image")
+        causes = [{"model": facts, "pixels": pixels_of(picture)} for picture in pictures]
+        known = [self.memos.get("embeddings", cause) for cause in causes]
+        lacking = [at for at, found in enumerate(known) if found is None]
+        if lacking:
+            loaded, rows = self.loaded(clip), []
+            with torch.inference_mode():
+                for batch in self._batches(loaded, [pictures[at] for at in lacking], lambda: None):
+                    kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
+                    found = loaded.net.encode_image(batch.to(loaded.device, kind)).float().cpu().numpy()
+                    rows.append(found)
+            for at, row in zip(lacking, np.concatenate(rows), strict=True):
+                known[at] = {"values": packed(row / np.linalg.norm(row))}
+                self.memos.put("embeddings", causes[at], known[at] or {})
+        return np.stack([unpacked((found or {})["values"]) for found in known])
+
+    def text_embeddings(self, clip: Model, texts: Sequence[str]) -> Array:
+        """Embed texts: "text joint", unit norm."""
+        found = self.loaded(clip).encode_texts(list(texts))
+        norms: Array = np.linalg.norm(found, axis=1, keepdims=True)
+        return found / norms
+
+    def _batches(
+        self, loaded: Loaded, pictures: Sequence[Image.Image], forget: Callable[[], None]
+    ) -> Iterator[Tensor]:
+        """Preprocess pictures batch by batch, the next while one is run."""
+        del forget
+        size = loaded.fits or self.batch_size
+        for start in range(0, len(pictures), size):
+            yield torch.stack(list(self._pool.map(loaded.transform, pictures[start : start + size])))
+            self.tick()
+
+
+def _layer(view: NeuronActivations) -> Mapping[str, Any]:
+    """Give what a layer's activations of a picture follow from, the picture aside."""
+    pool: dict[str, str | int | Literal[True]] = {
+        "pool": view.pool,
+        "token": view.token,
+        "channels": view.channels,
+    }
+    return {"model": view.model.identity("image"), "module": view.module, **pool}

@@ -1,0 +1,57 @@
+"""Instruments: captioners, language models and painters, found by their sources and registered by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from ..store.errors import BadSource
+from ..store.registry import Kept
+from ..store.sets import Captioner, Instrument, Language, Painter
+from ..store.tracing import emit
+
+RULES = "rules"
+"""The language model that is always there: it counts words, and needs no weights."""
+Precision = Literal["float32", "float16", "bfloat16"]
+
+
+def find(kind: type[Instrument], source: str, device: str = "cpu") -> Any:
+    """Take apart a source and find what it names; `UnknownName` and `BadSource` as the finders have it.
+
+    What is found has `facts()`, which identify it and have no path among them. Captioners and painters are
+    loaded by its `load(device, precision)`; a language model is what can be asked.
+    """
+    if kind is Captioner:
+        from . import captioning
+
+        return captioning.find(source)
+    if kind is Painter:
+        from . import painting
+
+        return painting.find(source)
+    from . import language
+
+    return language.find(source, device=device)
+
+
+def register(kind: type[Kept], name: str, source: str, precision: Precision) -> Kept:
+    """Learn what a source names: read its files once for what identifies it."""
+    return kind(name, source, find(kind, source).facts(), precision)
+
+
+@cache
+def rules() -> Language:
+    """Give the language model that is always there."""
+    return Language(RULES, RULES, find(Language, RULES).facts())
+
+
+def load(each: Instrument, device: str) -> Any:
+    """Load an instrument to run it; `BadSource` where it is no longer what was registered."""
+    emit("load", each.name)
+    found = find(type(each), each.source, device)
+    if found.facts() != dict(each.facts):
+        raise BadSource(
+            f"{each.name!r} is no longer what {each.source} was when it was added; add it again with "
+            "replace=True (--replace), or under another name"
+        )
+    return found if isinstance(each, Language) else found.load(device, each.precision)

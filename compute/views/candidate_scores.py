@@ -1,0 +1,162 @@
+"""The view of how well each candidate label fits its neuron."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from PIL import Image
+
+from ...store import digest
+from ...store.errors import BadSource, MissingUnits
+from ...store.grid import Grid
+from ...store.sets import Clip
+from ...store.views import Input, Param, Parts, TableView, Unit
+from ..kinds import Assisted, Made
+from .neuron_exemplars import shown_in
+from .synthetic_images import SyntheticImages
+
+if TYPE_CHECKING:
+    from ..aids import Aids
+    from ..ranking import Judged, Rules, Score
+else:
+    from typing import Literal
+
+    Score = Literal["mean", "top", "top_squared", "image_products", "mean_products", "top_squared_products"]
+
+
+@dataclass(frozen=True)
+class CandidateScores(Assisted, TableView):
+    """How each neuron answers to the pictures of its candidates, and how like its exemplars these are.
+
+    The pictures of all candidates of a neuron are ranked together by its activation, from `rank_base` down.
+    `position` 0 is the best candidate by `score`, which is one of the other columns or, by default, the image
+    product times the candidate's place by `top_rank_squared` counted from below (Describe-and-Dissect, Bai et
+    al. 2024, section 3.3). Scores compare candidates of one neuron, and not neurons.
+    """
+
+    images: Input[SyntheticImages]
+    clip: Param[Clip]
+    """The name of a registered model of images and texts, by which pictures are compared."""
+    score: Param[Score] = "top_squared_products"
+    """Which score decides."""
+    beta: Param[int] = 5
+    """Best pictures of a candidate that `top` and `top_squared` look at."""
+    top: Param[int] = 10
+    """Best pictures of all candidates that count for image products."""
+    rank_base: Param[int] = 1
+    """The rank of the best picture: 1, or 0 as released."""
+    floor: Param[float] = 0.0
+    """The image product of a candidate without a picture among the best; -1 as released."""
+    shrink: Param[int] = 0
+    """The side to which pictures are shrunk first, as released (32); 0 leaves them as they are."""
+    axis: ClassVar[str] = "neuron"
+    columns: ClassVar[Mapping[str, str]] = {
+        "module": "string",
+        "neuron": "int32",
+        "concept": "string",
+        "position": "int32",
+        "score": "float64",
+        "score_name": "string",
+        "mean_rank": "float64",
+        "top_rank": "float64",
+        "top_rank_squared": "float64",
+        "image_product": "float64",
+        "in_top": "int32",
+        "pictures": "int32",
+        "activation": "float64",
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        for name, least in (("beta", 1), ("top", 1), ("shrink", 0)):
+            if getattr(self, name) < least:
+                raise BadSource(f"{name}={getattr(self, name)}: it starts at {least}")
+        if self.rank_base not in (0, 1):
+            raise BadSource(f"rank_base={self.rank_base}: 0 or 1")
+
+    @property
+    def rules(self) -> Rules:
+        """What the score is made of."""
+        from ..ranking import Rules
+
+        return Rules(self.score, self.beta, self.top, self.rank_base, self.floor)
+
+    @property
+    def grid(self) -> Grid:
+        """One neuron a unit."""
+        return self.images.grid
+
+    def constant(self) -> Mapping[str, str]:
+        """Name the module."""
+        return self.images.constant()
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the neuron's painted pictures and exemplars."""
+        return (self.images.units[index], self._exemplars.units[index])
+
+    @property
+    def _exemplars(self) -> Any:
+        return self.images.candidates.captions.exemplars
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the neuron's painted pictures."""
+        return digest.of_sequence([self.images.units[start].key])
+
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Run the painted pictures of some neurons through both models, each picture once."""
+        painted = {unit.start: self._painted(unit, parts) for unit in units}
+        shown = {unit.start: parts.rows(self._exemplars.units[unit.start]).to_pylist() for unit in units}
+        files = list(dict.fromkeys(row["picture"] for rows in painted.values() for row in rows))
+        pictures = [self._opened(name, aids) for name in files]
+        layer = self._exemplars.seen.top.activations
+        activations = aids.activations(layer, pictures) if pictures else []
+        embedded = aids.embeddings(self.clip, pictures) if pictures else []
+        beside = {
+            neuron: aids.embeddings(self.clip, [self._exemplars.picture(aids, shown_in(row)) for row in rows])
+            for neuron, rows in shown.items()
+            if rows and painted[neuron]
+        }
+        made = {}
+        for unit in units:
+            rows = painted[unit.start]
+            found: list[tuple[Judged, float]] = []
+            if rows and unit.start in beside:
+                from ..ranking import judged
+
+                at = [files.index(row["picture"]) for row in rows]
+                concepts = [row["concept"] for row in rows]
+                mine = activations[at, unit.start]
+                ranked = judged(concepts, mine, embedded[at], beside[unit.start], self.rules)
+                means = {
+                    each.concept: float(mine[[c == each.concept for c in concepts]].mean()) for each in ranked
+                }
+                found = [(each, means[each.concept]) for each in ranked]
+            made[unit.key] = Made(rows=self._rows(unit.start, layer.module, found))
+        return made
+
+    def _painted(self, unit: Unit, parts: Parts) -> list[dict[str, Any]]:
+        rows = parts.rows(self.images.units[unit.start]).to_pylist()
+        return [row for row in rows if row["picture"] is not None]
+
+    def _opened(self, name: str, aids: Aids) -> Image.Image:
+        """Open a painted picture; `MissingUnits` where its file is gone, so that it is painted again."""
+        data = aids.memos.picture(name)
+        if data is None:
+            raise MissingUnits(
+                self.images.title(), 1, len(self.images.units), f"painted picture {name[:12]} is gone"
+            )
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        return picture.resize((self.shrink, self.shrink)) if self.shrink else picture
+
+    def _rows(self, neuron: int, module: str, found: Sequence[tuple[Judged, float]]) -> dict[str, list[Any]]:
+        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for position, (each, mean) in enumerate(found):
+            ranks = (each.mean_rank, each.top_rank, each.top_rank_squared, each.image_product)
+            counts = (each.in_top, each.pictures, mean)
+            values = (module, neuron, each.concept, position, each.score, self.score, *ranks, *counts)
+            for name, value in zip(self.columns, values, strict=True):
+                rows[name].append(value)
+        return rows

@@ -1,0 +1,150 @@
+"""The view of what each neuron might be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ...store import digest
+from ...store.errors import BadSource
+from ...store.grid import Grid
+from ...store.sets import Language
+from ...store.views import Input, Param, Parts, TableView, Unit
+from ..kinds import Assisted, Made
+from .captions import Captions
+
+if TYPE_CHECKING:
+    from ..aids import Aids
+    from ..language.settings import Settings
+
+
+@dataclass(frozen=True)
+class LabelCandidates(Assisted, TableView):
+    """What a language model makes of the captions of each neuron's exemplars: a few short labels.
+
+    It is asked `samples` times, with the captions in other orders; equal labels are one candidate
+    (Describe-and-Dissect, Bai et al. 2024, section 3.2). `status` is ok, refused or malformed, and `said`
+    the reply as it came. A usable reply is kept the moment it is there, by its request: it is never asked
+    and paid for twice. `preset="paper"` sets the parameters as the released code does.
+    """
+
+    captions: Input[Captions]
+    language: Param[Language]
+    """The name of a registered language model; `rules`, which needs none, where none is registered."""
+    label_language: Param[str] = "en"
+    """Code of the language of the labels."""
+    samples: Param[int] = 5
+    """How often the captions are summarised."""
+    temperature: Param[float] = 0.3
+    """0 for the likeliest reply; above it, replies are drawn."""
+    seed: Param[int] = 0
+    """Another seed draws other replies."""
+    epoch: Param[int] = 0
+    """Raised by one to have replies drawn anew that are there already."""
+    summarise: Param[bool] = True
+    """Whether captions are summarised; without it the captions themselves are the candidates."""
+    clean: Param[bool] = True
+    """Whether loops and agencies' marks are taken out of captions first."""
+    simplify: Param[bool] = False
+    """Whether each caption is first shortened by the language model."""
+    ranked_first: Param[bool] = False
+    """Whether the first summary sees the captions in the order of their exemplars."""
+    colon: Param[Literal["prefix", "between"]] = "prefix"
+    """Of "a: b: c", what is the label: all after the first colon, or what stands between two of them."""
+    comma: Param[Literal["first", "merge"]] = "first"
+    """Of a list, what is the label: its first entry, or what the model makes of all when asked again."""
+    background: Param[bool] = False
+    """Whether a label that ends in "design" or "graphic" is also one with "background" after it."""
+    prompt: Param[str] = "summarise"
+    """The prompt by which captions are summarised."""
+    axis: ClassVar[str] = "neuron"
+    columns: ClassVar[Mapping[str, str]] = {
+        "module": "string",
+        "neuron": "int32",
+        "sample": "int32",
+        "candidate": "string",
+        "status": "string",
+        "said": "string",
+        "reason": "string",
+        "request": "string",
+        "language": "string",
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse what no language model can be asked."""
+        if not 0 <= self.temperature <= 2:
+            raise BadSource(f"temperature={self.temperature}: from 0 to 2")
+        _ = self.settings
+
+    @property
+    def settings(self) -> Settings:
+        """How captions become candidates; `BadSource` for what is none."""
+        from ..language.messages import Sampling
+        from ..language.settings import Settings
+
+        return Settings(
+            language=self.label_language,
+            samples=self.samples,
+            clean=self.clean,
+            simplify=self.simplify,
+            ranked_first=self.ranked_first,
+            colon=self.colon,
+            comma=self.comma,
+            background=self.background,
+            summary_prompt=self.prompt,
+            sampling=Sampling(temperature=self.temperature, seed=self.seed, epoch=self.epoch),
+        )
+
+    @property
+    def grid(self) -> Grid:
+        """One neuron a unit: nothing is paid for that was not asked for."""
+        return self.captions.grid
+
+    def constant(self) -> Mapping[str, str]:
+        """Name the module."""
+        return self.captions.constant()
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the neuron's captions."""
+        return (self.captions.units[index],)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the neuron's captions and of the prompts' words."""
+        asked = digest.of_facts(self.settings.facts()) if self.summarise else ""
+        return digest.of_sequence([self.captions.units[start].key, asked])
+
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Ask about some neurons, one after the other; several requests of one are under way at once."""
+        from ..language.candidates import candidates
+
+        made = {}
+        for unit in units:
+            captions = self.told(unit, parts)
+            if self.summarise:
+                found = candidates(
+                    captions, aids.asker(self.language), settings=self.settings, memo=aids.memos
+                )
+                samples = [
+                    (each.text, each.status, each.said, each.reason, each.request) for each in found.samples
+                ]
+            else:
+                samples = [(text, "ok", text, "", "") for text in dict.fromkeys(filter(None, captions))]
+            made[unit.key] = Made(rows=self._rows(unit.start, samples))
+            aids.tick()
+        return made
+
+    def told(self, unit: Unit, parts: Parts) -> list[str]:
+        """List the captions of a unit's neuron, the best exemplar's first."""
+        rows = parts.rows(self.captions.units[unit.start]).to_pylist()
+        return [row["caption"] for row in sorted(rows, key=lambda row: row["rank"])]
+
+    def _rows(self, neuron: int, samples: Sequence[tuple[str, str, str, str, str]]) -> dict[str, list[Any]]:
+        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for number, (text, status, said, reason, request) in enumerate(samples):
+            module, source = self.captions.exemplars.seen.top.activations.module, self.language.source
+            label = text if status == "ok" else None
+            values = (module, neuron, number, label, status, said, reason, request, source)
+            for name, value in zip(self.columns, values, strict=True):
+                rows[name].append(value)
+        return rows

@@ -1,0 +1,207 @@
+"""The view of where in its top images each neuron looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from ...store import digest
+from ...store.errors import BadSource
+from ...store.grid import Grid
+from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from .. import pooling
+from ..geometry import Box, window
+from ..kinds import Assisted, Made
+from ..regions import Heat, Rules, regions
+from .neuron_activations import NEURONS
+from .top_images import TopImages
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..aids import Aids
+
+KEPT = 100
+"""Top images of a neuron that are kept, and so the most that can be looked at."""
+
+
+@dataclass(frozen=True)
+class NeuronCrops(Assisted, TableView):
+    """Boxes around what a neuron sees in its top images: the bright regions of its activation maps.
+
+    A map is scaled to its largest value, enlarged, thresholded (Otsu 1979), and cut into boxes, of which
+    the largest few are kept that neither overlap much nor fill the picture (Describe-and-Dissect, Bai et
+    al. 2024, section 3.1). Boxes are in pixels of the upright picture, right and bottom exclusive, and lie
+    where the model's own preprocessing saw the region. A module without maps, such as a last linear one, has
+    none.
+    """
+
+    top: Input[TopImages]
+    k: Param[int] = 10
+    """Top images of each neuron that are looked at."""
+    crops: Param[int] = 4
+    """Boxes of each image, at most; 0 for none."""
+    overlap: Param[float] = 0.5
+    """The largest intersection over union of two boxes of an image."""
+    min_side: Param[float] = 0.125
+    """The least side of a box, as a share of what the model sees."""
+    min_area: Param[float] = 0.01
+    """The least area of a box, likewise."""
+    heat: Param[Heat] = "positive"
+    """How a map becomes 8 bits: scaled to its largest value, or "wrapped", modulo 256, as released."""
+    frame: Param[Literal["window", "squashed"]] = "window"
+    """Where boxes lie: in the part of the picture that the model saw, or over all of it, squashed."""
+    axis: ClassVar[str] = "neuron"
+    columns: ClassVar[Mapping[str, str]] = {
+        "module": "string",
+        "neuron": "int32",
+        "rank": "int32",
+        "image_id": "int64",
+        "crop": "int32",
+        "x0": "int32",
+        "y0": "int32",
+        "x1": "int32",
+        "y1": "int32",
+        "area": "float32",
+        "threshold": "float32",
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if not 1 <= self.k <= KEPT:
+            raise BadSource(f"k={self.k}: from 1 to {KEPT} images of each neuron are kept")
+        if self.crops < 0:
+            raise BadSource(f"crops={self.crops}: it starts at 0, for none")
+        for name in ("overlap", "min_side", "min_area"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadSource(f"{name}={getattr(self, name)}: a share, from 0 to 1")
+
+    @property
+    def grid(self) -> Grid:
+        """One neuron a unit."""
+        return Grid(self.top.activations.shape[1], 1)
+
+    def constant(self) -> Mapping[str, str]:
+        """Name the module."""
+        return self.top.constant()
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the top images of the neuron's block."""
+        return (self.top.units[index // NEURONS],)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the neuron and of all activations, from which its top images follow."""
+        return digest.of_sequence([str(start), self.top.units[start // NEURONS].key])
+
+    @property
+    def rules(self) -> Rules:
+        """Which regions are kept."""
+        whole = 0.8
+        return Rules(self.crops, self.overlap, whole, self.min_side, self.min_area)
+
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Run the top images of some neurons through the model once, and look at their maps."""
+        shown = {unit.start: self.shown(unit, parts) for unit in units}
+        module = self.top.activations.model.module(self.top.activations.module)
+        mapped = pooling.grid_of(module.shape, self.top.activations.channels) is not None
+        maps = self._maps(shown, aids) if mapped and self.crops else {}
+        placed = _Places(self, aids)
+        return {
+            unit.key: Made(rows=self._rows(unit.start, shown[unit.start], maps, placed)) for unit in units
+        }
+
+    def shown(self, unit: Unit, parts: Parts) -> list[tuple[int, int, float]]:
+        """List the top images of a unit's neuron: rank, image_id and activation."""
+        rows = parts.rows(self.top.units[unit.start // NEURONS])
+        mine = [row for row in rows.to_pylist() if row["neuron"] == unit.start and row["rank"] < self.k]
+        return [(row["rank"], row["image_id"], row["activation"]) for row in mine]
+
+    def _maps(
+        self, shown: Mapping[int, Sequence[tuple[int, int, float]]], aids: Aids
+    ) -> dict[tuple[int, int], Array]:
+        """Give the map of each neuron in each of its images, by neuron and image_id."""
+        view = self.top.activations
+        wanted: dict[int, list[int]] = defaultdict(list)
+        for neuron, rows in shown.items():
+            for _, image_id, _ in rows:
+                wanted[image_id].append(neuron)
+        neurons = sorted(shown)
+
+        def take(output: Tensor) -> Array:
+            found: Array = pooling.maps(output, view.channels)[:, neurons].cpu().numpy()
+            return found
+
+        pictures = aids.readable(view.images, sorted(wanted))
+        if not pictures:
+            return {}
+        found = aids.outputs(view, [*pictures.values()], take)
+        return {
+            (neuron, image_id): found[row, neurons.index(neuron)]
+            for row, image_id in enumerate(pictures)
+            for neuron in wanted[image_id]
+        }
+
+    def _rows(
+        self,
+        neuron: int,
+        shown: Sequence[tuple[int, int, float]],
+        maps: Mapping[tuple[int, int], Array],
+        placed: _Places,
+    ) -> dict[str, list[Any]]:
+        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for rank, image_id, _ in shown:
+            if (neuron, image_id) not in maps:
+                continue
+            found, threshold = regions(maps[neuron, image_id], self.rules, self.heat)
+            boxes = [placed.box(image_id, region) for region in found]
+            for crop, box in enumerate(box for box in boxes if box is not None):
+                share = (box[2] - box[0]) * (box[3] - box[1]) / placed.area(image_id)
+                values = (self.top.activations.module, neuron, rank, image_id, crop, *box, share, threshold)
+                for name, value in zip(self.columns, values, strict=True):
+                    rows[name].append(value)
+        return rows
+
+
+class _Places:
+    """Finds where regions of a map lie in a picture; the preprocessing is asked once for each size."""
+
+    def __init__(self, view: NeuronCrops, aids: Aids) -> None:
+        self._images, self._frame = view.top.activations.images, view.frame
+        self._aids, self._model = aids, view.top.activations.model
+        self._windows: dict[tuple[int, int], Any] = {}
+
+    def box(self, image_id: int, region: tuple[float, float, float, float]) -> Box | None:
+        """Give a region in pixels of a picture; None where nothing of it is within the picture."""
+        width, height = self._aids.image(self._images, image_id).size
+        if (width, height) not in self._windows:
+            self._windows[width, height] = self._window(width, height)
+        found: Box = self._windows[width, height].box(region, width, height)
+        return found if found[0] < found[2] and found[1] < found[3] else None
+
+    def area(self, image_id: int) -> int:
+        """Give the pixels of a picture."""
+        width, height = self._aids.image(self._images, image_id).size
+        return width * height
+
+    def _window(self, width: int, height: int) -> Any:
+        from ..geometry import Window
+
+        if self._frame == "squashed":
+            return Window(0, 0, width, height)
+        transform = self._aids.loaded(self._model).transform
+
+        def prepare(picture: Image.Image) -> Array:
+            return np.asarray(transform(picture).float().cpu().numpy())
+
+        found = window(prepare, width, height)
+        if found is None:
+            raise ArithmeticError(
+                f"the preprocessing of {self._model.name!r} keeps no straight part of a picture, so a map "
+                "has no place in it; frame='squashed' lays maps over the whole picture"
+            )
+        return found

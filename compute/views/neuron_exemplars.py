@@ -1,0 +1,175 @@
+"""The view of the pictures by which each neuron is described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...store import digest
+from ...store.errors import BadSource
+from ...store.grid import Grid
+from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from .. import pooling
+from ..kinds import Assisted, Made
+from ..pixels import pixels_of
+from .neuron_crops import NeuronCrops
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..aids import Aids
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture, or a part of one, as an exemplar."""
+
+    kind: str
+    """"image" or "crop"."""
+    image_id: int
+    """The image."""
+    crop: int
+    """The number of its crop; -1 for the image itself."""
+    box: tuple[int, int, int, int]
+    """Left, top, right, bottom in pixels of the upright picture."""
+
+
+@dataclass(frozen=True)
+class NeuronExemplars(Assisted, TableView):
+    """The top images of each neuron and crops of them, the most activating first.
+
+    Crops go through the model as pictures of their own, pooled as the activations are; of equal ones the one
+    that was seen first goes first (Describe-and-Dissect, Bai et al. 2024, section 3.1). A neuron whose top
+    images say nothing, as `neuron_statistics` has it, has exemplars all the same, and never a label.
+    """
+
+    seen: Input[NeuronCrops]
+    exemplars: Param[int] = 10
+    """Pictures of each neuron, at most."""
+    per_image: Param[int] = 2
+    """At most so many of one image, so that no image crowds out the others; 0 for no limit."""
+    square: Param[int] = 0
+    """The side in pixels to which pictures are squashed, as released (375); 0 leaves them as they are."""
+    axis: ClassVar[str] = "neuron"
+    columns: ClassVar[Mapping[str, str]] = {
+        "module": "string",
+        "neuron": "int32",
+        "rank": "int32",
+        "kind": "string",
+        "image_id": "int64",
+        "crop": "int32",
+        "x0": "int32",
+        "y0": "int32",
+        "x1": "int32",
+        "y1": "int32",
+        "pixels": "string",
+        "activation": "float32",
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        for name, least in (("exemplars", 1), ("per_image", 0), ("square", 0)):
+            if getattr(self, name) < least:
+                raise BadSource(f"{name}={getattr(self, name)}: it starts at {least}")
+
+    @property
+    def grid(self) -> Grid:
+        """One neuron a unit."""
+        return self.seen.grid
+
+    def constant(self) -> Mapping[str, str]:
+        """Name the module."""
+        return self.seen.constant()
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the neuron's crops, and its top images."""
+        return (self.seen.units[index], *self.seen.needs(index))
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the neuron's crops."""
+        return digest.of_sequence([self.seen.units[start].key])
+
+    def picture(self, aids: Aids, shown: Shown) -> Image.Image:
+        """Cut an exemplar out of its image."""
+        whole = aids.image(self.seen.top.activations.images, shown.image_id)
+        part = whole if shown.kind == "image" else whole.crop(shown.box)
+        return part.convert("RGB").resize((self.square, self.square)) if self.square else part.convert("RGB")
+
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Run the top images and crops of some neurons through the model, and rank them."""
+        offers = {unit.start: self._offers(unit, parts, aids) for unit in units}
+        every = [(neuron, shown) for neuron, found in offers.items() for shown in found]
+        pictures = [self.picture(aids, shown) for _, shown in every]
+        values = self._activations([neuron for neuron, _ in every], pictures, aids)
+        ranked: dict[int, list[tuple[float, int]]] = {neuron: [] for neuron in offers}
+        for place, (neuron, _) in enumerate(every):
+            ranked[neuron].append((-values[place], place))
+        made = {}
+        for unit in units:
+            chosen = self._chosen([(at, every[at][1]) for _, at in sorted(ranked[unit.start])])
+            rows = [(shown, pixels_of(pictures[at]), values[at]) for at, shown in chosen]
+            made[unit.key] = Made(rows=self._rows(unit.start, rows))
+        return made
+
+    def _offers(self, unit: Unit, parts: Parts, aids: Aids) -> list[Shown]:
+        """List a neuron's top images that can be read, each followed by its crops."""
+        crops = parts.rows(self.seen.units[unit.start]).to_pylist()
+        images = self.seen.top.activations.images
+        ids = [image_id for _, image_id, _ in self.seen.shown(self.seen.units[unit.start], parts)]
+        found: list[Shown] = []
+        for image_id, picture in aids.readable(images, ids).items():
+            found.append(Shown("image", image_id, -1, (0, 0, *picture.size)))
+            for row in crops:
+                if row["image_id"] == image_id:
+                    box = (row["x0"], row["y0"], row["x1"], row["y1"])
+                    found.append(Shown("crop", image_id, row["crop"], box))
+        return found
+
+    def _activations(
+        self, neurons: Sequence[int], pictures: Sequence[Image.Image], aids: Aids
+    ) -> list[float]:
+        """Give what each picture's own neuron gives for it."""
+        if not pictures:
+            return []
+        view = self.seen.top.activations
+        asked = sorted(set(neurons))
+
+        def take(output: Tensor) -> Array:
+            pooled = pooling.pool(output, 0, view.pool, view.token, view.channels)
+            found: Array = pooled[:, asked].cpu().numpy()
+            return found
+
+        found = aids.outputs(view, pictures, take)
+        values = [float(found[at, asked.index(neuron)]) for at, neuron in enumerate(neurons)]
+        if not np.isfinite(values).all():
+            raise ArithmeticError(f"module {view.module} gave activations that are not finite")
+        return values
+
+    def _chosen(self, ranked: Sequence[tuple[int, Shown]]) -> Iterator[tuple[int, Shown]]:
+        """Take the first ones, and of one image no more than its share."""
+        taken: dict[int, int] = {}
+        left = self.exemplars
+        for place, shown in ranked:
+            mine = taken.get(shown.image_id, 0)
+            if left and (not self.per_image or mine < self.per_image):
+                taken[shown.image_id] = mine + 1
+                left -= 1
+                yield place, shown
+
+    def _rows(self, neuron: int, found: Sequence[tuple[Shown, str, float]]) -> dict[str, list[Any]]:
+        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for rank, (shown, pixels, value) in enumerate(found):
+            module = self.seen.top.activations.module
+            values = (module, neuron, rank, shown.kind, shown.image_id, shown.crop, *shown.box, pixels, value)
+            for name, each in zip(self.columns, values, strict=True):
+                rows[name].append(each)
+        return rows
+
+
+def shown_in(row: Mapping[str, Any]) -> Shown:
+    """Read an exemplar from its row."""
+    return Shown(row["kind"], row["image_id"], row["crop"], (row["x0"], row["y0"], row["x1"], row["y1"]))

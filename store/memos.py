@@ -1,0 +1,85 @@
+"""Results that are kept by what caused them: a caption by its pixels, a reply by its request.
+
+Units say which neuron needs what; memos see to it that what two of them need, or one needs again after an
+interrupt, is made and paid for once. A memo is put the moment it is there, and is never changed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import digest
+from .errors import DamagedObject
+from .objects import Objects
+from .sealed import seal
+
+FOLDER = "memos/"
+
+
+class Memos:
+    """The memos of one store."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def get(self, kind: str, cause: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Give what was kept for a cause; None where nothing was, or where it is damaged."""
+        try:
+            found: dict[str, Any] = self._objects.get_sealed(_path(kind, cause), "it is made again")["value"]
+        except (FileNotFoundError, DamagedObject):
+            return None
+        return found
+
+    def put(self, kind: str, cause: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+        """Keep what a cause had; the first that is kept stands, unless it is damaged."""
+        path, data = _path(kind, cause), seal({"cause": dict(cause), "value": dict(value)})
+        if not self._objects.create(path, data) and self.get(kind, cause) is None:
+            self._objects.put(path, data)
+
+    def picture(self, name: str) -> bytes | None:
+        """Give the bytes of a kept picture by their digest; None where they are gone or damaged."""
+        try:
+            data = self._objects.get(_picture(name))
+        except FileNotFoundError:
+            return None
+        return data if digest.of_bytes(data) == name else None
+
+    def put_picture(self, data: bytes) -> str:
+        """Keep the bytes of a picture, and give their digest."""
+        name = digest.of_bytes(data)
+        if not self._objects.create(_picture(name), data) and self.picture(name) is None:
+            self._objects.put(_picture(name), data)
+        return name
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """List the memos of a kind, each with its cause and its value; damaged ones are left out."""
+        found = []
+        for info in self._objects.list(f"{FOLDER}{kind}/"):
+            try:
+                found.append(self._objects.get_sealed(info.path, ""))
+            except (FileNotFoundError, DamagedObject):
+                continue
+        return found
+
+
+def packed(values: np.ndarray[Any, np.dtype[np.float32]]) -> str:
+    """Write a row of numbers as text, float32 and little-endian."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
+def unpacked(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Read a row of numbers that `packed` wrote."""
+    return np.frombuffer(base64.b64decode(text), "<f4")
+
+
+def _path(kind: str, cause: Mapping[str, Any]) -> str:
+    key = digest.of_facts(dict(cause))[:40]
+    return f"{FOLDER}{kind}/{key[:2]}/{key}.json"
+
+
+def _picture(name: str) -> str:
+    return f"{FOLDER}pictures/{name[:2]}/{name}.png"
