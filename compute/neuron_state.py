@@ -34,7 +34,7 @@ class Known:
     count: Counts
     """Images that could be read."""
     mean: Doubles
-    """Mean activation; NaN without an image, as are the next three."""
+    """Mean activation; NaN without an image, as are the next four."""
     std: Doubles
     """Standard deviation over these images (their number is the divisor)."""
     minimum: Doubles
@@ -42,7 +42,7 @@ class Known:
     maximum: Doubles
     """The largest activation."""
     nonzero: Doubles
-    """Share of the images for which it is not zero; NaN without an image."""
+    """Share of the images for which it is not zero."""
     above: Counts
     """Images above the k-th largest activation."""
     ties: Counts

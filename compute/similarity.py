@@ -19,6 +19,13 @@ leaves L' = sum_i log1p(w_i S), w_i = p_i / (1 - p_i + e), exact for the smalles
 P, and S of all images, are never there at once: a score needs the rows of the images at some neuron's top
 alone, their softmax one number a row, and all else is done for some texts after others. The sum over neurons
 is why the scores of a neuron follow from all of its layer's: a layer is scored as a whole.
+
+With lam = 1 a score cannot exceed log neurons, and comes so near for every text that speaks of one neuron
+alone that float64 has one number for them all. What orders texts then is the lead of L[n,c] on all others',
+
+    L[n,c] - log sum_(m not n) exp L[m,c],      score = log neurons - log(1 + exp(-lead)),
+
+which orders them as exact arithmetic would order the scores.
 """
 
 from __future__ import annotations
@@ -57,6 +64,8 @@ class Scored(NamedTuple):
     """Which texts."""
     scores: Doubles
     """Their scores, "neuron text"; -inf for a text that a function cannot judge."""
+    order: Doubles
+    """The same order of texts, also where their scores are one number: "neuron text"."""
 
 
 def soft_wpmi(
@@ -89,7 +98,7 @@ def soft_wpmi(
     constant = float(np.log(rest).sum())
     for block, share, at in _shares(top, images, texts, a, numbers):
         found = _sum_of_logs(share, at, weights)
-        yield Scored(slice(0, len(top)), block, found - lam * _common(found) + (1 - lam) * constant)
+        yield _compared(block, found, lam, constant)
 
 
 def wpmi(
@@ -101,7 +110,7 @@ def wpmi(
         found = np.zeros((len(top), share.shape[1]))
         for rank in range(top.shape[1]):
             found += share[at[:, rank]]
-        yield Scored(slice(0, len(top)), block, found - lam * _common(found))
+        yield _compared(block, found, lam, 0.0)
 
 
 def _sum_of_logs(share: Doubles, at: Places, weights: Doubles) -> Doubles:
@@ -122,11 +131,34 @@ def _sum_of_logs(share: Doubles, at: Places, weights: Doubles) -> Doubles:
     return total
 
 
-def _common(found: Doubles) -> Doubles:
-    """Give the logarithm of the mean over neurons of exp L: "text"."""
+def _compared(block: slice, found: Doubles, lam: float, constant: float) -> Scored:
+    """Take off what a text has in common for all neurons; `constant` is what L has beside `found`."""
+    neurons = slice(0, len(found))
+    if lam == 1 and len(found) > 1:
+        lead = _lead(found)
+        return Scored(neurons, block, np.log(len(found)) - np.logaddexp(0, -lead), lead)
     most = found.max(axis=0)
-    mean: Doubles = most + np.log(np.exp(found - most).mean(axis=0))
-    return mean
+    common = most + np.log(np.exp(found - most).mean(axis=0))
+    scores = found - lam * common + (1 - lam) * constant
+    return Scored(neurons, block, scores, found if len(found) == 1 else scores)
+
+
+def _lead(found: Doubles) -> Doubles:
+    """Give L[n] - log sum_(m not n) exp L[m], for two neurons or more: "neuron text"."""
+    texts = np.arange(found.shape[1])
+    first = found.argmax(axis=0)
+    most = found[first, texts]
+    others = found.copy()
+    others[first, texts] = -np.inf
+    second = others.max(axis=0)
+    theirs = second + np.log(np.exp(others - second).sum(axis=0))
+    raised = np.exp(found - most)
+    total = raised.sum(axis=0) - raised  # of neurons that are not first: the first is among the others
+    np.log(total, out=total, where=total > 0)
+    total += most
+    total[first, texts] = theirs
+    lead: Doubles = found - total
+    return lead
 
 
 def _shares(
@@ -177,7 +209,8 @@ def cos_similarity(
         directions = texts[block].astype(np.float64)
         norms = np.sqrt(((directions @ second) * directions).sum(axis=1).clip(0))
         scores = (products @ directions.T) / np.sqrt(squares)[:, None]
-        yield Scored(slice(0, neurons), block, _or_none(scores, norms))
+        scores = _or_none(scores, norms)
+        yield Scored(slice(0, neurons), block, scores, scores)
 
 
 def cos_similarity_cubed(
@@ -199,7 +232,8 @@ def cos_similarity_cubed(
             ours += (given**2).sum(axis=0)
             theirs = theirs + (said**2).sum(axis=0)
         norms = np.maximum(np.sqrt(ours), LEAST_NORM)[:, None] * np.maximum(np.sqrt(theirs), LEAST_NORM)
-        yield Scored(slice(0, neurons), block, products / norms)
+        products /= norms
+        yield Scored(slice(0, neurons), block, products, products)
 
 
 def rank_reorder(
@@ -233,7 +267,30 @@ def rank_reorder(
             error = (np.abs(falling[:, None] - rising[places]) ** p).mean(axis=0) / usual
             mean = cosines.mean(axis=0)
             scores = -error / np.where(mean > 0, mean, 1) ** scale
-            yield Scored(slice(neuron, neuron + 1), block, np.where(mean > 0, scores, -np.inf)[None])
+            scores = np.where(mean > 0, scores, -np.inf)[None]
+            yield Scored(slice(neuron, neuron + 1), block, scores, scores)
+
+
+def best(scored: Iterator[Scored], k: int) -> dict[int, list[tuple[int, float]]]:
+    """Keep the k best texts of each neuron with their scores, from the best down; of equal ones the first.
+
+    Blocks of texts come in their order. A text that a function cannot judge is not among them.
+    """
+    kept: dict[tuple[int, int], Any] = {}
+    for neurons, texts, scores, order in scored:
+        places = np.broadcast_to(np.arange(texts.start, texts.stop), order.shape)
+        whole = [order, scores, places]
+        if (before := kept.get((neurons.start, neurons.stop))) is not None:
+            whole = [np.concatenate(both, axis=1) for both in zip(before, whole, strict=True)]
+        chosen = np.argsort(-whole[0], axis=1, kind="stable")[:, :k]
+        kept[neurons.start, neurons.stop] = [np.take_along_axis(each, chosen, axis=1) for each in whole]
+    found: dict[int, list[tuple[int, float]]] = {}
+    for (start, _), (_, scores, places) in kept.items():
+        for row in range(len(scores)):
+            judged = np.isfinite(scores[row])
+            pairs = zip(places[row, judged].tolist(), scores[row, judged].tolist(), strict=True)
+            found[start + row] = list(pairs)
+    return found
 
 
 def _cubed(values: Doubles) -> Doubles:

@@ -111,7 +111,7 @@ class ClipDissectLabels(Derived, TableView):
         """Find what excites each neuron, score all texts for all neurons, and keep the best."""
         layer = _Layer(self, parts)
         chosen, vectors = self._concepts(parts)
-        best = _best(self._scores(layer, vectors), KEPT) if len(layer.neurons) else {}
+        best = similarity.best(self._scores(layer, vectors), KEPT) if len(layer.neurons) else {}
         known = self.texts.texts.texts
         labels = {
             int(layer.neurons[neuron]): [
@@ -201,19 +201,6 @@ class _Layer:
         ok = [each == "ok" for each in states]
         _, _, given, rows = best.found()
         return states, rows.reshape(count, -1)[ok], given.reshape(count, -1)[ok]
-
-
-def _best(scored: Iterator[Scored], k: int) -> dict[int, list[tuple[int, float]]]:
-    """Keep the texts with the highest scores of each neuron; of equal ones the first."""
-    kept: dict[tuple[int, int], TopK] = {}
-    for neurons, texts, scores in scored:
-        best = kept.setdefault((neurons.start, neurons.stop), TopK(neurons.stop - neurons.start, k))
-        best.add(scores.T, np.arange(texts.start, texts.stop))
-    found: dict[int, list[tuple[int, float]]] = {}
-    for (start, _), best in kept.items():
-        for neuron, _, score, text in zip(*(each.tolist() for each in best.found()), strict=True):
-            found.setdefault(start + neuron, []).append((text, score))
-    return found
 
 
 def _blocks(length: int, step: int) -> Iterator[slice]:

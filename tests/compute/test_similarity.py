@@ -49,7 +49,7 @@ def world() -> World:
 def whole(scored: Iterator[Scored], neurons: int = NEURONS, texts: int = TEXTS) -> NDArray[np.float64]:
     """Put blocks together; each place is given once."""
     found = np.full((neurons, texts), np.nan)
-    for place, block, scores in scored:
+    for place, block, scores, _ in scored:
         assert np.isnan(found[place, block]).all()
         found[place, block] = scores
     assert not np.isnan(found).any()
