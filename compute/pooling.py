@@ -36,6 +36,36 @@ def layout(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
     return shape[place], positions
 
 
+def map_side(shape: tuple[int, ...], channels: Channels) -> tuple[int, int]:
+    """Give height and width of the map of one neuron in a module's output of one image.
+
+    Positions are those of "neuron y x", or where there is one axis of them a square, row by row, before
+    which there may be a class token. Raises `ValueError` where they are no map of more than one position.
+
+    >>> map_side((64, 7, 5), "first"), map_side((50, 768), "auto"), map_side((49, 768), "auto")
+    ((7, 5), (7, 7), (7, 7))
+    """
+    count = layout(shape, channels)[1]
+    if len(shape) == 3:
+        height, width = shape[1:] if _is_first(shape, channels) else shape[:2]
+    else:
+        height = width = math.isqrt(count)
+    if count == 1 or count - height * width not in (0, 1):
+        what = "it gives one number a neuron" if count == 1 else f"its {count} positions are no map"
+        raise ValueError(what)
+    return height, width
+
+
+def maps(output: Tensor, image_axis: int, channels: Channels) -> Tensor:
+    """Give the maps of all neurons, in float32, without a class token: "image neuron y x"."""
+    moved = output.movedim(image_axis, 0).float()
+    shape = tuple(moved.shape[1:])
+    height, width = map_side(shape, channels)
+    if not _is_first(shape, channels):
+        moved = moved.movedim(-1, 1)
+    return moved.flatten(2)[:, :, -height * width :].reshape(*moved.shape[:2], height, width)
+
+
 def _is_first(shape: tuple[int, ...], channels: Channels) -> bool:
     return channels == "first" or (channels == "auto" and len(shape) == 3)
 

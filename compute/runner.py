@@ -365,7 +365,8 @@ class Runner:
     def _absent(self, unit: Unit, row: int, reason: str) -> Any:
         view, place = unit.view, unit.start + row
         if not isinstance(view, ImagePass):
-            return failure(unit, "TextTooLong", reason, row=place)
+            kind = "TextTooLong" if isinstance(view, TextPass) else "AbsentRow"
+            return failure(unit, kind, reason, row=place)
         kind = "AbsentRow" if view.model.imported else "UnreadablePicture"
         return failure(unit, kind, reason, row=place, path=view.images.path(place))
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..store import digest
-from ..store.errors import NoTextTower, NotImported, UnsuitableModule, UnsupportedTower
+from ..store.errors import NotAnnotated, NoTextTower, NotImported, UnsuitableModule, UnsupportedTower
 from ..store.records import Records
 from ..store.views import View
 from .causes import same_question
@@ -57,7 +57,7 @@ def _instances(
 ) -> Iterator[View]:
     for each in inputs:
         for values in _required(names, cls, each, params):
-            with suppress(UnsupportedTower, NoTextTower, NotImported, UnsuitableModule):
+            with suppress(UnsupportedTower, NoTextTower, NotImported, NotAnnotated, UnsuitableModule):
                 yield engine.same(resolve(names, cls.name(), each, values))
 
 

@@ -23,6 +23,7 @@ BelvedereError
 │   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
+│   ├── NotAnnotated (LookupError)         images without the classes or masks that a view is made from
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
@@ -174,6 +175,14 @@ class NotImported(InputError, LookupError):
             f"no {kind} were imported as {model!r}; belvedere import arrays takes them from a file, "
             "under a name of their own"
         )
+
+
+class NotAnnotated(InputError, LookupError):
+    """Images lack the classes or masks that a view is made from; carries `images` and `lacking`."""
+
+    def __init__(self, images: str, lacking: str, hint: str) -> None:
+        self.images, self.lacking = images, lacking
+        super().__init__(f"the images {images!r} have no {lacking}: {hint}")
 
 
 class WeightsChanged(InputError, ValueError):

@@ -1,0 +1,78 @@
+"""Network Dissection: how far the places where a neuron is most active are those of a concept.
+
+Bau, Zhou, Khosla, Oliva and Torralba, "Network Dissection: Quantifying Interpretability of Deep Visual
+Representations" (CVPR 2017). For each neuron a threshold T is found that its activation exceeds at a share
+of 0.005 of all positions of all images. Its map of an image is brought to the size of the image's masks
+(bilinear) and cut at T; with M the masks of a concept,
+
+    IoU = sum over images |map > T and M| / sum over images |map > T or M|.
+
+So the maps are gone through twice: once for the thresholds, once for the sums.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
+Masks = NDArray[np.bool_]
+
+
+def positions(maps: Floats) -> Floats:
+    """Put every position of every image in a row: "image neuron y x" to "position neuron"."""
+    return maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def rank_of(share: float, count: int) -> int:
+    """Give k such that a share of `count` numbers exceeds the k-th largest, if no two are equal."""
+    return min(int(share * count) + 1, max(count, 1))
+
+
+def enlarged(maps: Floats, height: int, width: int) -> Doubles:
+    """Bring maps to another size by bilinear interpolation between the middles of their cells.
+
+    "… y x" becomes "… height width"; beyond the outermost middles the outermost values go on.
+    """
+    rows, columns = _weights(maps.shape[-2], height), _weights(maps.shape[-1], width)
+    found: Doubles = rows @ maps.astype(np.float64) @ columns.T
+    return found
+
+
+@cache
+def _weights(cells: int, size: int) -> Doubles:
+    """What each cell adds to each of the places into which a line is cut: "place cell"."""
+    middles = (np.arange(size) + 0.5) * cells / size - 0.5
+    return np.stack([np.interp(middles, np.arange(cells), unit) for unit in np.eye(cells)], axis=1)
+
+
+class Overlap:
+    """Adds up, while images stream by, where neurons are active, where concepts are, and where both."""
+
+    def __init__(self, thresholds: Doubles, concepts: int) -> None:
+        """Begin with no image; `thresholds` is "neuron"."""
+        self._thresholds = thresholds
+        self._both = np.zeros((len(thresholds), concepts), np.int64)
+        self._active, self._area = np.zeros(len(thresholds), np.int64), np.zeros(concepts, np.int64)
+
+    def add(self, maps: Floats, masks: Masks) -> None:
+        """Take images by their maps "image neuron y x" and the masks of all concepts "image concept y x"."""
+        for image, each in zip(maps, masks, strict=True):
+            active = enlarged(image, *each.shape[1:]) > self._thresholds[:, None, None]
+            some = np.flatnonzero(each.any(axis=(1, 2)))
+            there = each[some].reshape(len(some), active[0].size)
+            # counts within one image are exact in float32, in which products of matrices are fast
+            both = active.reshape(len(active), -1).astype(np.float32) @ there.T.astype(np.float32)
+            self._both[:, some] += both.astype(np.int64)
+            self._active += active.sum(axis=(1, 2))
+            self._area[some] += there.sum(axis=1)
+
+    def iou(self) -> Doubles:
+        """Give intersection over union, "neuron concept"; 0 where there is neither."""
+        union = self._active[:, None] + self._area - self._both
+        found: Doubles = self._both / np.maximum(union, 1)
+        return found

@@ -1,0 +1,100 @@
+"""Network Dissection's sums against a literal transcription, whatever the sizes and the blocks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from belvedere.compute.largest import Largest
+from belvedere.compute.overlap import Overlap, enlarged, positions, rank_of
+from belvedere.compute.pooling import map_side, maps
+
+IMAGES, NEURONS, CONCEPTS = 20, 5, 4
+
+
+def world(height: int = 4, width: int = 3) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Maps with ties and negative values, and masks of which some are empty."""
+    dice = np.random.default_rng(0)
+    found = dice.normal(size=(IMAGES, NEURONS, height, width)).round(1).astype(np.float32)
+    masks = dice.random((IMAGES, CONCEPTS, 10, 8)) < 0.3
+    masks[dice.random((IMAGES, CONCEPTS)) < 0.4] = False
+    return found, masks
+
+
+@pytest.mark.parametrize("size", [(10, 8), (4, 3), (7, 19), (2, 2)])
+def test_maps_are_enlarged_as_torch_does(size: tuple[int, int]) -> None:
+    small, _ = world()
+    if size == (2, 2):
+        small = small[:, :, :1, :1]  # one cell is everywhere
+    expected = torch.nn.functional.interpolate(torch.from_numpy(small).double(), size, mode="bilinear")
+    np.testing.assert_allclose(enlarged(small, *size), expected.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.005, 0.1, 0.5])
+def test_a_share_of_all_positions_exceeds_the_threshold(share: float) -> None:
+    values = np.random.default_rng(0).permutation(3000).reshape(30, 1, 10, 10)
+    largest = Largest(1, rank_of(share, values.size))
+    for start in range(0, 30, 7):
+        largest.add(positions(values[start : start + 7]))
+    assert (values > largest.least[0]).mean() == pytest.approx(share)
+
+
+@pytest.mark.parametrize("step", [1, 3, IMAGES])
+def test_intersection_over_union_is_its_definition(step: int) -> None:
+    small, masks = world()
+    thresholds = np.array([0.0, 0.5, 1.2, 9.0, -9.0])
+    overlap = Overlap(thresholds, CONCEPTS)
+    for start in range(0, IMAGES, step):
+        overlap.add(small[start : start + step], masks[start : start + step])
+    large = torch.nn.functional.interpolate(torch.from_numpy(small).double(), (10, 8), mode="bilinear")
+    for neuron in range(NEURONS):
+        active = large[:, neuron].numpy() > thresholds[neuron]
+        for concept in range(CONCEPTS):
+            there = masks[:, concept]
+            expected = (active & there).sum() / (active | there).sum()
+            assert overlap.iou()[neuron, concept] == expected
+
+
+def test_a_concept_that_is_nowhere_meets_no_neuron() -> None:
+    small, masks = world()
+    overlap = Overlap(np.full(NEURONS, 9.0), CONCEPTS)
+    overlap.add(small, masks & False)
+    np.testing.assert_array_equal(overlap.iou(), np.zeros((NEURONS, CONCEPTS)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "side"),
+    [
+        ((6, 5, 5), "auto", (5, 5)),
+        ((6, 4, 5), "first", (4, 5)),
+        ((4, 5, 6), "last", (4, 5)),
+        ((17, 6), "auto", (4, 4)),
+        ((16, 6), "auto", (4, 4)),
+        ((6, 16), "first", (4, 4)),
+    ],
+)
+def test_maps_are_cut_from_every_layout(shape: tuple[int, ...], channels: str, side: tuple[int, int]) -> None:
+    assert map_side(shape, channels) == side  # type: ignore[arg-type]
+    output = torch.arange(2 * math.prod(shape)).reshape(2, *shape)
+    found = maps(output, 0, channels)  # type: ignore[arg-type]
+    assert tuple(found.shape) == (2, 6, *side)
+    first = channels == "first" or (len(shape) == 3 and channels == "auto")
+    flat = output.reshape(2, 6, -1) if first else output.reshape(2, -1, 6).movedim(-1, 1)
+    torch.testing.assert_close(found.flatten(2), flat[:, :, -side[0] * side[1] :].float())
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((6,), "it gives one number a neuron"),
+        ((1, 6), "one number"),
+        ((15, 6), "its 15 positions are no map"),
+    ],
+)
+def test_what_is_no_map_is_refused(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        map_side(shape, "auto")
