@@ -71,7 +71,7 @@ def normalise(pixels: NDArray[np.uint8]) -> torch.Tensor:
     return ((scaled - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2).contiguous()
 
 
-def _move(pixels: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
+def move(pixels: NDArray[np.uint8], dice: Dice) -> NDArray[np.uint8]:
     """Shift each picture by up to four pixels and mirror half of them."""
     moved = np.empty_like(pixels)
     padded = np.pad(pixels, ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)), mode="edge")
@@ -134,5 +134,5 @@ def make_batch(pool: Pool, step: int, images: int) -> Batch:
     about += _about_nothing(images // 10, dice)
     wanted = np.asarray([codes_ for _, codes_ in about])
     true = np.all((wanted == _ANY) | (wanted == codes[:, None, :]), axis=2)
-    pictures = normalise(_move(pool.pixels[rows], dice))
+    pictures = normalise(move(pool.pixels[rows], dice))
     return Batch(pictures, [text for text, _ in about], torch.from_numpy(true))

@@ -9,7 +9,7 @@ from .words import FORMS, LEADS, PROMPTS, WORDINGS
 _ARTICLE = re.compile(r"\ba (?=[aeiou])(?!one|uni)")
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Put "an" before vowels and single spaces between words."""
     return _ARTICLE.sub("an ", " ".join(text.split()))
 
@@ -20,7 +20,7 @@ def prompt(attribute: str, value: str) -> str:
     Raises:
         KeyError: There is no such attribute or value.
     """
-    return _tidy(PROMPTS[attribute].format(**FORMS[attribute][value][0]))
+    return tidy(PROMPTS[attribute].format(**FORMS[attribute][value][0]))
 
 
 def phrase(attribute: str, value: str, wording: int, form: int) -> str:
@@ -29,7 +29,7 @@ def phrase(attribute: str, value: str, wording: int, form: int) -> str:
     Both numbers wrap around.
     """
     wordings, forms = WORDINGS[attribute], FORMS[attribute][value]
-    return _tidy(wordings[wording % len(wordings)].format(**forms[form % len(forms)]))
+    return tidy(wordings[wording % len(wordings)].format(**forms[form % len(forms)]))
 
 
 def single(attribute: str, value: str, dice: Dice) -> str:
@@ -54,7 +54,7 @@ def sentence(named: Mapping[str, str], dice: Dice) -> str:
     one, many = _noun(words.get("shape"), dice)
     noun = one if named.get("number") == "1" else many
     place = words.get("background", {}).get("place", "")
-    return _tidy(" ".join((dice.pick(LEADS), number, *adjectives, noun, pattern, place)))
+    return tidy(" ".join((dice.pick(LEADS), number, *adjectives, noun, pattern, place)))
 
 
 def _noun(shape: Mapping[str, str] | None, dice: Dice) -> tuple[str, str]:
@@ -68,4 +68,4 @@ def caption(attributes: Mapping[str, str]) -> str:
     words = {name: FORMS[name][value][0] for name, value in attributes.items()}
     noun = words["shape"]["shape" if attributes["number"] == "1" else "shapes"]
     parts = (words["number"]["number"], words["texture"]["texture"], words["colour"]["colour"], noun)
-    return _tidy(" ".join((*parts, words["background"]["place"])))
+    return tidy(" ".join((*parts, words["background"]["place"])))

@@ -1,6 +1,7 @@
 """The word-level tokenizer of the demo world."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -46,12 +47,15 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
+def build_tokenizer(words: Sequence[str] | None = None) -> PreTrainedTokenizerFast:
     """Build the tokenizer: lower case, one id for each known word, ``<unk>`` for any other.
 
     The end mark has the largest id, since CLIP pools a text where its ids are largest.
+
+    Args:
+        words: The words, each once; without them every word of the demo world.
     """
-    names = [_PAD, _UNKNOWN, _START, *_words(), _END]
+    names = [_PAD, _UNKNOWN, _START, *(words or _words()), _END]
     vocabulary = {name: number for number, name in enumerate(names)}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=_UNKNOWN))
     core.normalizer = normalizers.Lowercase()

@@ -9,8 +9,12 @@ KINDS = (
     "open_clip:ARCHITECTURE/TAG",
     "open_clip:local-dir:FOLDER",
     "timm:NAME",
+    "timm:local-dir:FOLDER",
     "torchvision:NAME/WEIGHTS",
+    "hf:FOLDER",
+    "hf:REPOSITORY",
     "demo:clip",
+    "demo:classifier",
 )
 """The sources that are known."""
 
@@ -20,7 +24,8 @@ def find(source: str, checkpoint: str | None = None) -> Found:
 
     `open_clip:ViT-B-16/laion2b_s34b_b88k`, `open_clip:ViT-B-16` with a checkpoint file,
     `open_clip:local-dir:FOLDER`, `timm:resnet50.a1_in1k`, `torchvision:resnet50/IMAGENET1K_V2`, either
-    with a checkpoint file, or `demo:clip`.
+    with a checkpoint file, `timm:local-dir:FOLDER`, `hf:google/vit-base-patch16-224`, `hf:FOLDER`,
+    `demo:clip` or `demo:classifier`.
 
     Raises `UnknownName` for a kind, architecture or tag that does not exist, `BadSource` for files that do
     not, `UnsupportedTower` for an open_clip vision tower that is not decomposed, and `CannotRun` for the
@@ -30,7 +35,7 @@ def find(source: str, checkpoint: str | None = None) -> Found:
         from . import openclip
 
         return openclip.find(source, checkpoint)
-    if source.startswith("timm:"):
+    if source == "demo:classifier" or source.startswith("timm:"):
         from . import timm_models
 
         return timm_models.find(source, checkpoint)
@@ -38,6 +43,10 @@ def find(source: str, checkpoint: str | None = None) -> Found:
         from . import torchvision_models
 
         return torchvision_models.find(source, checkpoint)
+    if source.startswith("hf:"):
+        from . import transformers_models
+
+        return transformers_models.find(source, checkpoint)
     if source.startswith("module:"):
         raise CannotRun(
             f"{source.removeprefix('module:')} is a module of your own, which a store does not keep: give it "
