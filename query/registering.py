@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..store.errors import BadSource
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .adding import Added
     from .engine import Engine
     from .importing import Contributions, Imported, Pooled
+    from .importing_labels import ImportedLabels
     from .naming import Standing
     from .store import Store
 
@@ -205,6 +207,82 @@ class Registering(ABC):
             replace=replace,
             progress=teller(progress),
         )
+
+    def import_labels(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        model: str,
+        method: str | None = None,
+        module: str | Mapping[str, str] | None = None,
+        format: str | None = None,  # noqa: A002 - what the command calls it, too
+        base: Literal[0, 1] | None = None,
+        images: str | None = None,
+        note: str | None = None,
+        preview: bool = False,
+        replace: bool = False,
+    ) -> ImportedLabels:
+        """Take in labels of neurons that others made, or what people or a measure said of such labels.
+
+        They are seen in SQL as `imported_labels`, `imported_scores` and `human_ratings`, and their imports as
+        `imports` and `import_rejects`. The same file, said to be of the same, is taken in once. Nothing but
+        `remove_import` takes it away again.
+
+        Args:
+            file: A CSV file in UTF-8, with a header.
+            model: The name of the model whose neurons they are of.
+            method: How the labels were made, in your words; ratings name it themselves.
+            module: The module that the units are of. Of a file with a column of layers: only that layer, or a
+                mapping of its layers to modules; without it, its layers have to be names of modules.
+            format: dnd, clip-dissect, milan, milannotations, netdissect, invert, falcon, cosy, human-ratings
+                or ratings; needed where the header does not tell.
+            base: The number of the first unit in the file: 1 for netdissect, 0 for all others unless said.
+            images: The name of the set of images by which the labels were made; kept beside them.
+            note: Where it comes from, in your words; kept beside it, and no part of its identity.
+            preview: Write nothing; only say what would be taken in.
+            replace: See these instead of other imports that say something of the same neurons.
+
+        Returns:
+            How many rows were read, the first five, and the rows that are not taken in, each with the reason.
+
+        Raises:
+            BadSource: The file cannot be read, its format, layers or first unit have to be said, or most of
+                its units are beyond the module's neurons.
+            UnknownName: No model, module, image set, layer of the file or format of that name.
+            NameTaken: Another import says something of the same neurons by this method.
+        """
+        from .importing_labels import import_labels
+
+        return import_labels(
+            self._engine.folder,
+            file,
+            model=model,
+            method=method,
+            module=module,
+            form=format,
+            base=base,
+            images=images,
+            note=note,
+            preview=preview,
+            replace=replace,
+        )
+
+    def remove_import(self, import_id: str, *, dry_run: bool = False) -> Mapping[str, Any]:
+        """Take away what was imported from one file of labels; what it had replaced is seen again.
+
+        Args:
+            import_id: As in the table `imports`.
+            dry_run: Only say what it is.
+
+        Returns:
+            What is known of it, in plain facts; nothing where its record is damaged.
+
+        Raises:
+            UnknownName: No import of that key.
+        """
+        from .importing_labels import remove_import
+
+        return remove_import(self._engine.folder, import_id, dry_run=dry_run).facts
 
     def model(self, name: str) -> Model:
         """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .claims import Claims
 from .failures import Failures
+from .imports import Imports
 from .marker import Mode
 from .objects import Objects
 from .overlay import Overlay
@@ -29,6 +30,7 @@ class Folder:
         self.presence = Presence(self.objects)
         self.records = Records(self.objects, self.presence)
         self.failures = Failures(self.objects)
+        self.imports = Imports(self.objects, self.presence)
         self.uses = Uses(self.objects) if self.in_memory else uses_of(self.objects)
 
     @property
