@@ -128,7 +128,7 @@ def import_labels(
         rows=len(main),
         first=tuple(main[:FIRST]),
         replaces=tuple(rivals),
-        replaced_by=replaced(folder.imports.every()).get(key),
+        replaced_by=replaced(folder.imports.every(but=key)).get(key),
     )
 
 
@@ -201,7 +201,7 @@ def _rivals(
     folder: Folder, key: str, identity: Mapping[str, Any], kind: str, tables: Mapping[str, Sequence[Any]]
 ) -> list[str]:
     """List the imports that are seen and say something of the same neurons, by the same method."""
-    every = [each for each in folder.imports.every() if each.key != key]
+    every = list(folder.imports.every(but=key))
     gone = replaced(every)
     mine = set(_about(kind, tables[kind]))
     found = []

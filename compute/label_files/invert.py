@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .entries import Adapter, Cells, Label, Place, number, numbers
+from .entries import Adapter, Cells, Label, Place, number
 
 
 def _read(place: Place, cells: Cells) -> Iterator[Label]:
-    """Give the concept; `concept_id`, a WordNet offset or the number of a class, stands beside it."""
-    identity = cells["concept_id"].strip()
-    more = numbers(cells, {"concept_id": "concept_id"}) if identity.isdecimal() else {}
+    """Give the concept; `concept_id`, a WordNet offset (of a noun) or a class's number, stands beside it."""
+    identity = cells["concept_id"].strip().removeprefix("n")
+    more = {"concept_id": float(identity)} if identity.isdecimal() else {}
     yield Label(place, 0, cells["concept"], cells["concept"], number(cells, "metric"), "auroc", more=more)
 
 
