@@ -21,13 +21,29 @@ LISTED = 10
 """So many rows without values are said one by one."""
 
 
+class ViewOrExemplars(click.Command):
+    """Exports views, and hands `exemplars`, which are no view, to a command of their own."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the words; those after `exemplars` are the other command's."""
+        if args[:1] != ["exemplars"]:
+            return super().make_context(info_name, args, parent, **extra)
+        from .export_exemplars import command as exemplars
+
+        return exemplars.make_context(f"{info_name} exemplars", args[1:], parent, **extra)
+
+
 @click.command(
+    cls=ViewOrExemplars,
     epilog=examples(
         "belvedere export head_contributions heads.zarr",
         'belvedere export head_contributions last.npy --select "image=0:1000,layer=-1"',
         "belvedere export image_embeddings embeddings.parquet --missing raise",
         'belvedere export head_descriptions texts.csv --where "layer >= 8 AND rank < 3"',
-    )
+        "belvedere export exemplars --module layer4 --out exemplars    (see its own --help)",
+    ),
 )
 @click.argument("view")
 @click.argument("dest", type=click.Path(path_type=Path))
@@ -73,7 +89,8 @@ def command(
     An array goes to .zarr (a folder, with coordinates), .npy, .safetensors or .parquet (a row for each
     vector); a table to .parquet or .csv. What is missing is computed first. DEST appears when it is whole.
     Images and texts that could not be read keep their places, as NaN (in Parquet null), and stderr lists
-    them; --missing raise refuses them.
+    them; --missing raise refuses them. The word exemplars in VIEW's place is a command of its own: the images
+    at the top of neurons, as MILAN reads them.
     """
     from ..query.lazy_array import LazyArray
     from ..query.progress import Bar

@@ -7,11 +7,15 @@ from typing import Any
 
 import click
 
+from .import_labels import command as labels
 from .options import examples, open_store, store_option
 
 
 @click.group(
-    epilog=examples("belvedere import arrays rn50 saved/imagenet_rn50_layer4.pt --images val --module layer4")
+    epilog=examples(
+        "belvedere import arrays rn50 saved/imagenet_rn50_layer4.pt --images val --module layer4",
+        "belvedere import labels descriptions.csv --model rn50 --method clip-dissect --preview",
+    )
 )
 def command() -> None:
     """Take in what others have computed, and keep where it is from."""
@@ -59,3 +63,6 @@ def arrays(name: str, file: str, folder: Path | None, **said: Any) -> None:
     click.echo(f"{added.written} units written, {added.reused} reused")
     if added.absent:
         click.echo(f"{added.absent} rows are NaN; belvedere errors lists them", err=True)
+
+
+command.add_command(labels, "labels")

@@ -91,33 +91,3 @@ def pool(output: Tensor, image_axis: int, how: Pool, token: int, channels: Chann
     if how == "mean":
         return moved.mean(dim=1)
     return moved.amax(dim=1) if how == "max" else moved[:, 0 if how == "cls" else token]
-
-
-def grid_of(shape: tuple[int, ...], channels: Channels) -> tuple[int, int] | None:
-    """Give the height and width of the map that each neuron has; None where it has none.
-
-    Tokens are a map where their number is a square, or one more, the first being the class token.
-
-    >>> grid_of((64, 7, 7), "auto"), grid_of((50, 768), "auto"), grid_of((768,), "auto")
-    ((7, 7), (7, 7), None)
-    """
-    if len(shape) == 3:
-        return (shape[1], shape[2]) if _is_first(shape, channels) else (shape[0], shape[1])
-    if len(shape) != 2:
-        return None
-    tokens = shape[1] if _is_first(shape, channels) else shape[0]
-    side = next((s for s in (math.isqrt(tokens), math.isqrt(tokens - 1)) if tokens - s * s in (0, 1)), 0)
-    return (side, side) if side > 1 else None
-
-
-def maps(output: Tensor, channels: Channels) -> Tensor:
-    """Give each neuron's map: "image neuron y x", from an output with the images first; see `grid_of`."""
-    shape = tuple(output.shape[1:])
-    found = grid_of(shape, channels)
-    if found is None:
-        raise ValueError(f"an output of shape {shape} has no maps")
-    first = _is_first(shape, channels)
-    if len(shape) == 3:
-        return output if first else output.movedim(-1, 1)
-    tokens = output if first else output.transpose(1, 2)
-    return tokens[:, :, -found[0] * found[1] :].unflatten(2, found)

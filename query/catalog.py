@@ -12,6 +12,7 @@ from ..compute.views import all_views
 from ..store.folder import Folder
 from ..store.parts import schema
 from ..store.views import TableView, View
+from . import imported_tables
 from .resolve import needed_inputs, parameters
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "seconds": "float64",
         **dict.fromkeys(("steps", "filled", "reused", "failed", "skipped", "absent"), "int64"),
     },
+    **{name: dict(columns) for name, columns in imported_tables.TABLES.items()},
 }
 """The tables and their columns, name to Arrow type.
 
@@ -74,6 +76,8 @@ def table(folder: Folder, name: str) -> pa.Table:
     if name == "texts":
         sets = {each: folder.names.text_set(each).entries for each in folder.names.text_sets()}
         return _entries("text_set", sets, wanted)
+    if name in imported_tables.TABLES:
+        return imported_tables.table(folder, name)
     return pa.Table.from_pylist(list(_ROWS[name](folder)), schema=wanted)
 
 

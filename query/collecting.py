@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,7 @@ from ..store import digest, parts
 from ..store.errors import BadSource, ReadOnlyStore
 from ..store.folder import Folder
 from ..store.garbage import Found, Litter, evicted, find, remove, sets_of_names, unneeded
+from ..store.imports import PARTS
 from ..store.objects import ObjectInfo, Objects
 from ..store.uses import merge
 from . import eviction
@@ -27,6 +28,7 @@ WHAT = {
     "dropped": "tables of declared views that were dropped",
     "sets": "lists of images and texts that no name needs",
     "pictures": "pictures that no name needs",
+    "imports": "tables of imports that were removed or not finished",
 }
 """What is always collected, by kind."""
 
@@ -84,10 +86,10 @@ def collect(folder: Folder, limits: Limits, *, grace: float, dry_run: bool) -> C
     if folder.in_memory or (folder.objects.read_only and not dry_run):
         raise ReadOnlyStore('the store was opened with mode="r"; open it with mode="a" to collect from it')
     eviction.check(folder, limits)
-    sets, pictures = (list(folder.objects.list(f"{each}/")) for each in ("sets", "pictures"))
+    sets, pictures, rows = (list(folder.objects.list(each)) for each in ("sets/", "pictures/", PARTS))
     found = find(folder, grace=grace, dry_run=dry_run)
     unnamed, notes = _unnamed(folder.objects, sets, pictures, found)
-    litter = [*found.litter, *unnamed, *_dropped(folder, found, limits.keep)]
+    litter = [*found.litter, *unnamed, *_imports(folder, rows, found), *_dropped(folder, found, limits.keep)]
     chosen, left = _chosen(folder, found, limits) if limits.any else ([], 0)
     if not dry_run:
         for each in [*litter, *eviction.litter(chosen)]:
@@ -110,6 +112,13 @@ def _unnamed(
     if shown is None:
         return litter, ["pictures are left alone: a list of images is damaged (belvedere verify)"]
     return [*litter, *unneeded(objects, "pictures", pictures, shown, found)], []
+
+
+def _imports(folder: Folder, rows: Sequence[ObjectInfo], found: Found) -> Iterator[Litter]:
+    """List the parts that no import names; none where a record cannot be read: it may be mended."""
+    named = folder.imports.named() if rows else set()
+    if named is not None:
+        yield from unneeded(folder.objects, "imports", rows, named, found)
 
 
 def _dropped(folder: Folder, found: Found, keep: Set[str]) -> list[Litter]:

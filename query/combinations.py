@@ -66,6 +66,8 @@ def _required(
 ) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
     there = [(name, names.of(kind)) for name, kind in registered(cls).items() if name not in params]
+    if not all(known for _, known in there):
+        return []  # the view needs an instrument that is not registered
     several = [[(name, each) for each in known] for name, known in there if len(known) > 1]
     return [
         {**values, **dict(chosen)}

@@ -41,16 +41,42 @@ def cursor() -> duckdb.DuckDBPyConnection:
     return _database(os.getpid()).cursor()
 
 
+@dataclass(frozen=True, slots=True)
+class Union:
+    """A table that DuckDB puts together from others."""
+
+    sql: str
+    """The statement."""
+    columns: tuple[str, ...]
+    """The names of its columns."""
+
+
+def _register(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Any]) -> None:
+    """Let names stand for Arrow tables and datasets, and then for what is put together from these."""
+    for name, table in tables.items():
+        if not isinstance(table, Union):
+            con.register(name, table)
+    for name, table in tables.items():
+        if isinstance(table, Union):
+            con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {table.sql}")
+
+
+def _unregister(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Any]) -> None:
+    for name, table in tables.items():
+        if isinstance(table, Union):
+            con.execute(f"DROP VIEW IF EXISTS {name}")
+        else:
+            con.unregister(name)
+
+
 @contextmanager
 def unhinted(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database of its own in which no scan is told what a join would leave of it."""
     with duckdb.connect(config=_CONFIG) as con:
         con.execute("SET disabled_optimizers = 'join_filter_pushdown'")
-        for name, table in tables.items():
-            con.register(name, table)
+        _register(con, tables)
         yield con
-        for name in tables:
-            con.unregister(name)
+        _unregister(con, tables)
 
 
 @contextmanager
@@ -58,12 +84,10 @@ def connection(tables: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]
     """Open a connection to which these Arrow tables and datasets are registered."""
     con = cursor()
     try:
-        for name, table in tables.items():
-            con.register(name, table)
+        _register(con, tables)
         yield con
     finally:
-        for name in tables:
-            con.unregister(name)
+        _unregister(con, tables)
         con.close()
 
 
@@ -120,15 +144,13 @@ def hold(
     """Run a statement over Arrow tables and datasets, on a cursor of its own; `QueryError` as in `run`."""
     con = con or cursor()
     try:
-        for name, table in tables.items():
-            con.register(name, table)
+        _register(con, tables)
         columns = _answer(con, query, params)
         _settle(con)
     except duckdb.Error as error:
         con.close()
         raise QueryError(_plainly(error)) from error
-    for name in tables:
-        con.unregister(name)
+    _unregister(con, tables)
     return Held(con, columns)
 
 

@@ -23,6 +23,7 @@ from ..store.views import TableView, Unit, View
 from . import catalog, declared, question
 from .combinations import Filled, instances
 from .engine import Engine
+from .imported_tables import TABLES
 from .published import Told
 from .resolve import COLUMN_OF, needed_inputs
 from .scan import schema_of
@@ -248,6 +249,7 @@ _BENEATH: Mapping[str, tuple[str, ...]] = {
     "units": ("units/",),
     "errors": ("failures/",),
     "runs": ("runs/",),
+    **dict.fromkeys(TABLES, ("imports/", "names/models/")),
 }
 """The objects from which each of the catalog's tables follows; they are listed, and not read."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..store.errors import BadSource
-from ..store.sets import Captioner, Language, Painter
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.families.family import ModelSource, Transform
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .adding import Added
     from .engine import Engine
     from .importing import Contributions, Imported, Pooled
+    from .importing_labels import ImportedLabels
     from .naming import Standing
     from .store import Store
 
@@ -208,83 +209,81 @@ class Registering(ABC):
             progress=teller(progress),
         )
 
-    def add_captioner(
+    def import_labels(
         self,
-        name: str,
-        source: str,
+        file: str | os.PathLike[str],
         *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        model: str,
+        method: str | None = None,
+        module: str | Mapping[str, str] | None = None,
+        format: str | None = None,  # noqa: A002 - what the command calls it, too
+        base: Literal[0, 1] | None = None,
+        images: str | None = None,
+        note: str | None = None,
+        preview: bool = False,
         replace: bool = False,
-    ) -> Captioner:
-        """Let a name stand for a model that says what a picture shows.
+    ) -> ImportedLabels:
+        """Take in labels of neurons that others made, or what people or a measure said of such labels.
+
+        They are seen in SQL as `imported_labels`, `imported_scores` and `human_ratings`, and their imports as
+        `imports` and `import_rejects`. The same file, said to be of the same, is taken in once. Nothing but
+        `remove_import` takes it away again.
 
         Args:
-            name: Letters, digits, "_", "-" and ".".
-            source: `hf:` and a repository or folder of an image-to-text model of transformers (BLIP, BLIP-2
-                and others), or `demo:captioner`.
-            precision: The data type to compute in; part of the identity of what it says.
-            replace: Let the name stand for something else than before; what was computed stays.
+            file: A CSV file in UTF-8, with a header.
+            model: The name of the model whose neurons they are of.
+            method: How the labels were made, in your words; ratings name it themselves.
+            module: The module that the units are of. Of a file with a column of layers: only that layer, or a
+                mapping of its layers to modules; without it, its layers have to be names of modules.
+            format: dnd, clip-dissect, milan, milannotations, netdissect, invert, falcon, cosy, human-ratings
+                or ratings; needed where the header does not tell.
+            base: The number of the first unit in the file: 1 for netdissect, 0 for all others unless said.
+            images: The name of the set of images by which the labels were made; kept beside them.
+            note: Where it comes from, in your words; kept beside it, and no part of its identity.
+            preview: Write nothing; only say what would be taken in.
+            replace: See these instead of other imports that say something of the same neurons.
+
+        Returns:
+            How many rows were read, the first five, and the rows that are not taken in, each with the reason.
 
         Raises:
-            UnknownName: There is no such kind of source.
-            BadSource: It is no such model.
-            NameTaken: The name stands for another one.
+            BadSource: The file cannot be read, its format, layers or first unit have to be said, or most of
+                its units are beyond the module's neurons.
+            UnknownName: No model, module, image set, layer of the file or format of that name.
+            NameTaken: Another import says something of the same neurons by this method.
         """
-        from . import adding
+        from .importing_labels import import_labels
 
-        return adding.add_instrument(self._engine.folder, Captioner, name, source, precision, replace=replace)
+        return import_labels(
+            self._engine.folder,
+            file,
+            model=model,
+            method=method,
+            module=module,
+            form=format,
+            base=base,
+            images=images,
+            note=note,
+            preview=preview,
+            replace=replace,
+        )
 
-    def add_language(
-        self,
-        name: str,
-        source: str,
-        *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
-        replace: bool = False,
-    ) -> Language:
-        """Let a name stand for a language model, which finds words for what captions have in common.
+    def remove_import(self, import_id: str, *, dry_run: bool = False) -> Mapping[str, Any]:
+        """Take away what was imported from one file of labels; what it had replaced is seen again.
 
         Args:
-            name: Letters, digits, "_", "-" and "."
-            source: `openai:` and a model's name at an OpenAI-compatible endpoint (OPENAI_BASE_URL, with the
-                key in OPENAI_API_KEY, which is never stored), `hf:` and a repository or folder of a chat
-                model of transformers, `replay:` and a file of recorded replies, or `rules`, which needs none.
-            precision: The data type in which a model of transformers computes.
-            replace: Let the name stand for something else than before; what was computed stays.
+            import_id: As in the table `imports`.
+            dry_run: Only say what it is.
+
+        Returns:
+            What is known of it, in plain facts; nothing where its record is damaged.
 
         Raises:
-            UnknownName: There is no such kind of source.
-            BadSource: It is no such model.
-            NameTaken: The name stands for another one.
+            UnknownName: No import of that key.
         """
-        from . import adding
+        from .importing_labels import remove_import
 
-        return adding.add_instrument(self._engine.folder, Language, name, source, precision, replace=replace)
-
-    def add_painter(
-        self,
-        name: str,
-        source: str,
-        *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
-        replace: bool = False,
-    ) -> Painter:
-        """Let a name stand for a model that paints pictures from texts.
-
-        Args:
-            name: Letters, digits, "_", "-" and "."
-            source: `diffusers:` and a repository or folder of a text-to-image pipeline, or `demo:painter`.
-            precision: The data type to compute in; part of the identity of what it paints.
-            replace: Let the name stand for something else than before; what was painted stays.
-
-        Raises:
-            UnknownName: There is no such kind of source.
-            BadSource: It is no such pipeline.
-            NameTaken: The name stands for another one.
-        """
-        from . import adding
-
-        return adding.add_instrument(self._engine.folder, Painter, name, source, precision, replace=replace)
+        return remove_import(self._engine.folder, import_id, dry_run=dry_run).facts
 
     def model(self, name: str) -> Model:
         """Give what is known of a model: its source, sizes, modules and digests; `UnknownName` otherwise."""

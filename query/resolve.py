@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from ..compute import instruments
+from ..compute.joined import JOINED
 from ..compute.kinds import OfTower, TextPass, TowerPass
 from ..compute.views import view_class
 from ..store.errors import BadSource, NoTextTower, UnknownName
@@ -74,6 +75,9 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         UnknownName: No view, input or parameter of that name, or no such value of a parameter.
         BadSource: An input is needed and not given.
     """
+    if name in JOINED:
+        picked, params = JOINED[name], dict(params)
+        return resolve(names, picked.view(name, params.pop(picked.param, None)), inputs, params)
     cls = view_class(name)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from ..store.errors import BadSource
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.runner import Progress
     from .engine import Engine
+    from .exemplars import Exemplars, Masks
     from .lazy_array import LazyArray
     from .publish import Published
     from .pull import Pulled
@@ -70,6 +71,70 @@ class Sharing(ABC):
 
         asked = Order(Path(dest).expanduser(), tuple(arrays), thumbnails, overwrite)
         return bundle(self._engine, asked, teller(progress))
+
+    def export_exemplars(
+        self,
+        dest: str | os.PathLike[str],
+        *,
+        module: str,
+        model: str | None = None,
+        images: str | None = None,
+        neurons: Sequence[int] | None = None,
+        k: int = 15,
+        side: int = 224,
+        masks: Masks | None = None,
+        overwrite: bool = False,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        progress: bool | Progress = True,
+        **parameters: Any,
+    ) -> Exemplars:
+        """Write the images at the top of each neuron of a module in the layout that MILAN and MAIA read.
+
+        The folder `dest/MODULE` has `images.npy` (uint8, "neuron rank colour y x"), `masks.npy` (uint8 of 0
+        and 1, "neuron rank 1 y x"), `ids.csv` and `activations.csv` (a line for each neuron, the image_id and
+        the activation at each rank) and `units.npy` (int64, the neurons). What is missing of `top_images` is
+        filled first. It is written neuron by neuron, and renamed at its end.
+
+        Args:
+            dest: A folder; it is made where there is none.
+            module: The module's name.
+            model: A model's name; this and the next as in `view`.
+            images: An image set's name.
+            neurons: Which neurons, in this order; all unless given.
+            k: Images of each neuron, at most 100; fewer where the set has fewer.
+            side: Pixels of a picture's side: the square that the model's preprocessing lets through.
+            masks: Asked for a neuron, an image_id and the side, it gives where the neuron is active, "y x"
+                over the same square; without it, every mask is all ones.
+            overwrite: Take the place of exemplars that are there.
+            device: This and the next four as in `fill`.
+            batch_size: Images or texts in one forward pass.
+            workers: Threads that decode images.
+            retry_failed: Try units again, once, that failed before.
+            progress: Show a progress bar where stderr is a terminal; or tell this one.
+            parameters: Other parameters of `top_images`, such as `pool`.
+
+        Raises:
+            BadDestination: Something is there (without `overwrite`), or it cannot be written.
+            BadSelection: The module has no such neuron.
+            BadSource: A side below 1, or a mask of another shape.
+            UnitFailed: A unit of `top_images` could not be made.
+            PictureChanged: A picture is gone, or is not the one that was added.
+        """
+        from ..compute.runner import Settings
+        from .exemplars import Order, export_exemplars
+        from .progress import teller
+
+        lazy = cast("Store", self).view(
+            "top_images", model=model, images=images, module=module, k=k, **parameters
+        )
+        chosen = None if neurons is None else tuple(neurons)
+        order = Order(Path(dest).expanduser(), chosen, side, masks, overwrite)
+        return export_exemplars(
+            lazy, order, Settings(device, batch_size, workers, retry_failed), teller(progress)
+        )
 
     def renew(self) -> str | None:
         """Publish `catalog.duckdb` again where it was published before; see `publish`.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..compute.joined import JOINED, Joined
 from ..compute.views import all_views, refuse_broken, view_class
 from ..store.errors import MissingUnits, QueryError, UnknownName
 from ..store.views import Unit, View
@@ -65,8 +66,10 @@ def lazy_tables(
     with `only`, rows come from no other units. Raises `UnknownName` for a name that stands for nothing, and
     `QueryError` for a view that SQL does not show.
     """
-    tables = {name: catalog.table(engine.folder, name) for name in statement.tables & catalog.COLUMNS.keys()}
-    stood = {name: _stands_for(engine, name) for name in sorted(statement.tables - tables.keys())}
+    unions = {name: _union(JOINED[name]) for name in statement.tables & JOINED.keys()}
+    named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
+    tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
+    stood = {name: _stands_for(engine, name) for name in sorted(named - tables.keys())}
     views = {name: each for name, each in stood.items() if each is not None}
     known = hints(
         statement,
@@ -90,7 +93,23 @@ def lazy_tables(
         )
         for name, each in views.items()
     }
-    return {**tables, **{name: Scan(views[name].schema, source) for name, source in sources.items()}}
+    scans = {name: Scan(views[name].schema, source) for name, source in sources.items()}
+    return {**tables, **scans, **unions}
+
+
+def _beneath(joined: Joined) -> list[str]:
+    return [*joined.views.values(), *joined.tables]
+
+
+def _union(joined: Joined) -> duck.Union:
+    """Put a table together from all that its name stands for; a column that one of them lacks is null."""
+    there = {name: _schema(view_class(name)).names for name in joined.views.values()}
+    there |= {name: [*catalog.COLUMNS[name]] for name in joined.tables}
+    parts = (
+        "SELECT " + ", ".join(c if c in known else f"NULL AS {c}" for c in joined.columns) + f" FROM {name}"
+        for name, known in there.items()
+    )
+    return duck.Union(" UNION ALL ".join(parts), joined.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ..compute.runner import Progress
 from ..store import digest, marker
 from ..store.errors import DamagedObject, DamagedUnit, UnknownName
 from ..store.folder import Folder
+from ..store.imports import PARTS, is_part_whole
 from ..store.objects import CHANGED, Objects
 from ..store.records import Record
 from ..store.registry import Registry
@@ -58,6 +59,7 @@ REMEDIES = {
     "names": "add the name again with --replace, or belvedere remove takes it back",
     "sets": "add the images or texts again with --replace",
     "pictures": "add the images again with --replace",
+    "imports": "import the file again (belvedere import labels), or belvedere remove import takes it away",
     "recipes": "belvedere fill, for the view and the names in its path, writes it again",
     "failures": "set aside: the next fill tries again what failed there",
     "runs": "set aside: the table runs lacks that run",
@@ -142,6 +144,7 @@ class _Kept:
         yield from self._units(below.get("units", []))
         yield from self._recipes(set(below.get("recipes", [])))
         yield from self._sets()
+        yield from self._imports()
         for path in rest:
             with suppress(FileNotFoundError):  # another process took it away after the listing
                 yield from self._other(path)
@@ -196,12 +199,23 @@ class _Kept:
             else:
                 yield from (Damage("pictures", _stem(path), path, "removed") for path in gone)
 
+    def _imports(self) -> Iterator[Damage]:
+        """Find parts of imports that are gone; a record that changed is found where all objects are read."""
+        there = set(self._paths)
+        for key in self._folder.imports.listed():
+            with suppress(DamagedObject, UnknownName):
+                for path in self._folder.imports.read(key).parts.values():
+                    if path not in there and not self._objects.exists(path):
+                        yield Damage("imports", key, path, "removed")
+
     def _other(self, path: str) -> Iterator[Damage]:
         """Read one object that belongs to no unit."""
         top = path.split("/")[0]
         view, what = ("store" if path == marker.MARKER else top), None
         if top in ("sets", "pictures"):
             what = None if digest.of_bytes(self._objects.get(path)) == _stem(path) else CHANGED
+        elif path.startswith(PARTS):
+            what = None if is_part_whole(path, self._objects.get(path)) else CHANGED
         elif path == CATALOG:
             view = "published"
             again = (self._objects.exists(f"published/{_digest(self._objects, path)}.json") for _ in range(2))
@@ -222,6 +236,8 @@ class _Kept:
             return error.what
         if top == "recipes" and digest.of_facts(facts)[:32] != _stem(path):
             return "it is another recipe"
+        if top == "imports" and facts.get("key") != _stem(path):
+            return "it is another import"
         return None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .claims import Claims
 from .failures import Failures
+from .imports import Imports
 from .marker import Mode
 from .memos import Memos
 from .objects import Objects
@@ -31,6 +32,7 @@ class Folder:
         self.records = Records(self.objects, self.presence)
         self.failures = Failures(self.objects)
         self.memos = Memos(self.objects)
+        self.imports = Imports(self.objects, self.presence)
         self.uses = Uses(self.objects) if self.in_memory else uses_of(self.objects)
 
     @property

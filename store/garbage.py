@@ -35,7 +35,16 @@ from .strays import Stray
 GRACE = 60.0
 """Seconds for which what another process may be about to need is left alone."""
 Kind = Literal[
-    "attempts", "damaged", "claims", "writers", "temporary", "sets", "pictures", "units", "dropped"
+    "attempts",
+    "damaged",
+    "claims",
+    "writers",
+    "temporary",
+    "sets",
+    "pictures",
+    "imports",
+    "units",
+    "dropped",
 ]
 """What is collected: units only where that is asked for."""
 
@@ -249,12 +258,12 @@ def sets_of_names(objects: Objects) -> set[str] | None:
 
 def unneeded(
     objects: Objects,
-    kind: Literal["sets", "pictures"],
+    kind: Literal["sets", "pictures", "imports"],
     listed: Sequence[ObjectInfo],
     needed: Set[str],
     found: Found,
 ) -> Iterator[Litter]:
-    """List the sets or pictures that no name needs; `listed` was made before anything else was looked at."""
+    """List what nothing needs; `listed` was made before anything else was looked at."""
     for info in listed:
         late = found.began is not None and info.modified >= found.began
         if info.path not in needed and not late and not found.young(info.modified):

@@ -38,7 +38,7 @@ def encode(columns: Mapping[str, Any], rows: Mapping[str, Any]) -> bytes:
     if set(rows) != set(columns):
         raise ValueError(f"made the columns {', '.join(rows)}; declared are {', '.join(columns)}")
     for name, kind in columns.items():
-        if str(kind).startswith("int") and np.asarray(rows[name]).dtype.kind == "f":
+        if str(kind).startswith("int") and len(rows[name]) and np.asarray(rows[name]).dtype.kind == "f":
             raise ValueError(f"{name} is declared {kind}, and has numbers with a point")
     table = pa.table({name: rows[name] for name in columns}, schema=schema(columns))
     sink = pa.BufferOutputStream()

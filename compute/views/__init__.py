@@ -9,6 +9,7 @@ from functools import cache
 
 from ...store.errors import UnknownName
 from ...store.views import View
+from ..joined import JOINED
 from ..plugins import Broken, Plugins, find
 
 
@@ -44,8 +45,13 @@ def package_of(view: View) -> str | None:
 
 
 def view_class(name: str) -> type[View]:
-    """Give the view of a name; `UnknownName` with the nearest one, `BrokenView` with the reason."""
+    """Give the view of a name; `UnknownName` with the nearest one, `BrokenView` with the reason.
+
+    Of a name for several views, such as `neuron_labels`, it is the first.
+    """
     refuse_broken(name)
+    if name in JOINED:
+        return all_views()[JOINED[name].view(name, None)]
     if name not in all_views():
         raise UnknownName("view", name, all_views(), f"belvedere views lists all {len(all_views())}")
     return all_views()[name]

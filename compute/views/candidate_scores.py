@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from PIL import Image
 
 from ...store import digest
 from ...store.errors import BadSource, MissingUnits
 from ...store.grid import Grid
 from ...store.sets import Clip
-from ...store.views import Input, Param, Parts, TableView, Unit
+from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
 from .neuron_exemplars import shown_in
 from .synthetic_images import SyntheticImages
@@ -108,34 +109,37 @@ class CandidateScores(Assisted, TableView):
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run the painted pictures of some neurons through both models, each picture once."""
         painted = {unit.start: self._painted(unit, parts) for unit in units}
-        shown = {unit.start: parts.rows(self._exemplars.units[unit.start]).to_pylist() for unit in units}
         files = list(dict.fromkeys(row["picture"] for rows in painted.values() for row in rows))
-        pictures = [self._opened(name, aids) for name in files]
         layer = self._exemplars.seen.top.activations
-        activations = aids.activations(layer, pictures) if pictures else []
-        embedded = aids.embeddings(self.clip, pictures) if pictures else []
-        beside = {
-            neuron: aids.embeddings(self.clip, [self._exemplars.picture(aids, shown_in(row)) for row in rows])
-            for neuron, rows in shown.items()
-            if rows and painted[neuron]
-        }
+        pictures = [self._opened(name, aids) for name in files]
+        answers = aids.activations(layer, pictures) if pictures else None
+        looks = aids.embeddings(self.clip, pictures) if pictures else None
         made = {}
         for unit in units:
-            rows = painted[unit.start]
             found: list[tuple[Judged, float]] = []
-            if rows and unit.start in beside:
-                from ..ranking import judged
-
-                at = [files.index(row["picture"]) for row in rows]
-                concepts = [row["concept"] for row in rows]
-                mine = activations[at, unit.start]
-                ranked = judged(concepts, mine, embedded[at], beside[unit.start], self.rules)
-                means = {
-                    each.concept: float(mine[[c == each.concept for c in concepts]].mean()) for each in ranked
-                }
-                found = [(each, means[each.concept]) for each in ranked]
+            beside = self._beside(unit, parts, aids) if painted[unit.start] else None
+            if answers is not None and looks is not None and beside is not None:
+                at = [files.index(row["picture"]) for row in painted[unit.start]]
+                concepts = [row["concept"] for row in painted[unit.start]]
+                found = self._judged(concepts, answers[at, unit.start], looks[at], beside)
             made[unit.key] = Made(rows=self._rows(unit.start, layer.module, found))
         return made
+
+    def _judged(
+        self, concepts: Sequence[str], answers: Array, looks: Array, beside: Array
+    ) -> list[tuple[Judged, float]]:
+        """Judge a neuron's candidates, each with its pictures' mean activation."""
+        from ..ranking import judged
+
+        found = judged(concepts, answers, looks, beside, self.rules)
+        of = np.array(concepts)
+        return [(each, float(answers[of == each.concept].mean())) for each in found]
+
+    def _beside(self, unit: Unit, parts: Parts, aids: Aids) -> Array | None:
+        """Embed a neuron's exemplars; None where it has none."""
+        rows = parts.rows(self._exemplars.units[unit.start]).to_pylist()
+        shown = [self._exemplars.picture(aids, shown_in(row)) for row in rows]
+        return aids.embeddings(self.clip, shown) if shown else None
 
     def _painted(self, unit: Unit, parts: Parts) -> list[dict[str, Any]]:
         rows = parts.rows(self.images.units[unit.start]).to_pylist()

@@ -63,6 +63,7 @@ class ClipDissectLabels(Derived, TableView):
     """Towards what that falls, of soft_wpmi."""
     m: Read[int] = 5
     """Texts of each neuron, at most 20."""
+    bound: ClassVar[Mapping[str, str]] = {"pictures": "clip", "texts": "clip"}
     axis: ClassVar[str] = "neuron"
     keys: ClassVar[tuple[str, ...]] = ("module", "neuron")
     columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "text_id": "int64"}
@@ -92,8 +93,8 @@ class ClipDissectLabels(Derived, TableView):
         return Grid(self.activations.shape[1], self.activations.shape[1])
 
     def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return self.activations.constant()
+        """Name the module and the method."""
+        return {**self.activations.constant(), "method": "clip_dissect"}
 
     def narrow(self, rows: pa.Table) -> pa.Table:
         """Show the first `m` texts of each neuron."""

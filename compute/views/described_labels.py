@@ -11,6 +11,7 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..neuron_labels import COLUMNS
 from .candidate_scores import CandidateScores
 from .neuron_activations import NEURONS
 from .neuron_statistics import NeuronStatistics
@@ -38,17 +39,7 @@ class DescribedLabels(Assisted, TableView):
     distinct: Param[float] = 0.81
     """The largest cosine of the texts of two labels, by the same model as pictures are compared by."""
     axis: ClassVar[str] = "neuron"
-    columns: ClassVar[Mapping[str, str]] = {
-        "module": "string",
-        "neuron": "int32",
-        "method": "string",
-        "rank": "int32",
-        "label": "string",
-        "score": "float64",
-        "score_name": "string",
-        "status": "string",
-        "evidence": "string",
-    }
+    columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "evidence": "string"}
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -61,8 +52,8 @@ class DescribedLabels(Assisted, TableView):
         return self.scores.grid
 
     def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return self.scores.constant()
+        """Name the module and the method."""
+        return {**self.scores.constant(), "method": METHOD}
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the neuron's scores, candidates, and the statistics of its block."""

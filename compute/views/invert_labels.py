@@ -74,8 +74,8 @@ class InvertLabels(Derived, TableView):
         return Grid(self.activations.shape[1], NEURONS)
 
     def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return self.activations.constant()
+        """Name the module and the method."""
+        return {**self.activations.constant(), "method": "invert"}
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the activations of all images."""

@@ -62,8 +62,8 @@ class NetworkDissectionLabels(Derived, TableView):
         return Grid(self.maps.shape[1], NEURONS)
 
     def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return self.maps.constant()
+        """Name the module and the method."""
+        return {**self.maps.constant(), "method": "network_dissection"}
 
     def narrow(self, rows: pa.Table) -> pa.Table:
         """Show the first `m` concepts of each neuron."""

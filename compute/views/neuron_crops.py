@@ -107,9 +107,7 @@ class NeuronCrops(Assisted, TableView):
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run the top images of some neurons through the model once, and look at their maps."""
         shown = {unit.start: self.shown(unit, parts) for unit in units}
-        module = self.top.activations.model.module(self.top.activations.module)
-        mapped = pooling.grid_of(module.shape, self.top.activations.channels) is not None
-        maps = self._maps(shown, aids) if mapped and self.crops else {}
+        maps = self._maps(shown, aids) if self.crops and self._is_mapped() else {}
         placed = _Places(self, aids)
         return {
             unit.key: Made(rows=self._rows(unit.start, shown[unit.start], maps, placed)) for unit in units
@@ -120,6 +118,15 @@ class NeuronCrops(Assisted, TableView):
         rows = parts.rows(self.top.units[unit.start // NEURONS])
         mine = [row for row in rows.to_pylist() if row["neuron"] == unit.start and row["rank"] < self.k]
         return [(row["rank"], row["image_id"], row["activation"]) for row in mine]
+
+    def _is_mapped(self) -> bool:
+        """Tell whether neurons of the module have maps."""
+        view = self.top.activations
+        try:
+            pooling.map_side(view.model.module(view.module).shape, view.channels)
+        except ValueError:
+            return False
+        return True
 
     def _maps(
         self, shown: Mapping[int, Sequence[tuple[int, int, float]]], aids: Aids
@@ -133,7 +140,7 @@ class NeuronCrops(Assisted, TableView):
         neurons = sorted(shown)
 
         def take(output: Tensor) -> Array:
-            found: Array = pooling.maps(output, view.channels)[:, neurons].cpu().numpy()
+            found: Array = pooling.maps(output, 0, view.channels)[:, neurons].cpu().numpy()
             return found
 
         pictures = aids.readable(view.images, sorted(wanted))

@@ -28,6 +28,7 @@ MODULE = "visual.transformer.resblocks.1.mlp.gelu"
 TABLES = {
     *("completeness", "errors", "head_descriptions", "head_roles", "head_top_images", "images", "image_sets"),
     *("models", "runs", "text_sets", "texts", "top_images", "units", "views"),
+    *("human_ratings", "import_rejects", "imported_labels", "imported_scores", "imports"),
 }
 
 

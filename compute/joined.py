@@ -1,0 +1,57 @@
+"""Names under which several views are one: a table of all methods, of which a parameter picks one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ..store.errors import UnknownName
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A name for several views that have the same columns."""
+
+    param: str
+    """The parameter that picks one of them; a column of its name tells their rows apart."""
+    views: Mapping[str, str]
+    """The views, by the value of that parameter; the first is taken where none is given."""
+    tables: tuple[str, ...]
+    """Tables of the catalog that have rows of this kind, too."""
+    columns: tuple[str, ...]
+    """The columns."""
+    summary: str
+    """What it shows, in a line."""
+
+    def view(self, name: str, value: str | None) -> str:
+        """Give the view that a value of the parameter picks; `UnknownName` with the nearest value."""
+        if value is None:
+            return next(iter(self.views.values()))
+        if value not in self.views:
+            raise UnknownName(f"value of {name}'s {self.param}", value, self.views)
+        return self.views[value]
+
+
+JOINED: Mapping[str, Joined] = MappingProxyType(
+    {
+        "neuron_labels": Joined(
+            "method",
+            MappingProxyType(
+                {
+                    "describe_and_dissect": "described_labels",
+                    "clip_dissect": "clip_dissect_labels",
+                    "network_dissection": "network_dissection_labels",
+                    "invert": "invert_labels",
+                }
+            ),
+            ("imported_labels",),
+            (
+                *("model", "image_set", "text_set", "module", "neuron", "method", "rank", "label", "score"),
+                *("score_name", "status", "evidence"),
+            ),
+            "What each neuron stands for, by every method at its defaults, and labels that were imported.",
+        )
+    }
+)
+"""The names, with what they stand for."""

@@ -1,0 +1,24 @@
+"""Labels of INVERT (Bykov et al.): a concept, or a formula of concepts, with its AUROC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .entries import Adapter, Cells, Label, Place, number
+
+
+def _read(place: Place, cells: Cells) -> Iterator[Label]:
+    """Give the concept; `concept_id`, a WordNet offset (of a noun) or a class's number, stands beside it."""
+    identity = cells["concept_id"].strip().removeprefix("n")
+    more = {"concept_id": float(identity)} if identity.isdecimal() else {}
+    yield Label(place, 0, cells["concept"], cells["concept"], number(cells, "metric"), "auroc", more=more)
+
+
+ADAPTER = Adapter(
+    "invert",
+    1,
+    "labels",
+    frozenset({"neuron", "concept", "concept_id", "metric"}),
+    _read,
+    unit="neuron",
+)
