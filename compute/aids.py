@@ -15,7 +15,7 @@ from torch import Tensor
 from ..store.errors import UnreadablePicture
 from ..store.memos import Memos, packed, unpacked
 from ..store.sets import ImageSet, Instrument, Language, Model
-from ..store.views import Array
+from ..store.views import Array, Unit
 from . import pooling
 from .models import Loaded
 from .modules import Watch
@@ -43,12 +43,16 @@ class Aids:
         memos: Memos,
         batch_size: int,
         pool: ThreadPoolExecutor,
+        give_up: Callable[[Unit], None],
         tick: Callable[[], None],
     ) -> None:
-        """Take what a runner has; `tick` is called between batches, so that claims are renewed."""
+        """Take what a runner has; `tick` is called between batches, so that claims are renewed.
+
+        `give_up` lets a unit count as missing, of which something that it names is gone.
+        """
         self.memos, self.batch_size, self.tick = memos, batch_size, tick
         self._load, self._bench, self._pictures, self._pool = load, bench, pictures, pool
-        self.asker = asker
+        self.asker, self.give_up = asker, give_up
         self._decoded: OrderedDict[tuple[str, str], Image.Image] = OrderedDict()
 
     def instrument(self, each: Instrument) -> Any:

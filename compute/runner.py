@@ -309,6 +309,7 @@ class Runner:
             asker=self._asker,
             batch_size=self._settings.batch_size,
             pool=self._pool,
+            give_up=self._folder.records.give_up,
             tick=self._claims.renew,
         )
 

@@ -49,6 +49,8 @@ class Union:
     """The statement."""
     columns: tuple[str, ...]
     """The names of its columns."""
+    parts: tuple[str, ...]
+    """The names of the tables that it is put together from."""
 
 
 def _register(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Any]) -> None:

@@ -81,6 +81,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     cls = view_class(name)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
+    params = _preset(cls, params)
     for param, value in params.items():
         if param not in fields:
             raise UnknownName(f"parameter of {name}", param, fields)
@@ -93,6 +94,34 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     if lacking:
         raise BadSource(f"{name} needs {lacking[0]}=…{_which(names, inputs, lacking[0])}")
     return _build(names, cls, inputs, values)
+
+
+def _preset(cls: type[View], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Spell out `preset=…`; a parameter that is given goes before the preset's value of it."""
+    if "preset" not in params or not presets(cls):
+        return params
+    given = {key: value for key, value in params.items() if key != "preset"}
+    known = presets(cls)
+    if params["preset"] not in known:
+        raise UnknownName(f"preset of {cls.name()}", str(params["preset"]), known)
+    there = {field.name for field in parameters(cls)}
+    return {**{key: value for key, value in known[params["preset"]].items() if key in there}, **given}
+
+
+def presets(cls: type[View]) -> dict[str, dict[str, Any]]:
+    """List the presets of a view and of those beneath it, each with the values of all of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in _classes(cls):
+        for name, values in each.presets.items():
+            found.setdefault(name, {}).update(values)
+    return found
+
+
+def _classes(cls: type[View]) -> Iterator[type[View]]:
+    yield cls
+    for field in cls.fields():
+        if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
+            yield from _classes(field.type)
 
 
 def _which(names: Names, inputs: Inputs, param: str) -> str:

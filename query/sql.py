@@ -109,7 +109,7 @@ def _union(joined: Joined) -> duck.Union:
         "SELECT " + ", ".join(c if c in known else f"NULL AS {c}" for c in joined.columns) + f" FROM {name}"
         for name, known in there.items()
     )
-    return duck.Union(" UNION ALL ".join(parts), joined.columns)
+    return duck.Union(" UNION ALL ".join(parts), joined.columns, tuple(there))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +201,29 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
             inputs=tuple(lacking),
             filled=sum(unit.key in filled for unit in seen.needed.values()),
         )
-    unknown = tuple(name for name, scan in scans if scan.seen.unknown)
-    empty = tuple(name for name, scan in scans if scan.seen.nothing and name not in unknown)
-    return Completeness(found, empty, unknown)
+    unknown = {name: None for name, scan in scans if scan.seen.unknown}
+    empty = {name: None for name, scan in scans if scan.seen.nothing and name not in unknown}
+    for name, union in tables.items():
+        if isinstance(union, duck.Union):
+            _fold(name, union, tables, found, empty)
+            _fold(name, union, tables, found, unknown)
+            if name in empty:
+                unknown.pop(name, None)
+    return Completeness(found, tuple(empty), tuple(unknown))
+
+
+def _fold(
+    name: str,
+    union: duck.Union,
+    tables: Mapping[str, Any],
+    found: Mapping[str, Touched],
+    lacking: dict[str, None],
+) -> None:
+    """Of a table that is put together, take a part that has nothing for a lack only where all have nothing."""
+    parts = [part for part in union.parts if lacking.pop(part, name) is None]
+    there = any(found[part].needed if part in found else len(tables[part]) for part in union.parts)
+    if parts and not there:
+        lacking[name] = None
 
 
 def _combination(view: View) -> str:

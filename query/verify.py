@@ -65,6 +65,7 @@ REMEDIES = {
     "runs": "set aside: the table runs lacks that run",
     "published": "belvedere publish renews it",
     "summaries": "removed: it is made again when it is needed",
+    "memos": "removed: it is made, or asked and paid for, again when it is needed",
     "uses": "removed: the unit counts as not used lately",
     "models": "put the checkpoint back, or add the model again with --replace",
     "images": "put the file back, or add the image set again: what follows from it is then stale",
@@ -212,7 +213,7 @@ class _Kept:
         """Read one object that belongs to no unit."""
         top = path.split("/")[0]
         view, what = ("store" if path == marker.MARKER else top), None
-        if top in ("sets", "pictures"):
+        if top in ("sets", "pictures") or path.endswith(".png"):
             what = None if digest.of_bytes(self._objects.get(path)) == _stem(path) else CHANGED
         elif path.startswith(PARTS):
             what = None if is_part_whole(path, self._objects.get(path)) else CHANGED

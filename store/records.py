@@ -260,6 +260,10 @@ class Records:
             return list(error.objects)
         return [] if seen is not None and seen.attempt != record.attempt else self.check(path, record)
 
+    def give_up(self, unit: Unit) -> None:
+        """Set a unit's record aside, since what it names is not there any more: the unit counts as missing."""
+        self._set_aside(self.path(unit))
+
     def check(self, path: str, record: Record) -> list[str]:
         """Read all data objects of a unit; say what is wrong, and set the record aside if anything is.
 

@@ -123,6 +123,8 @@ class View(ABC):
     Of an array these are its axes (`image_id` for the axis image, `text_id` for text), in any order, and
     last the one for its numbers, a list where the array's last axis has no column.
     """
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Values of parameters, its own and those of views beneath it, that are asked for together by a name."""
     precious: ClassVar[bool] = False
     """Whether its units are paid for or made by hand: they are never collected without being named."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...store import digest
-from ...store.errors import BadSource, MissingUnits
+from ...store.errors import BadSource, DamagedUnit
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
@@ -53,6 +53,10 @@ class CandidateScores(Assisted, TableView):
     """The image product of a candidate without a picture among the best; -1 as released."""
     shrink: Param[int] = 0
     """The side to which pictures are shrunk first, as released (32); 0 leaves them as they are."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "paper": {"rank_base": 0, "floor": -1.0, "shrink": 32},
+    }
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -111,7 +115,7 @@ class CandidateScores(Assisted, TableView):
         painted = {unit.start: self._painted(unit, parts) for unit in units}
         files = list(dict.fromkeys(row["picture"] for rows in painted.values() for row in rows))
         layer = self._exemplars.seen.top.activations
-        pictures = [self._opened(name, aids) for name in files]
+        pictures = [self._opened(name, painted, aids) for name in files]
         answers = aids.activations(layer, pictures) if pictures else None
         looks = aids.embeddings(self.clip, pictures) if pictures else None
         made = {}
@@ -145,13 +149,16 @@ class CandidateScores(Assisted, TableView):
         rows = parts.rows(self.images.units[unit.start]).to_pylist()
         return [row for row in rows if row["picture"] is not None]
 
-    def _opened(self, name: str, aids: Aids) -> Image.Image:
-        """Open a painted picture; `MissingUnits` where its file is gone, so that it is painted again."""
+    def _opened(
+        self, name: str, painted: Mapping[int, Sequence[Mapping[str, Any]]], aids: Aids
+    ) -> Image.Image:
+        """Open a painted picture; where its file is gone, what named it is given up, and painted again."""
         data = aids.memos.picture(name)
         if data is None:
-            raise MissingUnits(
-                self.images.title(), 1, len(self.images.units), f"painted picture {name[:12]} is gone"
-            )
+            lost = [n for n, rows in painted.items() if any(row["picture"] == name for row in rows)]
+            for neuron in lost:
+                aids.give_up(self.images.units[neuron])
+            raise DamagedUnit(str(self.images.units[lost[0]]), [f"painted picture {name[:12]}: removed"])
         picture = Image.open(io.BytesIO(data)).convert("RGB")
         return picture.resize((self.shrink, self.shrink)) if self.shrink else picture
 

@@ -58,6 +58,18 @@ class LabelCandidates(Assisted, TableView):
     """Whether a label that ends in "design" or "graphic" is also one with "background" after it."""
     prompt: Param[str] = "summarise"
     """The prompt by which captions are summarised."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "paper": {
+            "clean": False,
+            "simplify": True,
+            "ranked_first": True,
+            "colon": "between",
+            "comma": "merge",
+            "background": True,
+            "prompt": "summarise_worked",
+        },
+    }
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",

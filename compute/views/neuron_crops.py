@@ -56,6 +56,10 @@ class NeuronCrops(Assisted, TableView):
     """How a map becomes 8 bits: scaled to its largest value, or "wrapped", modulo 256, as released."""
     frame: Param[Literal["window", "squashed"]] = "window"
     """Where boxes lie: in the part of the picture that the model saw, or over all of it, squashed."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "paper": {"frame": "squashed", "heat": "wrapped", "min_side": 0.0, "min_area": 0.0},
+    }
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",

@@ -54,6 +54,10 @@ class NeuronExemplars(Assisted, TableView):
     """At most so many of one image, so that no image crowds out the others; 0 for no limit."""
     square: Param[int] = 0
     """The side in pixels to which pictures are squashed, as released (375); 0 leaves them as they are."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "paper": {"per_image": 0, "square": 375},
+    }
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",

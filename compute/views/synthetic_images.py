@@ -51,6 +51,10 @@ class SyntheticImages(Assisted, TableView):
     """How closely the text is followed (classifier-free guidance); below 0, the painter's own default."""
     template: Param[str] = "{concept}"
     """What the painter is asked for; `{concept}` stands for the candidate."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "default": {},
+        "paper": {"template": "One realistic image of {concept}", "steps": 50, "guidance": 7.5},
+    }
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
