@@ -138,7 +138,18 @@ def budget(command: Command) -> Command:
 
 
 def computing(command: Command) -> Command:
-    """Add --device, --batch-size, --workers and --retry-failed, given to the command under these names."""
+    """Add --device, --batch-size, --workers and --retry-failed, given to the command under these names.
+
+    And --max-calls, --max-tokens, --max-usd and --prices, given to it as `allowance`.
+    """
+
+    @wraps(command)
+    def limited(**given: Any) -> Any:
+        from ..compute.allowance import Allowance
+
+        names = ("max_calls", "max_tokens", "max_usd", "prices")
+        return command(allowance=Allowance(**{name: given.pop(name) for name in names}), **given)
+
     options = [
         click.option(
             "--device", metavar="NAME", help="Where to compute: cpu, cuda:0, … [default: a GPU, if any]"
@@ -158,8 +169,26 @@ def computing(command: Command) -> Command:
             help="Threads that decode images. [default: one for each core]",
         ),
         click.option("--retry-failed", is_flag=True, help="Try units again that failed before."),
+        click.option(
+            "--max-calls",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="At most so many language model calls.",
+        ),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=0), metavar="N", help="At most so many of their tokens."
+        ),
+        click.option(
+            "--max-usd", type=click.FloatRange(min=0), metavar="USD", help="At most so much, by --prices."
+        ),
+        click.option(
+            "--prices",
+            type=click.Path(exists=True, dir_okay=False),
+            metavar="FILE",
+            help="A TOML file: usd_in and usd_out, for a million tokens, by model.",
+        ),
     ]
-    return _stacked(options, command)
+    return _stacked(options, limited)
 
 
 def output(command: Command) -> Command:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -37,6 +37,7 @@ from ..store.reader import Reader
 from ..store.sealed import seal
 from ..store.tracing import emit
 from ..store.views import ArrayView, TableView, Unit, View
+from .allowance import Allowance
 from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
 from .steps import Step
@@ -67,14 +68,13 @@ class Settings:
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False
     """Whether to try units again that failed before."""
-    max_calls: int | None = None
-    """At most so many requests to language models, attempts that failed included."""
-    max_tokens: int | None = None
-    """At most so many tokens of requests and replies."""
-    max_usd: float | None = None
-    """At most so many dollars, by `prices`."""
-    prices: str | None = None
-    """A TOML file of what tokens cost, with `usd_in` and `usd_out` for a million of them by model."""
+    allowance: Allowance | None = None
+    """What may be spent on language models; None for no limit."""
+
+    def facts(self) -> dict[str, Any]:
+        """Give the settings as plain values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "allowance"}
+        return plain | (self.allowance.facts() if self.allowance else {})
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
@@ -318,12 +318,10 @@ class Runner:
         if language.key not in self._askers:
             from .language.asking import Asker
             from .language.budget import Budget, Limits, price
-            from .language.prices import read
 
             model = self._residents.instrument(language, self._device())
-            limits = Limits(self._settings.max_calls, self._settings.max_tokens, self._settings.max_usd)
-            known = read(self._settings.prices) if self._settings.prices else {}
-            budget = Budget(limits, price(model, known))
+            allowed = self._settings.allowance or Allowance()
+            budget = Budget(Limits(**allowed.facts()), price(model, allowed.known()))
             self._askers[language.key] = Asker(model, budget=budget, identity=language.facts)
         return self._askers[language.key]
 
@@ -388,7 +386,7 @@ class Runner:
             "pid": os.getpid(),
             "steps": steps,
             **self._counts,
-            "settings": asdict(self._settings),
+            "settings": self._settings.facts(),
         }
         with suppress(StoreFull):  # the unit that did not fit has said so, or all of them did
             self._folder.objects.create(f"runs/{self._run}.json", seal(facts))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.allowance import Allowance
     from ..compute.runner import Progress, Report
     from .declared import Declaration
     from .engine import Engine
@@ -75,6 +76,7 @@ class Declaring(ABC):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Mapping[str, Report]:
         """Bring declared views up to date, all of them unless some are named.
@@ -87,6 +89,7 @@ class Declaring(ABC):
             batch_size: Images or texts in one forward pass.
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
+            allowance: What may be spent on language models; no limit unless it is given.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Returns:
@@ -99,7 +102,7 @@ class Declaring(ABC):
         from . import declared
         from .progress import teller
 
-        settings = Settings(device, batch_size, workers, retry_failed)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
         return declared.refresh(self._engine, names, settings, teller(progress))
 
     def drop(self, name: str, *, dry_run: bool = False) -> Declaration:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.allowance import Allowance
     from ..compute.runner import Progress
     from .collecting import Collected
     from .engine import Engine
@@ -78,6 +79,7 @@ class Keeping(ABC):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
         stop: Callable[[], bool] = lambda: False,
     ) -> Worked:
@@ -91,6 +93,7 @@ class Keeping(ABC):
             batch_size: Images or texts in one forward pass.
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
+            allowance: What may be spent on language models; no limit unless it is given.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
             stop: Asked after each batch whether to end; claims are given back then.
 
@@ -101,6 +104,6 @@ class Keeping(ABC):
         from .progress import teller
         from .working import Limit, work
 
-        settings = Settings(device, batch_size, workers, retry_failed)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
         limit = Limit(max_seconds, stop)
         return work(cast("Store", self), views, settings, teller(progress), limit, poll)

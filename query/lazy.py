@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
+from ..compute.allowance import Allowance
 from ..compute.runner import Progress, Report, Settings
 from ..store.errors import BadSource
 from ..store.views import Unit, View
@@ -51,6 +52,7 @@ class Lazy(Generic[V]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing, and what that is made from.
@@ -60,12 +62,17 @@ class Lazy(Generic[V]):
             batch_size: Images or texts in one forward pass; halved when the device runs out of memory.
             workers: Threads that decode images; one for each core unless said.
             retry_failed: Try units again that failed before.
+            allowance: What may be spent on language models; no limit unless it is given.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Returns:
             How many units were filled, reused, failed and skipped. What failed is in the table `errors`.
         """
-        return self._fill(self._units(), Settings(device, batch_size, workers, retry_failed), progress)
+        return self._fill(
+            self._units(),
+            Settings(device, batch_size, workers, retry_failed, allowance),
+            progress,
+        )
 
     def _fill(self, units: Any, settings: Settings, progress: bool | Progress) -> Report:
         return self._engine.fill(units, settings, teller(progress))

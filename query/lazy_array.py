@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ..compute.allowance import Allowance
 from ..compute.runner import Progress, Report, Settings
 from ..store.extras import extra
 from ..store.views import Array, ArrayView
@@ -206,11 +207,12 @@ class LazyArray(Lazy[ArrayView]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
         units = self._reading.touched(parse(selection, self.dims, self.shape))
-        return self._fill(units, Settings(device, batch_size, workers, retry_failed), progress)
+        return self._fill(units, Settings(device, batch_size, workers, retry_failed, allowance), progress)
 
     def part(self, select: Select = "") -> Part:
         """Find what `export` takes for a text such as `image=0:1000,layer=-1`: its axes and their lengths."""
@@ -229,6 +231,7 @@ class LazyArray(Lazy[ArrayView]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Exported:
         """Write a plain dense copy for other programs, block by block; missing units are filled first.
@@ -250,5 +253,5 @@ class LazyArray(Lazy[ArrayView]):
         from .export_array import export_array
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
         return export_array(self, dest, form, select, missing, settings, progress, overwrite=overwrite)

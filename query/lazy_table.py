@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..compute.allowance import Allowance
 from ..compute.runner import Progress, Settings
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
 from ..store.extras import extra
@@ -108,6 +109,7 @@ class LazyTable(Lazy[TableView]):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Exported:
         """Write the rows for other programs, unit by unit; those that are missing are filled first.
@@ -123,7 +125,7 @@ class LazyTable(Lazy[TableView]):
         from .export_table import export_table
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
         return export_table(self, dest, form, missing, settings, progress, overwrite=overwrite)
 
     def _units(self) -> tuple[Unit, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..store.errors import BadSource
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.allowance import Allowance
     from ..compute.runner import Progress
     from .engine import Engine
     from .exemplars import Exemplars, Masks
@@ -88,6 +89,7 @@ class Sharing(ABC):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
         **parameters: Any,
     ) -> Exemplars:
@@ -113,6 +115,7 @@ class Sharing(ABC):
             batch_size: Images or texts in one forward pass.
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
+            allowance: What may be spent on language models; no limit unless it is given.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
             parameters: Other parameters of `top_images`, such as `pool`.
 
@@ -133,7 +136,7 @@ class Sharing(ABC):
         chosen = None if neurons is None else tuple(neurons)
         order = Order(Path(dest).expanduser(), chosen, side, masks, overwrite)
         return export_exemplars(
-            lazy, order, Settings(device, batch_size, workers, retry_failed), teller(progress)
+            lazy, order, Settings(device, batch_size, workers, retry_failed, allowance), teller(progress)
         )
 
     def renew(self) -> str | None:

@@ -219,7 +219,7 @@ def _fold(
     found: Mapping[str, Touched],
     lacking: dict[str, None],
 ) -> None:
-    """Of a table that is put together, take a part that has nothing for a lack only where all have nothing."""
+    """Take a part of a table, where it has nothing, for a lack only where all of its parts have nothing."""
     parts = [part for part in union.parts if lacking.pop(part, name) is None]
     there = any(found[part].needed if part in found else len(tables[part]) for part in union.parts)
     if parts and not there:

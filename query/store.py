@@ -20,6 +20,7 @@ from .registering import Registering
 from .sharing import Sharing
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
+    from ..compute.allowance import Allowance
     from ..compute.runner import Progress
     from ..store.failures import Failure
     from .answer import Answer
@@ -100,6 +101,7 @@ class Store(Registering, Equipping, Declaring, Looking, Sharing, Keeping):
         batch_size: int = 32,
         workers: int | None = None,
         retry_failed: bool = False,
+        allowance: Allowance | None = None,
         progress: bool | Progress = True,
     ) -> Answer:
         """Answer a SELECT over views and the catalog's tables, with DuckDB; nothing is computed unless asked.
@@ -122,6 +124,7 @@ class Store(Registering, Equipping, Declaring, Looking, Sharing, Keeping):
             batch_size: Images or texts in one forward pass.
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
+            allowance: What may be spent on language models; no limit unless it is given.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Raises:
@@ -143,7 +146,7 @@ class Store(Registering, Equipping, Declaring, Looking, Sharing, Keeping):
         from .sql import sql
         from .supply import Filling
 
-        settings = Settings(device, batch_size, workers, retry_failed)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
         budget = Budget(max_units, max_seconds, None if max_bytes is None else bytes_of(max_bytes))
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)

@@ -25,7 +25,7 @@ APART = frozenset({"units", "data", "claims", "damaged"})
 """Folders whose JSON is not sealed, or is read with the unit that it belongs to."""
 ASIDE = frozenset({"failures", "runs"})
 """Folders of which what is damaged is set aside: nothing that is computed depends on it."""
-DERIVED = frozenset({"summaries", "uses"})
+DERIVED = frozenset({"memos", "summaries", "uses"})
 """Folders of which what is damaged is removed: it is made again where it is missing."""
 CATALOG = "catalog.duckdb"
 """The published catalog; the names of the facts below `published/` are digests that it had."""

@@ -261,7 +261,7 @@ class Records:
         return [] if seen is not None and seen.attempt != record.attempt else self.check(path, record)
 
     def give_up(self, unit: Unit) -> None:
-        """Set a unit's record aside, since what it names is not there any more: the unit counts as missing."""
+        """Set a unit's record aside, since what it names is gone: the unit counts as missing."""
         self._set_aside(self.path(unit))
 
     def check(self, path: str, record: Record) -> list[str]:
