@@ -22,16 +22,16 @@ def find(kind: type[Instrument], source: str, device: str = "cpu") -> Any:
     loaded by its `load(device, precision)`; a language model is what can be asked.
     """
     if kind is Captioner:
-        from . import captioning
+        from .captioning import find as captioner
 
-        return captioning.find(source)
+        return captioner(source)
     if kind is Painter:
-        from . import painting
+        from .painting import find as painter
 
-        return painting.find(source)
-    from . import language
+        return painter(source)
+    from .language import find as language
 
-    return language.find(source, device=device)
+    return language(source, device=device)
 
 
 def register(kind: type[Kept], name: str, source: str, precision: Precision) -> Kept:

@@ -47,7 +47,7 @@ class Names:
 
     def of(self, kind: type[Clip | Instrument]) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
-        if kind is Clip:
+        if issubclass(kind, Clip):
             models = {name: self.model(name) for name in self.models()}
             return [name for name, model in models.items() if model.text and not model.imported]
         there = self._registry.names(INSTRUMENTS[kind])
@@ -55,14 +55,14 @@ class Names:
 
     def get(self, kind: type[Clip | Instrument], name: str) -> Clip | Instrument:
         """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
-        if kind is Clip:
+        if issubclass(kind, Clip):
             found = self._registry.clip(name)
             if not found.text:
                 raise NoTextTower(f"model {name!r} ({found.source}) embeds no texts, as clip=… has to")
             return found
         if kind is Language and name == instruments.RULES and not self._registry.has("languages", name):
             return instruments.rules()
-        return self._registry.instrument(kind, name)  # type: ignore[type-var]
+        return self._registry.instrument(kind, name)
 
 
 def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
