@@ -27,6 +27,8 @@ BelvedereError
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
 │   ├── MissingExtra (ImportError)         a library that an extra of the package brings
+│   ├── BadKey (PermissionError)           a provider's key that is not set, or not accepted
+│   ├── RequestRejected (ValueError)       a request that a provider will not answer
 │   └── BadSelection (IndexError)          an index outside the array
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
@@ -34,8 +36,12 @@ BelvedereError
 │   ├── UnitFailed (RuntimeError)          a unit that could not be made
 │   ├── NoDirection (ArithmeticError)      a model embeds as zeros, or as what is no number
 │   ├── AbsentRows (LookupError)           images or texts that could not be read
+│   ├── RequestFailed (ConnectionError)    a request that failed at every attempt
+│   ├── NotRecorded (LookupError)          a request to which no reply was recorded
 │   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
 ├── OverBudget (RuntimeError)              a statement that would compute more than it may
+├── BudgetSpent (RuntimeError)             what a language model may take is used up
+├── ProviderDown (ConnectionError)         a provider that fails request after request
 └── QueryError (ValueError)                a statement that cannot be answered
 ```
 """
@@ -194,6 +200,22 @@ class MissingExtra(InputError, ImportError):
         super().__init__(f'{library} is not installed; pip install "belvedere[{library}]" adds it')
 
 
+class BadKey(InputError, PermissionError):
+    """A provider's key is not set, or the provider does not accept it; the key itself is never told."""
+
+
+class RequestRejected(InputError, ValueError):
+    """A provider will not answer a request; carries `provider`, `status` (of HTTP, or None) and `reason`."""
+
+    def __init__(self, provider: str, status: int | None, reason: str) -> None:
+        self.provider, self.status, self.reason = provider, status, reason
+        said = reason if status is None else f"{status}: {reason}"
+        super().__init__(
+            f"{provider} rejected a request ({said}); asking again would not help: "
+            "the model's name, the endpoint or the settings are not what it takes"
+        )
+
+
 class UnitError(BelvedereError):
     """One or more units are not there, not whole, or could not be made."""
 
@@ -240,6 +262,28 @@ class AbsentRows(UnitError, LookupError):
         super().__init__(f"{view} has no row for {axis} {first} ({reason}){more}; {hint}")
 
 
+class RequestFailed(UnitError, ConnectionError):
+    """A request failed at every attempt; carries `provider`, `attempts` and `reason`, that of the last."""
+
+    def __init__(self, provider: str, attempts: int, reason: str) -> None:
+        self.provider, self.attempts, self.reason = provider, attempts, reason
+        super().__init__(
+            f"{provider} did not answer a request in {attempts} attempts (the last: {reason}); "
+            "replies that came are kept, and asking again asks only for the rest"
+        )
+
+
+class NotRecorded(UnitError, LookupError):
+    """No reply to a request was recorded; carries `digest`, the request's, and `place`."""
+
+    def __init__(self, digest: str, place: str, count: int) -> None:
+        self.digest, self.place = digest, place
+        super().__init__(
+            f"{place} has no reply to the request {digest} among the {count} that it holds; record it from "
+            "the model that is to answer, with the same prompts, captions and settings"
+        )
+
+
 class NoDirection(UnitError, ArithmeticError):
     """Embeddings that cannot be brought to unit norm; carries `what`, `zero`, `strange` and `count`."""
 
@@ -271,6 +315,25 @@ class OverBudget(BelvedereError, RuntimeError):
     def __init__(self, units: int, seconds: float | None, nbytes: int, message: str) -> None:
         self.units, self.seconds, self.bytes = units, seconds, nbytes
         super().__init__(message)
+
+
+class BudgetSpent(BelvedereError, RuntimeError):
+    """The next call may take more than its budget leaves; carries `limit`, `spent` and `needed`."""
+
+    def __init__(self, limit: str, spent: dict[str, float], needed: dict[str, float], message: str) -> None:
+        self.limit, self.spent, self.needed = limit, spent, needed
+        super().__init__(message)
+
+
+class ProviderDown(BelvedereError, ConnectionError):
+    """A provider fails request after request; carries `provider`, `failures` and the last `reason`."""
+
+    def __init__(self, provider: str, failures: int, reason: str) -> None:
+        self.provider, self.failures, self.reason = provider, failures, reason
+        super().__init__(
+            f"{provider} is down: {failures} request{'s' * (failures != 1)} failed in a row (the last: "
+            f"{reason}); what was answered is kept, and the same command goes on from there later"
+        )
 
 
 class QueryError(BelvedereError, ValueError):
