@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cached_property
 from typing import Any, TypeVar
@@ -43,6 +44,7 @@ class Asker:
         self._identity = identity
         self.budget = budget or Budget(Limits(), price(model, {}))
         self._retries = Retries(model.name, policy or Policy())
+        self._lock, self._entered = threading.Lock(), dict[str, tuple[threading.Lock, int]]()
         self._room = threading.BoundedSemaphore(model.terms.width)
 
     @cached_property
@@ -90,15 +92,31 @@ class Asker:
                 self.budget.settle(held, *taken)
         return reply
 
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Let one thread at a time into blocks with a key: the second finds what the first one kept."""
+        with self._lock:
+            lock, waiting = self._entered.get(key, (threading.Lock(), 0))
+            self._entered[key] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, waiting = self._entered.pop(key)
+                if waiting > 1:
+                    self._entered[key] = (lock, waiting - 1)
+
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Call a function that asks for each item, as many at once as the model takes; give their results.
 
         All that was begun is finished before an error leaves, so that what was paid for can be kept: a
-        request that failed leaves the others be, anything else ends the waiting for further attempts.
+        request that failed leaves the others be, anything else ends the waiting for further attempts. A
+        function may call `each` in turn: no more is under way at once for it, and what ends one ends all.
         """
         if self.model.terms.width == 1:
             return _in_turn(function, items)
-        given_up = threading.Event()
+        given_up = _given_up.get() or threading.Event()
         token = _given_up.set(given_up)
         pool = ThreadPoolExecutor(self.model.terms.width, "belvedere-ask")
         try:
@@ -114,9 +132,15 @@ class Asker:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             _given_up.reset(token)
+        return self._results(tasks)
+
+    def _results(self, tasks: Sequence[Future[R]]) -> list[R]:
+        """Give what came of tasks, or raise what ended them; a request that failed is told last."""
         failed = [error for task in tasks if not task.cancelled() and (error := task.exception())]
         for error in sorted(failed, key=lambda each: isinstance(each, RequestFailed)):
             raise error
+        if any(task.cancelled() for task in tasks):
+            raise RequestFailed(self.model.name, 0, "the asking was given up")
         return [task.result() for task in tasks]
 
 

@@ -194,11 +194,12 @@ class Chain:
 
     def _asked(self, both: tuple[Request, Request]) -> Answer:
         """Take what is kept, else ask, and where the reply is of no use once more in stricter words."""
-        kept = self.kept(both)
-        if kept is not None:
-            return kept
-        answer = self._answer(both[0])
-        return answer if answer.verdict.status == "ok" else self._answer(both[1])
+        with self._ask.alone(both[0].digest):
+            kept = self.kept(both)
+            if kept is not None:
+                return kept
+            answer = self._answer(both[0])
+            return answer if answer.verdict.status == "ok" else self._answer(both[1])
 
     def _answer(self, request: Request) -> Answer:
         """Ask a request, and keep the reply at once if it is usable."""

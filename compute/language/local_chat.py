@@ -53,9 +53,7 @@ class LocalChat:
             "kind": "transformers",
             "weights": weights_digest(self._net.state_dict().items()),
             "config": digest.of_facts(config),
-            "tokenizer": digest.of_facts(
-                [json.loads(tokenizer.backend_tokenizer.to_str()), sorted(self._ends)]
-            ),
+            "tokenizer": digest.of_facts([_words(tokenizer), sorted(self._ends)]),
             "template": digest.of_facts(tokenizer.chat_template),
             "precision": str(self._net.dtype).removeprefix("torch."),
         }
@@ -132,11 +130,18 @@ class LocalChat:
         return frozenset([] if found is None else [found] if isinstance(found, int) else found)
 
     def _ids(self, request: Request) -> Tensor:
+        """Give the tokens of a request, "1 token"; a model that can be told not to think aloud is told so."""
         turns = [message.facts() for message in request.messages]
         found: Tensor = self._tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False
         )["input_ids"]
         return found
+
+
+def _words(tokenizer: Any) -> dict[str, Any]:
+    """Give what a tokenizer does, without how it was last asked to cut and to pad."""
+    told: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {key: value for key, value in told.items() if key not in ("truncation", "padding")}
 
 
 def _drawing(request: Request) -> list[Any]:

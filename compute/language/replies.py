@@ -32,6 +32,9 @@ _CLAUSE = re.compile(
 )
 _QUOTES = "\"'`*_«»„“”‘’‚‹›「」『』 \t"
 _ENDS = ".!。．！;,、，"
+_PICTOGRAMS = re.compile(
+    "\\A[\u2190-\u2bff\ufe0f\u200d\U0001f000-\U0001faff]+|[\u2190-\u2bff\ufe0f\u200d\U0001f000-\U0001faff]+\\Z"
+)
 _APOLOGIES = re.compile(
     r"\A(?:i['’]?m |i am |we['’]re |we are )?(?:very |so |really )?sorry\b|\A(?:i['’]?m|i am) afraid\b"
     r"|\A(?:i|we) (?:can(?:not|['’]?t)|could(?: not|n['’]?t)|do(?: not|n['’]?t)|won['’]?t|will not"
@@ -84,8 +87,8 @@ def label(text: str, language: Language) -> str:
 
 
 def _bare(text: str) -> str:
-    """Take quotation marks, emphasis and final punctuation away from both ends, as often as there are any."""
-    while (less := text.strip(_QUOTES).rstrip(_ENDS)) != text:
+    """Take quotation marks, emphasis, pictograms and final punctuation away from both ends, all there are."""
+    while (less := _PICTOGRAMS.sub("", text.strip(_QUOTES).rstrip(_ENDS))) != text:
         text = less
     return text
 
@@ -178,9 +181,15 @@ def _declines(whole: str, language: Language) -> bool:
     return bool(
         _APOLOGIES.search(start)
         or _NOTHING.fullmatch(start)
-        or start.startswith(language.refusals)
+        or any(_begins(start, words) for words in language.refusals)
         or "as an ai " in start
     )
+
+
+def _begins(text: str, words: str) -> bool:
+    """Tell whether a text begins with words; those of Latin letters have to end there."""
+    rest = text.removeprefix(words)
+    return rest != text and not (words.isascii() and rest[:1].isalnum())
 
 
 def _cut(reply: Reply, whole: str) -> str:

@@ -19,7 +19,7 @@ from belvedere.compute.language.prices import Price
 from belvedere.compute.language.retrying import Policy
 from belvedere.compute.language.settings import PRESETS, Settings
 from belvedere.store import digest
-from belvedere.store.errors import BadSource, BudgetSpent, ProviderDown, RequestFailed, UnknownName
+from belvedere.store.errors import BadKey, BadSource, BudgetSpent, ProviderDown, RequestFailed, UnknownName
 from tests.chat_server import KEY, ChatServer, Said, error, serving, words
 
 CAPTIONS = ["a red star on grass", "two red stars", "a red ring", "a red cap", "a shiny red car"]
@@ -235,6 +235,36 @@ def test_a_run_that_broke_off_goes_on_where_it_was(seed: int) -> None:
     assert found == [expected]
     assert sorted(good) == sorted(set(good))
     assert len(good) == 5
+
+
+@pytest.mark.parametrize("settings", PRESETS.values(), ids=PRESETS)
+def test_neurons_asked_about_at_once_share_what_they_have_in_common(settings: Settings) -> None:
+    shared = [f"{each} {number}" for each in "ab" for number in ("one", "two")]
+    neurons = [[*shared, f"of {name}"] for name in ("x", "y", "z", "x")]
+
+    def script(body: dict[str, Any], number: int) -> Said:
+        return words(f"label {chr(97 + body['seed'] % 26)}")
+
+    with serving(script) as server:
+        alone = [candidates(each, asker(server), settings=settings) for each in neurons]
+        before = server.calls
+        ask, memo = asker(server), Kept()
+        together = ask.each(lambda each: candidates(each, ask, settings=settings, memo=memo), neurons)
+        asked = [body["seed"] for body in server.asked[before:]]
+    assert together == alone
+    assert sorted(asked) == sorted(set(asked))
+    assert server.most <= 8
+
+
+def test_what_ends_the_asking_about_one_neuron_ends_it_about_all() -> None:
+    def script(body: dict[str, Any], number: int) -> Said:
+        return error(401, "no") if number == 7 else error(503, "busy", retry_after="200")
+
+    with serving(script) as server:
+        ask = Asker(OpenAI("small", server.environ))
+        with pytest.raises(BadKey):
+            ask.each(lambda name: candidates([f"a {name}"], ask), [f"x{n}" for n in range(40)])
+    assert 8 <= server.calls <= 60
 
 
 def test_a_provider_that_goes_down_leaves_what_was_answered() -> None:

@@ -68,6 +68,8 @@ LABELS = {
     "café au lait": "café au lait",
     "cafe\u0301": "café",
     "red   \t objects": "red objects",
+    "🔴 red objects ⭐️": "red objects",
+    "as an aircraft": "as an aircraft",
 }
 
 
