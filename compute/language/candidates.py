@@ -71,7 +71,7 @@ class Candidates:
     """The candidate labels of one neuron, and where they are from."""
 
     texts: tuple[str, ...]
-    """The labels, each once, in alphabetical order; empty where there is none."""
+    """The labels, each once, in alphabetical order whatever their case; empty where there is none."""
     samples: tuple[Sample, ...]
     """The summaries, in the order of their numbers."""
     captions: tuple[str, ...]
@@ -129,7 +129,7 @@ def candidates(
     answers = ask.each(lambda number: chain.summary(shown, number), range(settings.samples))
     samples = tuple(map(_sample, answers, [settings] * len(answers)))
     origins = _origins(samples, settings)
-    return Candidates(tuple(sorted(origins)), samples, tuple(shown), origins)
+    return Candidates(tuple(sorted(origins, key=replies.normalised)), samples, tuple(shown), origins)
 
 
 def told(captions: Sequence[str], settings: Settings) -> list[str]:

@@ -349,13 +349,13 @@ def test_a_caption_that_cannot_be_shortened_stays_as_it_is() -> None:
 
 
 def test_labels_in_another_language() -> None:
-    replies = {0: "Rote Sterne", 1: "rote Sterne.", 2: "Sterne", 3: "Sterne", 4: "Sterne"}
+    replies = {0: "Rote Sterne", 1: "rote Sterne.", 2: "blaue Autos", 3: "Sterne", 4: "Sterne"}
     german = Settings(language="de")
     told = dict(zip(seeds(strict=False, settings=german), replies.values(), strict=True))
     with serving(lambda body, _: words(told[body["seed"]])) as server:
         found = candidates(CAPTIONS, asker(server), settings=german)
         assert all("in German" in asked_about(body) for body in server.asked)
-    assert found.texts == ("Rote Sterne", "Sterne")
+    assert found.texts == ("blaue Autos", "Rote Sterne", "Sterne")
 
 
 def test_rules_answer_the_whole_chain_without_a_memo_or_a_budget() -> None:

@@ -96,7 +96,7 @@ def test_a_request_that_fails_at_every_attempt_is_an_error(failure: Said) -> Non
 
 def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
     with serving(lambda body, number: Said(slow=True) if number == 0 else words("red")) as server:
-        ask = asker(server, [], slow=0.2)
+        ask = asker(server, [], slow=1.5)
         assert ask(question()).text == "red"
     assert server.calls == 2
     held = ask.budget.of(ask.model.tokens(question()) + 100, 40 + 7, 2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
 
 import pytest
 
@@ -100,6 +102,16 @@ def test_tokens_are_estimated_from_bytes() -> None:
         return estimated(Request((Message("user", text),), "summarise", (), "en"))
 
     assert [tokens(""), tokens("x" * 40), tokens("x" * 41), tokens("星" * 40)] == [7, 17, 18, 37]
+
+
+def test_finding_a_model_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from belvedere.compute.language import find, candidates, forecasting; "
+        "[find(each, environ={}) for each in ('rules', 'openai:small', 'hf:folder')]; "
+        "print(sorted({'torch', 'transformers', 'httpx2', 'duckdb', 'zarr'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_sources_and_prompts_that_are_not_known_are_refused() -> None:
