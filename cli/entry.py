@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from ..store.errors import BelvedereError, MissingUnits, UnitFailed
+from ..store.errors import (
+    BelvedereError,
+    BudgetSpent,
+    MissingUnits,
+    ProviderDown,
+    RequestFailed,
+    UnitFailed,
+)
 
 DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes."""
@@ -90,7 +97,7 @@ def _shown(error: BelvedereError) -> click.ClickException:
     match error:
         case MissingUnits():
             return Incomplete(str(error))
-        case UnitFailed():
+        case UnitFailed() | RequestFailed() | ProviderDown() | BudgetSpent():
             return Failed(str(error))
         case _:
             return Refused(str(error))

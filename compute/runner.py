@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ..store import arrays, markup, parts
 from ..store.claims import Claims
 from ..store.errors import (
+    BadKey,
     BadSource,
     BudgetSpent,
     CannotRun,
     DamagedUnit,
     MissingExtra,
     MissingUnits,
+    NotRecorded,
     ProviderDown,
+    RequestRejected,
     StoreError,
     StoreFull,
     WeightsChanged,
@@ -52,6 +55,11 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
 """Libraries whose versions are recorded with each unit, and that of the package that a view comes from."""
+ENDING = (
+    *(StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra),
+    *(BadKey, BudgetSpent, NotRecorded, ProviderDown, RequestRejected),
+)
+"""Errors that end a run: what follows would meet them, too."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
@@ -236,7 +244,7 @@ class Runner:
             made = self._compute(step)
             for unit in step.units:
                 self._keep(unit, made[unit.key], time.time() - started, ran=ran)
-        except (StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra, ProviderDown, BudgetSpent):
+        except ENDING:
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error

@@ -29,7 +29,7 @@ BelvedereError
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
 │   ├── MissingExtra (ImportError)         a library that an extra of the package brings
 │   ├── BadKey (PermissionError)           a provider's key that is not set, or not accepted
-│   ├── RequestRejected (ValueError)       a request that a provider will not answer, however often it is asked
+│   ├── RequestRejected (ValueError)       a request that a provider will not answer
 │   └── BadSelection (IndexError)          an index outside the array
 ├── UnitError
 │   ├── MissingUnits (LookupError)         asked for with missing="raise", or in a read-only store
@@ -41,7 +41,7 @@ BelvedereError
 │   ├── NotRecorded (LookupError)          a request to which no reply was recorded
 │   └── InexactDecomposition (ArithmeticError)   terms that do not sum to the embedding
 ├── OverBudget (RuntimeError)              a statement that would compute more than it may
-├── BudgetSpent (RuntimeError)             the calls, tokens or money that a language model may take are used up
+├── BudgetSpent (RuntimeError)             what a language model may take is used up
 ├── ProviderDown (ConnectionError)         a provider that fails request after request
 └── QueryError (ValueError)                a statement that cannot be answered
 ```
@@ -289,8 +289,8 @@ class NotRecorded(UnitError, LookupError):
     def __init__(self, digest: str, place: str, count: int) -> None:
         self.digest, self.place = digest, place
         super().__init__(
-            f"{place} has no reply to the request {digest} among the {count} that it holds; record it from the "
-            "model that is to answer, with the same prompts, captions and settings"
+            f"{place} has no reply to the request {digest} among the {count} that it holds; record it from "
+            "the model that is to answer, with the same prompts, captions and settings"
         )
 
 
@@ -328,7 +328,7 @@ class OverBudget(BelvedereError, RuntimeError):
 
 
 class BudgetSpent(BelvedereError, RuntimeError):
-    """The next call could take more than its budget leaves; carries `limit`, `spent` and `needed`, mappings."""
+    """The next call may take more than its budget leaves; carries `limit`, `spent` and `needed`."""
 
     def __init__(self, limit: str, spent: dict[str, float], needed: dict[str, float], message: str) -> None:
         self.limit, self.spent, self.needed = limit, spent, needed
@@ -336,13 +336,13 @@ class BudgetSpent(BelvedereError, RuntimeError):
 
 
 class ProviderDown(BelvedereError, ConnectionError):
-    """A provider fails request after request; carries `provider`, `failures` and `reason`, that of the last."""
+    """A provider fails request after request; carries `provider`, `failures` and the last `reason`."""
 
     def __init__(self, provider: str, failures: int, reason: str) -> None:
         self.provider, self.failures, self.reason = provider, failures, reason
         super().__init__(
-            f"{provider} is down: {failures} request{'s' * (failures != 1)} failed in a row (the last: {reason}); "
-            "what was answered is kept, and the same command goes on from there later"
+            f"{provider} is down: {failures} request{'s' * (failures != 1)} failed in a row (the last: "
+            f"{reason}); what was answered is kept, and the same command goes on from there later"
         )
 
 

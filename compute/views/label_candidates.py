@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ..language.settings import Settings
 
 
+Said = tuple[str, str, str, str, str]
+"""Of a sample: the label, its status, the reply as it came, why there is no label, the request's digest."""
+
+
 @dataclass(frozen=True)
 class LabelCandidates(Assisted, TableView):
     """What a language model makes of the captions of each neuron's exemplars: a few short labels.
@@ -127,31 +131,36 @@ class LabelCandidates(Assisted, TableView):
         return digest.of_sequence([self.captions.units[start].key, asked])
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Ask about some neurons, one after the other; several requests of one are under way at once."""
+        """Ask about some neurons; as many requests are under way at once as the model takes."""
+        told = [self.told(unit, parts) for unit in units]
+        if self.summarise:
+            found = self._summarised(told, aids)
+        else:
+            found = [
+                [(text, "ok", text, "", "") for text in dict.fromkeys(filter(None, each))] for each in told
+            ]
+        return {
+            unit.key: Made(rows=self._rows(unit.start, samples))
+            for unit, samples in zip(units, found, strict=True)
+        }
+
+    def _summarised(self, told: Sequence[Sequence[str]], aids: Aids) -> list[list[Said]]:
         from ..language.candidates import candidates
 
-        made = {}
-        for unit in units:
-            captions = self.told(unit, parts)
-            if self.summarise:
-                found = candidates(
-                    captions, aids.asker(self.language), settings=self.settings, memo=aids.memos
-                )
-                samples = [
-                    (each.text, each.status, each.said, each.reason, each.request) for each in found.samples
-                ]
-            else:
-                samples = [(text, "ok", text, "", "") for text in dict.fromkeys(filter(None, captions))]
-            made[unit.key] = Made(rows=self._rows(unit.start, samples))
-            aids.tick()
-        return made
+        ask = aids.asker(self.language)
+
+        def one(captions: Sequence[str]) -> list[Said]:
+            found = candidates(captions, ask, settings=self.settings, memo=aids.memos)
+            return [(each.text, each.status, each.said, each.reason, each.request) for each in found.samples]
+
+        return ask.each(one, told)
 
     def told(self, unit: Unit, parts: Parts) -> list[str]:
         """List the captions of a unit's neuron, the best exemplar's first."""
         rows = parts.rows(self.captions.units[unit.start]).to_pylist()
         return [row["caption"] for row in sorted(rows, key=lambda row: row["rank"])]
 
-    def _rows(self, neuron: int, samples: Sequence[tuple[str, str, str, str, str]]) -> dict[str, list[Any]]:
+    def _rows(self, neuron: int, samples: Sequence[Said]) -> dict[str, list[Any]]:
         rows: dict[str, list[Any]] = {name: [] for name in self.columns}
         for number, (text, status, said, reason, request) in enumerate(samples):
             module, source = self.captions.exemplars.seen.top.activations.module, self.language.source

@@ -1,0 +1,162 @@
+"""What a language model may still take: reserved before each call, settled after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...store.errors import BadSource, BudgetSpent, UnknownName
+from .messages import LanguageModel
+from .prices import FREE, Price
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that may be spent; None for what is not limited."""
+
+    max_calls: int | None = None
+    """Requests sent, attempts that failed included."""
+    max_tokens: int | None = None
+    """Tokens of requests and replies together."""
+    max_usd: float | None = None
+    """Dollars, by a table of prices."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits below nothing."""
+        for name in ("max_calls", "max_tokens", "max_usd"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise BadSource(f"{name} is at least 0, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was spent, or could be."""
+
+    calls: int = 0
+    """Requests sent."""
+    tokens_in: int = 0
+    """Tokens of requests."""
+    tokens_out: int = 0
+    """Tokens of replies."""
+    usd: float | None = 0.0
+    """Dollars; None where the price is not known."""
+
+    def plus(self, other: Spent, sign: int = 1) -> Spent:
+        """Add up, or with a sign of -1 subtract."""
+        usd = None if self.usd is None or other.usd is None else self.usd + sign * other.usd
+        return Spent(
+            self.calls + sign * other.calls,
+            self.tokens_in + sign * other.tokens_in,
+            self.tokens_out + sign * other.tokens_out,
+            usd,
+        )
+
+    def facts(self) -> dict[str, float]:
+        """Give what is known as plain numbers."""
+        known: dict[str, float] = {
+            "calls": self.calls,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+        }
+        return known if self.usd is None else {**known, "usd": self.usd}
+
+    def __str__(self) -> str:
+        """Say it in words.
+
+        >>> print(Spent(1, 2000, 30, 0.0123))
+        1 call, 2,000 tokens in and 30 out, $0.0123
+        """
+        told = f"{self.calls:,} call{'s' * (self.calls != 1)}, {self.tokens_in:,} tokens in"
+        told += f" and {self.tokens_out:,} out"
+        return told if self.usd is None else f"{told}, ${self.usd:,.4f}"
+
+
+class Budget:
+    """Calls, tokens and dollars that one language model may take, shared by all threads that ask it."""
+
+    def __init__(self, limits: Limits, price: Price | None) -> None:
+        """Start with nothing spent.
+
+        Raises:
+            BadSource: Dollars are limited, and the price is not known.
+        """
+        if limits.max_usd is not None and price is None:
+            raise BadSource(
+                f"max_usd={limits.max_usd:g} can be held only where the price of the model is known"
+            )
+        self.limits, self._price = limits, price
+        nothing = Spent(usd=None if price is None else 0.0)
+        self._spent, self._held = nothing, nothing
+        self._changed = threading.Condition()
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent so far; calls under way are not in it."""
+        return self._spent
+
+    def of(self, tokens_in: int, tokens_out: int, calls: int = 1) -> Spent:
+        """Give what some calls come to, at this budget's price."""
+        usd = None if self._price is None else self._price.usd(tokens_in, tokens_out)
+        return Spent(calls, tokens_in, tokens_out, usd)
+
+    def reserve(self, tokens_in: int, tokens_out: int) -> Spent:
+        """Hold back the most that a call can take; waits while what others hold back stands in the way.
+
+        Raises:
+            BudgetSpent: It does not fit, and no call is under way that could turn out cheaper.
+        """
+        wanted = self.of(tokens_in, tokens_out)
+        with self._changed:
+            while limit := self._exceeded(wanted):
+                if not self._held.calls:
+                    raise BudgetSpent(
+                        limit, self._spent.facts(), wanted.facts(), self._refusal(limit, wanted)
+                    )
+                self._changed.wait()
+            self._held = self._held.plus(wanted)
+        return wanted
+
+    def settle(self, held: Spent, tokens_in: int, tokens_out: int) -> None:
+        """Put what a call took in the place of what was held back for it."""
+        with self._changed:
+            self._held = self._held.plus(held, -1)
+            self._spent = self._spent.plus(self.of(tokens_in, tokens_out))
+            self._changed.notify_all()
+
+    def _exceeded(self, wanted: Spent) -> str | None:
+        total, limits = self._spent.plus(self._held).plus(wanted), self.limits
+        if limits.max_calls is not None and total.calls > limits.max_calls:
+            return f"max_calls={limits.max_calls:,}"
+        if limits.max_tokens is not None and total.tokens_in + total.tokens_out > limits.max_tokens:
+            return f"max_tokens={limits.max_tokens:,}"
+        if limits.max_usd is not None and total.usd is not None and total.usd > limits.max_usd:
+            return f"max_usd={limits.max_usd:g}"
+        return None
+
+    def _refusal(self, limit: str, wanted: Spent) -> str:
+        name = limit.partition("=")[0]
+        option = f"--{name.replace('_', '-')}"
+        return (
+            f"the budget of {limit} is spent: {self._spent} so far, and the next would take up to {wanted}; "
+            f"replies that came are kept; allow more ({name}=…, {option}) to go on from there"
+        )
+
+
+def price(model: LanguageModel, prices: Mapping[str, Price]) -> Price | None:
+    """Find what a model costs: nothing where it runs here, else what the table says."""
+    return prices.get(model.name) if model.terms.billed else FREE
+
+
+def budget(model: LanguageModel, limits: Limits, prices: Mapping[str, Price]) -> Budget:
+    """Make a budget for a model.
+
+    Raises:
+        UnknownName: Dollars are limited, and the table has no price of this model.
+    """
+    found = price(model, prices)
+    if limits.max_usd is not None and found is None:
+        hint = f'max_usd needs one: ["{model.name}"] with usd_in and usd_out in a table of prices (prices=…)'
+        raise UnknownName("price of", model.name, prices, hint)
+    return Budget(limits, found)
