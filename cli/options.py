@@ -137,6 +137,16 @@ def budget(command: Command) -> Command:
     return _stacked(options, command)
 
 
+def prices_option(command: Command) -> Command:
+    """Add --prices, given to the command under this name."""
+    return click.option(
+        "--prices",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="A TOML file: usd_in and usd_out, for a million tokens, by language model.",
+    )(command)
+
+
 def computing(command: Command) -> Command:
     """Add --device, --batch-size, --workers and --retry-failed, given to the command under these names.
 
@@ -181,14 +191,8 @@ def computing(command: Command) -> Command:
         click.option(
             "--max-usd", type=click.FloatRange(min=0), metavar="USD", help="At most so much, by --prices."
         ),
-        click.option(
-            "--prices",
-            type=click.Path(exists=True, dir_okay=False),
-            metavar="FILE",
-            help="A TOML file: usd_in and usd_out, for a million tokens, by model.",
-        ),
     ]
-    return _stacked(options, limited)
+    return prices_option(_stacked(options, limited))
 
 
 def output(command: Command) -> Command:

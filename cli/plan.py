@@ -11,12 +11,12 @@ import click
 
 from .asked import asked, where_option
 from .formats import Rows, show, size
-from .options import examples, inputs, open_store, output, parameters, store_option
+from .options import examples, inputs, open_store, output, parameters, prices_option, store_option
 
 if TYPE_CHECKING:
     from ..query.forecast import Forecast
 
-COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "seconds", "by_view")
+COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "seconds", "by_view", "work")
 COSTS = ("units", "passes", "images", "bytes", "seconds")
 
 
@@ -37,6 +37,7 @@ COSTS = ("units", "passes", "images", "bytes", "seconds")
 @inputs
 @where_option
 @parameters
+@prices_option
 @output
 @store_option
 def command(
@@ -47,6 +48,7 @@ def command(
     texts: str | None,
     where: str | None,
     values: dict[str, str],
+    prices: str | None,
     form: str,
     folder: Path | None,
 ) -> None:
@@ -67,12 +69,13 @@ def command(
         _show(store.plan(sys.stdin.read() if query == "-" else query, given or None), form)
         return
     lazy = asked(store, str(view), where, model=model, images=images, texts=texts, values=values)
-    found = lazy.plan()
+    found = lazy.plan(prices=prices)
     if form == "table":
         click.echo(found)
         return
-    facts = {name: getattr(found, name) for name in COLUMNS[1:-1]}
-    show(Rows.of(COLUMNS, [{"view": view, **facts, "by_view": found.by_view()}]), form)
+    facts = {name: getattr(found, name) for name in COLUMNS[1:-2]}
+    work = {name: each.facts() for name, each in found.work.items()}
+    show(Rows.of(COLUMNS, [{"view": view, **facts, "by_view": found.by_view(), "work": work}]), form)
 
 
 def _show(found: Forecast, form: str) -> None:

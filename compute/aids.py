@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ..store.memos import Memos, packed, unpacked
 from ..store.sets import ImageSet, Instrument, Language, Model
 from ..store.views import Array, Unit
 from . import pooling
+from .causes import embedding_cause, layer_cause
 from .models import Loaded
 from .modules import Watch
 from .pictures import Pictures
@@ -98,7 +99,7 @@ class Aids:
 
         rows: list[Array] = []
         with Watch(loaded.net, {view.module: look}) as watch, torch.inference_mode():
-            for batch in self._batches(loaded, pictures, watch.forget):
+            for batch in self._batches(loaded, pictures):
                 loaded.run(batch)
                 rows.append(watch.take()[view.module])
         return np.concatenate(rows)
@@ -106,44 +107,50 @@ class Aids:
     def activations(self, view: NeuronActivations, pictures: Sequence[Image.Image]) -> Array:
         """Give what all neurons of a layer give for pictures, "picture neuron", pooled as the view says.
 
-        Of each picture it is kept by its pixels, so that any neuron and any layer's question after it finds
-        it there.
+        It is kept by the pixels of all of these together: they are run by themselves, so that what they give
+        depends on no others.
         """
-        causes = [{**_layer(view), "pixels": pixels_of(picture)} for picture in pictures]
-        known = [self.memos.get("activations", cause) for cause in causes]
-        lacking = [at for at, found in enumerate(known) if found is None]
 
         def take(output: Tensor) -> Array:
             pooled = pooling.pool(output, 0, view.pool, view.token, view.channels)
             found: Array = pooled.cpu().numpy().astype(np.float32)
             return found
 
-        if lacking:
-            fresh = self.outputs(view, [pictures[at] for at in lacking], take)
-            if not np.isfinite(fresh).all():
+        def make() -> Array:
+            found = self.outputs(view, pictures, take)
+            if not np.isfinite(found).all():
                 raise ArithmeticError(f"module {view.module} gave activations that are not finite")
-            for at, row in zip(lacking, fresh, strict=True):
-                known[at] = {"values": packed(row)}
-                self.memos.put("activations", causes[at], known[at] or {})
-        return np.stack([unpacked((found or {})["values"]) for found in known])
+            return found
+
+        return self._kept("activations", layer_cause(view, map(pixels_of, pictures)), make)
 
     def embeddings(self, clip: Model, pictures: Sequence[Image.Image]) -> Array:
-        """Embed pictures with a model of images and texts: "picture joint", unit norm; kept by pixels."""
-        facts = clip.identity("image")
-        causes = [{"model": facts, "pixels": pixels_of(picture)} for picture in pictures]
-        known = [self.memos.get("embeddings", cause) for cause in causes]
-        lacking = [at for at, found in enumerate(known) if found is None]
-        if lacking:
+        """Embed pictures with a model of images and texts: "picture joint", unit norm.
+
+        Kept, and run by themselves, as activations are.
+        """
+
+        def make() -> Array:
             loaded, rows = self.loaded(clip), []
+            kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
             with torch.inference_mode():
-                for batch in self._batches(loaded, [pictures[at] for at in lacking], lambda: None):
-                    kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
-                    found = loaded.net.encode_image(batch.to(loaded.device, kind)).float().cpu().numpy()
-                    rows.append(found)
-            for at, row in zip(lacking, np.concatenate(rows), strict=True):
-                known[at] = {"values": packed(row / np.linalg.norm(row))}
-                self.memos.put("embeddings", causes[at], known[at] or {})
-        return np.stack([unpacked((found or {})["values"]) for found in known])
+                for batch in self._batches(loaded, pictures):
+                    found = loaded.net.encode_image(batch.to(loaded.device, kind))
+                    rows.append(found.float().cpu().numpy())
+            every = np.concatenate(rows)
+            norms: Array = np.linalg.norm(every, axis=1, keepdims=True)
+            return every / norms
+
+        return self._kept("embeddings", embedding_cause(clip, map(pixels_of, pictures)), make)
+
+    def _kept(self, kind: str, cause: Mapping[str, Any], make: Callable[[], Array]) -> Array:
+        """Give an array that is kept for a cause; else make it, and keep it."""
+        known = self.memos.get(kind, cause)
+        if known is None:
+            found = make()
+            known = {"width": found.shape[1], "values": packed(found)}
+            self.memos.put(kind, cause, known)
+        return unpacked(known["values"]).reshape(-1, known["width"])
 
     def text_embeddings(self, clip: Model, texts: Sequence[str]) -> Array:
         """Embed texts: "text joint", unit norm."""
@@ -151,22 +158,9 @@ class Aids:
         norms: Array = np.linalg.norm(found, axis=1, keepdims=True)
         return found / norms
 
-    def _batches(
-        self, loaded: Loaded, pictures: Sequence[Image.Image], forget: Callable[[], None]
-    ) -> Iterator[Tensor]:
-        """Preprocess pictures batch by batch, the next while one is run."""
-        del forget
+    def _batches(self, loaded: Loaded, pictures: Sequence[Image.Image]) -> Iterator[Tensor]:
+        """Preprocess pictures batch by batch."""
         size = loaded.fits or self.batch_size
         for start in range(0, len(pictures), size):
             yield torch.stack(list(self._pool.map(loaded.transform, pictures[start : start + size])))
             self.tick()
-
-
-def _layer(view: NeuronActivations) -> Mapping[str, Any]:
-    """Give what a layer's activations of a picture follow from, the picture aside."""
-    pool: dict[str, str | int | Literal[True]] = {
-        "pool": view.pool,
-        "token": view.token,
-        "channels": view.channels,
-    }
-    return {"model": view.model.identity("image"), "module": view.module, **pool}

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .language.prices import Price
 
 
+Prices = str | os.PathLike[str] | Mapping[str, Any] | None
+"""What tokens cost: a TOML file, or a mapping, with `usd_in` and `usd_out` by model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """The most that one run may spend on language models; None for what is not limited.
@@ -28,7 +32,7 @@ class Allowance:
     """Tokens of requests and replies together."""
     max_usd: float | None = None
     """Dollars, by `prices`; refused before anything is sent where the model's price is not there."""
-    prices: str | os.PathLike[str] | Mapping[str, Any] | None = None
+    prices: Prices = None
     """A TOML file, or a mapping: `usd_in` and `usd_out`, dollars for a million tokens, by model."""
 
     def __post_init__(self) -> None:

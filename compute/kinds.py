@@ -12,6 +12,7 @@ from ..store.errors import NoTextTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Array, ArrayView, Parts, Unit, View
+from .work import Known, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,6 +144,11 @@ class Assisted(View):
     @abstractmethod
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Make some units, by their keys."""
+
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Say what these units will take: exactly where what they are made from is there, else at most."""
+        del units, known
+        return Work()
 
 
 class Derived(View):

@@ -37,7 +37,7 @@ def instances(
     needed = needed_inputs(cls)
     there = {kind: [inputs[kind]] if kind in inputs else known[kind]() for kind in needed}
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
-    sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.of(kind))
+    sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     if asked not in engine.instances or engine.instances[asked][0] != sources:
         combinations = [
@@ -65,7 +65,7 @@ def _required(
     names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
-    there = [(name, names.of(kind)) for name, kind in registered(cls).items() if name not in params]
+    there = [(name, names.every(kind)) for name, kind in registered(cls).items() if name not in params]
     if not all(known for _, known in there):
         return []  # the view needs an instrument that is not registered
     several = [[(name, each) for each in known] for name, known in there if len(known) > 1]

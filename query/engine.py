@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..compute.gather import Elsewhere
+from ..compute.kinds import Assisted
 from ..compute.residents import Residents
 from ..compute.runner import Progress, Report, Runner, Settings
 from ..compute.steps import Step
+from ..compute.work import Known, Work
 from ..store.errors import CannotRun, DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.marker import Mode
@@ -22,6 +24,11 @@ from ..store.views import Source, Unit, View
 from .plan import Plan, plan
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..compute.language.asking import Asker
+    from ..compute.language.prices import Price
+    from ..store.sets import Language
     from .pruning import Pruner
 
 ROUNDS = 4
@@ -86,6 +93,39 @@ class Engine:
         whole = plan([*companions.values(), *asked], done, Elsewhere(self.folder, done).rows)
         reused = sum(unit.key in whole.ready for unit in asked)
         return replace(whole, wanted=len(asked), reused=reused, times=self._times(whole.steps))
+
+    def told(self, found: Plan, prices: Mapping[str, Price]) -> Plan:
+        """Add to a plan what its views that are made with models and instruments would take."""
+        units: dict[tuple[str, str], list[Unit]] = {}
+        for step in found.steps:
+            if isinstance(step.view, Assisted):
+                units.setdefault((step.view.name(), step.view.recipe_key), []).extend(step.units)
+        if not units:
+            return found
+        known = Known(self.folder.memos, partial(self._rows, found.ready), partial(self._asker, prices))
+        work: dict[str, Work] = {}
+        for (name, _), each in units.items():
+            mine = cast("Assisted", each[0].view).forecast(each, known)
+            work[name] = work[name] + mine if name in work else mine
+        return replace(found, work=work)
+
+    def _rows(self, ready: Collection[str], unit: Unit) -> pa.Table | None:
+        """Read a unit's rows where it is done; one that is found damaged now is not."""
+        if unit.key not in ready and unit.key not in self.done(unit.view):
+            return None
+        try:
+            return self.reader.rows(unit)
+        except (DamagedUnit, MissingUnits):
+            return None
+
+    def _asker(self, prices: Mapping[str, Price], language: Language) -> Asker:
+        """Give a language model to be told of, and not to be asked."""
+        from ..compute import instruments
+        from ..compute.language.asking import Asker
+        from ..compute.language.budget import Budget, Limits, price
+
+        model = instruments.find(type(language), language.source)
+        return Asker(model, budget=Budget(Limits(), price(model, prices)), identity=language.facts)
 
     def fill(
         self, units: Sequence[Unit], settings: Settings | None = None, progress: Progress | None = None

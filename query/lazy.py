@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from ..compute.allowance import Allowance
+from ..compute.allowance import Allowance, Prices
 from ..compute.runner import Progress, Report, Settings
 from ..store.errors import BadSource
 from ..store.views import Unit, View
@@ -41,9 +41,17 @@ class Lazy(Generic[V]):
         folder = self._engine.folder
         return status(folder, self._view, self._units(), OnDisk(folder.objects) if disk else None)
 
-    def plan(self) -> Plan:
-        """Tell what `fill` would run: units, images, bytes and seconds; nothing is computed."""
-        return self._engine.plan(self._units())
+    def plan(self, *, prices: Prices = None) -> Plan:
+        """Tell what `fill` would run: units, images, bytes and seconds; nothing is computed.
+
+        Of views that are made with instruments also captions, calls, tokens and paintings: exactly where what
+        they are made from is there, at most where it is not.
+
+        Args:
+            prices: A TOML file, or a mapping: `usd_in` and `usd_out` for a million tokens, by language model.
+        """
+        found = self._engine.plan(self._units())
+        return self._engine.told(found, Allowance(prices=prices).known())
 
     def fill(
         self,

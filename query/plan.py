@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from ..compute.kinds import ImagePass
 from ..compute.steps import Kept, Step, together
+from ..compute.work import Work
 from ..store.arrays import predicted_bytes
 from ..store.grid import Grid
 from ..store.views import ArrayView, Unit, View
@@ -52,6 +53,8 @@ class Plan:
     """Keys of the units, asked for or beneath those, that are there and would be used."""
     reused: int
     """Units asked for that are there."""
+    work: Mapping[str, Work] = field(default_factory=dict)
+    """What views that are made with models and instruments would take beside the sets' images, by name."""
     times: tuple[float | None, ...] = ()
     """Seconds that each step may take, from what such units took before; None where none was made yet."""
 
@@ -122,7 +125,9 @@ class Plan:
         if not self.steps:
             return f"nothing to compute: all {self.wanted} units are ready"
         lines = [f"{self.reused} of {self.wanted} units are ready; to compute:"]
-        lines += [f"  {count:>6} units of {view}" for view, count in self.by_view().items()]
+        for view, count in self.by_view().items():
+            more = str(self.work.get(view, ""))
+            lines.append(f"  {count:>6} units of {view}" + (f": {more}" if more else ""))
         if self.images and not self.lost:
             lines.append(f"  {self.images:,} images through the model, in {self.passes} blocks")
         if self.copied:

@@ -53,6 +53,11 @@ class Names:
         there = self._registry.names(INSTRUMENTS[kind])
         return there or ([instruments.RULES] if kind is Language else [])
 
+    def every(self, kind: type[Clip | Instrument]) -> list[str]:
+        """List all names that a parameter of a kind can be, `rules` among those of language models."""
+        there = self.of(kind)
+        return there if kind is not Language or instruments.RULES in there else [*there, instruments.RULES]
+
     def get(self, kind: type[Clip | Instrument], name: str) -> Clip | Instrument:
         """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
         if issubclass(kind, Clip):

@@ -15,7 +15,9 @@ from ...store.errors import BadSource, DamagedUnit
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from ..causes import embedding_cause, layer_cause
 from ..kinds import Assisted, Made
+from ..work import Amount, Known, Work
 from .neuron_exemplars import shown_in
 from .synthetic_images import SyntheticImages
 
@@ -111,33 +113,34 @@ class CandidateScores(Assisted, TableView):
         return digest.of_sequence([self.images.units[start].key])
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Run the painted pictures of some neurons through both models, each picture once."""
-        painted = {unit.start: self._painted(unit, parts) for unit in units}
-        files = list(dict.fromkeys(row["picture"] for rows in painted.values() for row in rows))
+        """Run the pictures of each candidate through both models, by themselves."""
         layer = self._exemplars.seen.top.activations
-        pictures = [self._opened(name, painted, aids) for name in files]
-        answers = aids.activations(layer, pictures) if pictures else None
-        looks = aids.embeddings(self.clip, pictures) if pictures else None
         made = {}
         for unit in units:
-            found: list[tuple[Judged, float]] = []
-            beside = self._beside(unit, parts, aids) if painted[unit.start] else None
-            if answers is not None and looks is not None and beside is not None:
-                at = [files.index(row["picture"]) for row in painted[unit.start]]
-                concepts = [row["concept"] for row in painted[unit.start]]
-                found = self._judged(concepts, answers[at, unit.start], looks[at], beside)
+            painted = self._painted(parts.rows(self.images.units[unit.start]).to_pylist())
+            beside = self._beside(unit, parts, aids) if painted else None
+            found = [] if beside is None else self._judged(unit, painted, beside, aids)
             made[unit.key] = Made(rows=self._rows(unit.start, layer.module, found))
         return made
 
     def _judged(
-        self, concepts: Sequence[str], answers: Array, looks: Array, beside: Array
+        self, unit: Unit, painted: Mapping[str, Sequence[str]], beside: Array, aids: Aids
     ) -> list[tuple[Judged, float]]:
         """Judge a neuron's candidates, each with its pictures' mean activation."""
         from ..ranking import judged
 
-        found = judged(concepts, answers, looks, beside, self.rules)
+        layer = self._exemplars.seen.top.activations
+        concepts: list[str] = []
+        answers, looks = [], []
+        for concept, names in painted.items():
+            pictures = [self._opened(unit, name, aids) for name in names]
+            concepts += [concept] * len(names)
+            answers.append(aids.activations(layer, pictures)[:, unit.start])
+            looks.append(aids.embeddings(self.clip, pictures))
+        mine = np.concatenate(answers)
+        found = judged(concepts, mine, np.concatenate(looks), beside, self.rules)
         of = np.array(concepts)
-        return [(each, float(answers[of == each.concept].mean())) for each in found]
+        return [(each, float(mine[of == each.concept].mean())) for each in found]
 
     def _beside(self, unit: Unit, parts: Parts, aids: Aids) -> Array | None:
         """Embed a neuron's exemplars; None where it has none."""
@@ -145,20 +148,46 @@ class CandidateScores(Assisted, TableView):
         shown = [self._exemplars.picture(aids, shown_in(row)) for row in rows]
         return aids.embeddings(self.clip, shown) if shown else None
 
-    def _painted(self, unit: Unit, parts: Parts) -> list[dict[str, Any]]:
-        rows = parts.rows(self.images.units[unit.start]).to_pylist()
-        return [row for row in rows if row["picture"] is not None]
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the pictures that are to go through the two models, what is shared once."""
+        causes: dict[str, tuple[str, Mapping[str, Any], int]] = {}
+        later, layer = 0, self._exemplars.seen.top.activations
+        for unit in units:
+            rows, shown = (known.rows(each) for each in self.needs(unit.index))
+            if rows is None or shown is None or self.shrink:  # the pixels are not known
+                paintings = self.images.candidates.most * self.images.paintings
+                later += 2 * paintings + self._exemplars.exemplars
+                continue
+            groups = self._pixels(rows)
+            asked = [("activations", layer_cause(layer, group), len(group)) for group in groups]
+            asked += [("embeddings", embedding_cause(self.clip, group), len(group)) for group in groups]
+            if groups and shown:
+                pixels = [row["pixels"] for row in shown]
+                asked.append(("embeddings", embedding_cause(self.clip, pixels), len(pixels)))
+            causes |= {digest.of_facts([kind, cause]): (kind, cause, n) for kind, cause, n in asked}
+        now = sum(n for kind, cause, n in causes.values() if known.memos.get(kind, cause) is None)
+        return Work(pictures=Amount(0 if later else now, now + later))
 
-    def _opened(
-        self, name: str, painted: Mapping[int, Sequence[Mapping[str, Any]]], aids: Aids
-    ) -> Image.Image:
+    def _painted(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+        """List the files of each candidate's pictures, in their order."""
+        found: dict[str, list[str]] = {}
+        for row in sorted(rows, key=lambda row: (row["concept"], row["number"])):
+            if row["picture"] is not None:
+                found.setdefault(row["concept"], []).append(row["picture"])
+        return found
+
+    def _pixels(self, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+        """List the pixels of each candidate's pictures, as long as these are not shrunk."""
+        of = {row["picture"]: row["pixels"] for row in rows}
+        return [[of[name] for name in names] for names in self._painted(rows).values()]
+
+    def _opened(self, unit: Unit, name: str, aids: Aids) -> Image.Image:
         """Open a painted picture; where its file is gone, what named it is given up, and painted again."""
         data = aids.memos.picture(name)
         if data is None:
-            lost = [n for n, rows in painted.items() if any(row["picture"] == name for row in rows)]
-            for neuron in lost:
-                aids.give_up(self.images.units[neuron])
-            raise DamagedUnit(str(self.images.units[lost[0]]), [f"painted picture {name[:12]}: removed"])
+            lost = self.images.units[unit.start]
+            aids.give_up(lost)
+            raise DamagedUnit(str(lost), [f"painted picture {name[:12]}: removed"])
         picture = Image.open(io.BytesIO(data)).convert("RGB")
         return picture.resize((self.shrink, self.shrink)) if self.shrink else picture
 

@@ -12,6 +12,7 @@ from ...store.grid import Grid
 from ...store.sets import Captioner
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..work import Amount, Known, Work
 from .neuron_exemplars import NeuronExemplars, shown_in
 
 if TYPE_CHECKING:
@@ -84,6 +85,17 @@ class Captions(Assisted, TableView):
                 said[pixels] = sentence
             aids.tick()
         return {key: Made(rows=self._rows(found, said)) for key, found in rows.items()}
+
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the pictures of which no sentence is kept, each once."""
+        pixels: set[str] = set()
+        later = 0
+        for unit in units:
+            rows = known.rows(self.exemplars.units[unit.start])
+            pixels |= {row["pixels"] for row in rows or ()}
+            later += self.exemplars.exemplars if rows is None else 0
+        now = known.lacking("captions", map(self._cause, pixels))
+        return Work(captions=Amount(0 if later else now, now + later))
 
     def _known(self, wanted: Mapping[str, Any], aids: Aids) -> dict[str, str]:
         found = {pixels: aids.memos.get("captions", self._cause(pixels)) for pixels in wanted}

@@ -14,7 +14,7 @@ from ..kinds import Assisted, Made
 from ..neuron_labels import COLUMNS
 from .candidate_scores import CandidateScores
 from .neuron_activations import NEURONS
-from .neuron_statistics import NeuronStatistics
+from .neuron_exemplars import NeuronExemplars
 
 if TYPE_CHECKING:
     from ..aids import Aids
@@ -33,7 +33,6 @@ class DescribedLabels(Assisted, TableView):
     """
 
     scores: Input[CandidateScores]
-    statistics: Input[NeuronStatistics]
     labels: Param[int] = 3
     """Labels of each neuron, at most."""
     distinct: Param[float] = 0.81
@@ -60,12 +59,16 @@ class DescribedLabels(Assisted, TableView):
         return (
             self.scores.units[index],
             self.scores.images.candidates.units[index],
-            self.statistics.units[index // NEURONS],
+            self._exemplars.statistics.units[index // NEURONS],
         )
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's scores and statistics."""
-        return digest.of_sequence([self.scores.units[start].key, self.statistics.units[start // NEURONS].key])
+        """Give the digest of the neuron's scores."""
+        return digest.of_sequence([self.scores.units[start].key])
+
+    @property
+    def _exemplars(self) -> NeuronExemplars:
+        return self.scores.images.candidates.captions.exemplars
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Choose the labels of some neurons."""
@@ -95,8 +98,9 @@ class DescribedLabels(Assisted, TableView):
         return rows
 
     def _state(self, unit: Unit, parts: Parts) -> str:
-        rows = parts.rows(self.statistics.units[unit.start // NEURONS]).to_pylist()
-        return next(str(row["status"]) for row in rows if row["neuron"] == unit.start)
+        exemplars = self._exemplars
+        rows = parts.rows(exemplars.statistics.units[unit.start // NEURONS]).to_pylist()
+        return exemplars.state(unit.start, rows)
 
     def _why(self, unit: Unit, parts: Parts) -> str:
         """Say why a neuron has no candidate."""

@@ -12,10 +12,12 @@ from ...store.grid import Grid
 from ...store.sets import Language
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..work import Amount, Known, Work
 from .captions import Captions
 
 if TYPE_CHECKING:
     from ..aids import Aids
+    from ..language.forecasting import Forecast
     from ..language.settings import Settings
 
 
@@ -113,6 +115,13 @@ class LabelCandidates(Assisted, TableView):
         )
 
     @property
+    def most(self) -> int:
+        """The most candidates of a neuron."""
+        if not self.summarise:
+            return self.captions.exemplars.exemplars
+        return self.samples * (2 if self.background else 1)
+
+    @property
     def grid(self) -> Grid:
         """One neuron a unit: nothing is paid for that was not asked for."""
         return self.captions.grid
@@ -155,9 +164,30 @@ class LabelCandidates(Assisted, TableView):
 
         return ask.each(one, told)
 
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the calls and tokens: at least if every first reply is usable, at most if none is."""
+        if not self.summarise:
+            return Work()
+        from ..language.forecasting import forecast
+
+        ask = known.asker(self.language)
+        rows = [known.rows(self.captions.units[unit.start]) for unit in units]
+        told = {tuple(self._in_order(each)) for each in rows if each is not None}
+        later = sum(each is None for each in rows)
+        total = Work()
+        for captions in sorted(told):
+            total += _work(forecast(captions, ask, settings=self.settings, memo=known.memos))
+        if later:
+            one = _work(forecast(self.captions.exemplars.exemplars, ask, settings=self.settings))
+            for _ in range(later):
+                total += one
+        return total
+
     def told(self, unit: Unit, parts: Parts) -> list[str]:
         """List the captions of a unit's neuron, the best exemplar's first."""
-        rows = parts.rows(self.captions.units[unit.start]).to_pylist()
+        return self._in_order(parts.rows(self.captions.units[unit.start]).to_pylist())
+
+    def _in_order(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return [row["caption"] for row in sorted(rows, key=lambda row: row["rank"])]
 
     def _rows(self, neuron: int, samples: Sequence[Said]) -> dict[str, list[Any]]:
@@ -169,3 +199,14 @@ class LabelCandidates(Assisted, TableView):
             for name, value in zip(self.columns, values, strict=True):
                 rows[name].append(value)
         return rows
+
+
+def _work(found: Forecast) -> Work:
+    """Give what a language model will take as work."""
+    least, most = found.least, found.most
+    known = least.usd is not None and most.usd is not None
+    return Work(
+        calls=Amount(least.calls, most.calls),
+        tokens=Amount(least.tokens_in + least.tokens_out, most.tokens_in + most.tokens_out),
+        usd=Amount(least.usd or 0, most.usd or 0) if known else None,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -17,6 +16,7 @@ from .. import pooling
 from ..geometry import Box, window
 from ..kinds import Assisted, Made
 from ..regions import Heat, Rules, regions
+from ..work import Amount, Known, Work, exactly
 from .neuron_activations import NEURONS
 from .top_images import TopImages
 
@@ -109,22 +109,36 @@ class NeuronCrops(Assisted, TableView):
         return Rules(self.crops, self.overlap, whole, self.min_side, self.min_area)
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Run the top images of some neurons through the model once, and look at their maps."""
-        shown = {unit.start: self.shown(unit, parts) for unit in units}
-        maps = self._maps(shown, aids) if self.crops and self._is_mapped() else {}
-        placed = _Places(self, aids)
-        return {
-            unit.key: Made(rows=self._rows(unit.start, shown[unit.start], maps, placed)) for unit in units
-        }
+        """Run each neuron's top images through the model, by themselves, and look at its maps."""
+        placed, made = _Places(self, aids), {}
+        for unit in units:
+            shown = self.shown(unit, parts)
+            maps = self._maps(unit.start, shown, aids) if self.crops and self.mapped else {}
+            made[unit.key] = Made(rows=self._rows(unit.start, shown, maps, placed))
+        return made
+
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the top images."""
+        if not self.crops or not self.mapped:
+            return Work()
+        total, most = Work(), min(self.k, len(self.top.activations.images))
+        for unit in units:
+            rows = known.rows(self.top.units[unit.start // NEURONS])
+            count = Amount(0, most) if rows is None else exactly(len(self._of(unit, rows)))
+            total += Work(pictures=count)
+        return total
 
     def shown(self, unit: Unit, parts: Parts) -> list[tuple[int, int, float]]:
         """List the top images of a unit's neuron: rank, image_id and activation."""
-        rows = parts.rows(self.top.units[unit.start // NEURONS])
-        mine = [row for row in rows.to_pylist() if row["neuron"] == unit.start and row["rank"] < self.k]
+        return self._of(unit, parts.rows(self.top.units[unit.start // NEURONS]).to_pylist())
+
+    def _of(self, unit: Unit, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, float]]:
+        mine = [row for row in rows if row["neuron"] == unit.start and row["rank"] < self.k]
         return [(row["rank"], row["image_id"], row["activation"]) for row in mine]
 
-    def _is_mapped(self) -> bool:
-        """Tell whether neurons of the module have maps."""
+    @property
+    def mapped(self) -> bool:
+        """Whether neurons of the module have maps, and so can have crops."""
         view = self.top.activations
         try:
             pooling.map_side(view.model.module(view.module).shape, view.channels)
@@ -132,43 +146,32 @@ class NeuronCrops(Assisted, TableView):
             return False
         return True
 
-    def _maps(
-        self, shown: Mapping[int, Sequence[tuple[int, int, float]]], aids: Aids
-    ) -> dict[tuple[int, int], Array]:
-        """Give the map of each neuron in each of its images, by neuron and image_id."""
+    def _maps(self, neuron: int, shown: Sequence[tuple[int, int, float]], aids: Aids) -> dict[int, Array]:
+        """Give a neuron's map in each of its images that can be read, by image_id."""
         view = self.top.activations
-        wanted: dict[int, list[int]] = defaultdict(list)
-        for neuron, rows in shown.items():
-            for _, image_id, _ in rows:
-                wanted[image_id].append(neuron)
-        neurons = sorted(shown)
 
         def take(output: Tensor) -> Array:
-            found: Array = pooling.maps(output, 0, view.channels)[:, neurons].cpu().numpy()
+            found: Array = pooling.maps(output, 0, view.channels)[:, neuron].cpu().numpy()
             return found
 
-        pictures = aids.readable(view.images, sorted(wanted))
+        pictures = aids.readable(view.images, [image_id for _, image_id, _ in shown])
         if not pictures:
             return {}
         found = aids.outputs(view, [*pictures.values()], take)
-        return {
-            (neuron, image_id): found[row, neurons.index(neuron)]
-            for row, image_id in enumerate(pictures)
-            for neuron in wanted[image_id]
-        }
+        return dict(zip(pictures, found, strict=True))
 
     def _rows(
         self,
         neuron: int,
         shown: Sequence[tuple[int, int, float]],
-        maps: Mapping[tuple[int, int], Array],
+        maps: Mapping[int, Array],
         placed: _Places,
     ) -> dict[str, list[Any]]:
         rows: dict[str, list[Any]] = {name: [] for name in self.columns}
         for rank, image_id, _ in shown:
-            if (neuron, image_id) not in maps:
+            if image_id not in maps:
                 continue
-            found, threshold = regions(maps[neuron, image_id], self.rules, self.heat)
+            found, threshold = regions(maps[image_id], self.rules, self.heat)
             boxes = [placed.box(image_id, region) for region in found]
             for crop, box in enumerate(box for box in boxes if box is not None):
                 share = (box[2] - box[0]) * (box[3] - box[1]) / placed.area(image_id)

@@ -15,7 +15,10 @@ from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..kinds import Assisted, Made
 from ..pixels import pixels_of
+from ..work import Amount, Known, Work, exactly
+from .neuron_activations import NEURONS
 from .neuron_crops import NeuronCrops
+from .neuron_statistics import NeuronStatistics
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,11 +46,12 @@ class NeuronExemplars(Assisted, TableView):
     """The top images of each neuron and crops of them, the most activating first.
 
     Crops go through the model as pictures of their own, pooled as the activations are; of equal ones the one
-    that was seen first goes first (Describe-and-Dissect, Bai et al. 2024, section 3.1). A neuron whose top
-    images say nothing, as `neuron_statistics` has it, has exemplars all the same, and never a label.
+    that was seen first goes first (Describe-and-Dissect, Bai et al. 2024, section 3.1). A neuron that is
+    dead, constant or tied, as `neuron_statistics` has it, has none: its top images say nothing of it.
     """
 
     seen: Input[NeuronCrops]
+    statistics: Input[NeuronStatistics]
     exemplars: Param[int] = 10
     """Pictures of each neuron, at most."""
     per_image: Param[int] = 2
@@ -90,12 +94,16 @@ class NeuronExemplars(Assisted, TableView):
         return self.seen.constant()
 
     def needs(self, index: int) -> Sequence[Unit]:
-        """List the neuron's crops, and its top images."""
-        return (self.seen.units[index], *self.seen.needs(index))
+        """List the neuron's crops, its top images, and the statistics of its block."""
+        return (self.seen.units[index], *self.seen.needs(index), self.statistics.units[index // NEURONS])
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's crops."""
-        return digest.of_sequence([self.seen.units[start].key])
+        """Give the digest of the neuron's crops and statistics."""
+        return digest.of_sequence([self.seen.units[start].key, self.statistics.units[start // NEURONS].key])
+
+    def state(self, neuron: int, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Find in its block's statistics whether a neuron can be labelled: ok, dead, constant or tied."""
+        return next(str(row["status"]) for row in rows if row["neuron"] == neuron)
 
     def picture(self, aids: Aids, shown: Shown) -> Image.Image:
         """Cut an exemplar out of its image."""
@@ -104,23 +112,38 @@ class NeuronExemplars(Assisted, TableView):
         return part.convert("RGB").resize((self.square, self.square)) if self.square else part.convert("RGB")
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Run the top images and crops of some neurons through the model, and rank them."""
-        offers = {unit.start: self._offers(unit, parts, aids) for unit in units}
-        every = [(neuron, shown) for neuron, found in offers.items() for shown in found]
-        pictures = [self.picture(aids, shown) for _, shown in every]
-        values = self._activations([neuron for neuron, _ in every], pictures, aids)
-        ranked: dict[int, list[tuple[float, int]]] = {neuron: [] for neuron in offers}
-        for place, (neuron, _) in enumerate(every):
-            ranked[neuron].append((-values[place], place))
+        """Run each neuron's top images and crops through the model, by themselves, and rank them."""
         made = {}
         for unit in units:
-            chosen = self._chosen([(at, every[at][1]) for _, at in sorted(ranked[unit.start])])
-            rows = [(shown, pixels_of(pictures[at]), values[at]) for at, shown in chosen]
+            offers = self._offers(unit, parts, aids)
+            pictures = [self.picture(aids, shown) for shown in offers]
+            values = self._activations(unit.start, pictures, aids)
+            order = sorted(range(len(offers)), key=lambda place: (-values[place], place))
+            chosen = self._chosen([(place, offers[place]) for place in order])
+            rows = [(shown, pixels_of(pictures[place]), values[place]) for place, shown in chosen]
             made[unit.key] = Made(rows=self._rows(unit.start, rows))
         return made
 
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the top images and their crops."""
+        total = Work()
+        for unit in units:
+            top = known.rows(self.seen.top.units[unit.start // NEURONS])
+            crops = known.rows(self.seen.units[unit.start])
+            states = known.rows(self.statistics.units[unit.start // NEURONS])
+            k = self.seen.k
+            if top is None or crops is None or states is None:
+                total += Work(pictures=Amount(0, k * (1 + self.seen.crops * self.seen.mapped)))
+            elif self.state(unit.start, states) == "ok":
+                images = sum(row["neuron"] == unit.start and row["rank"] < k for row in top)
+                total += Work(pictures=exactly(images + len(crops)))
+        return total
+
     def _offers(self, unit: Unit, parts: Parts, aids: Aids) -> list[Shown]:
         """List a neuron's top images that can be read, each followed by its crops."""
+        statistics = parts.rows(self.statistics.units[unit.start // NEURONS]).to_pylist()
+        if self.state(unit.start, statistics) != "ok":
+            return []
         crops = parts.rows(self.seen.units[unit.start]).to_pylist()
         images = self.seen.top.activations.images
         ids = [image_id for _, image_id, _ in self.seen.shown(self.seen.units[unit.start], parts)]
@@ -133,22 +156,18 @@ class NeuronExemplars(Assisted, TableView):
                     found.append(Shown("crop", image_id, row["crop"], box))
         return found
 
-    def _activations(
-        self, neurons: Sequence[int], pictures: Sequence[Image.Image], aids: Aids
-    ) -> list[float]:
-        """Give what each picture's own neuron gives for it."""
+    def _activations(self, neuron: int, pictures: Sequence[Image.Image], aids: Aids) -> list[float]:
+        """Give what a neuron gives for each picture."""
         if not pictures:
             return []
         view = self.seen.top.activations
-        asked = sorted(set(neurons))
 
         def take(output: Tensor) -> Array:
             pooled = pooling.pool(output, 0, view.pool, view.token, view.channels)
-            found: Array = pooled[:, asked].cpu().numpy()
+            found: Array = pooled[:, neuron].cpu().numpy()
             return found
 
-        found = aids.outputs(view, pictures, take)
-        values = [float(found[at, asked.index(neuron)]) for at, neuron in enumerate(neurons)]
+        values = [float(value) for value in aids.outputs(view, pictures, take)]
         if not np.isfinite(values).all():
             raise ArithmeticError(f"module {view.module} gave activations that are not finite")
         return values

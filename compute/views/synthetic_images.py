@@ -12,11 +12,18 @@ from ...store.grid import Grid
 from ...store.sets import Painter
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..painting import Unpainted
 from ..pixels import pixels_of, png
+from ..work import Amount, Known, Work
 from .label_candidates import LabelCandidates
 
 if TYPE_CHECKING:
+    from ...store.memos import Memos
     from ..aids import Aids
+
+
+DEFAULTS = {"steps": 25, "guidance": 7.5}
+"""How pictures are painted where neither a view nor the painter says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +101,27 @@ class SyntheticImages(Assisted, TableView):
 
     def concepts(self, unit: Unit, parts: Parts) -> list[str]:
         """List the candidates of a unit's neuron, each once, by letters."""
-        rows = parts.rows(self.candidates.units[unit.start]).to_pylist()
+        return self._named(parts.rows(self.candidates.units[unit.start]).to_pylist())
+
+    def _named(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return sorted({row["candidate"] for row in rows if row["candidate"]})
+
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the pictures that are not kept, each once."""
+        wanted: set[Asked] = set()
+        later = 0
+        for unit in units:
+            rows = known.rows(self.candidates.units[unit.start])
+            wanted |= set(self._asked(self._named(rows or ())))
+            later += self.candidates.most * self.paintings if rows is None else 0
+        now = sum(self.kept(asked, known.memos) is None for asked in wanted)
+        return Work(paintings=Amount(0 if later else now, now + later))
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Paint what no memo has, all neurons' pictures in the same batches."""
         wanted = {unit.key: self._asked(self.concepts(unit, parts)) for unit in units}
         every = list(dict.fromkeys(asked for found in wanted.values() for asked in found))
-        done = {asked: found for asked in every if (found := self.kept(asked, aids)) is not None}
+        done = {asked: found for asked in every if (found := self.kept(asked, aids.memos)) is not None}
         lacking = [asked for asked in every if asked not in done]
         for start in range(0, len(lacking), aids.batch_size):
             some = lacking[start : start + aids.batch_size]
@@ -117,10 +137,10 @@ class SyntheticImages(Assisted, TableView):
     def _asked(self, concepts: Sequence[str]) -> list[Asked]:
         return [Asked(concept, number) for concept in concepts for number in range(self.paintings)]
 
-    def kept(self, asked: Asked, aids: Aids) -> dict[str, Any] | None:
+    def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
         """Give what is kept of a painting, if its file is there, too."""
-        found = aids.memos.get("paintings", self.cause(asked))
-        if found is None or (found["picture"] is not None and aids.memos.picture(found["picture"]) is None):
+        found = memos.get("paintings", self.cause(asked))
+        if found is None or (found["picture"] is not None and memos.picture(found["picture"]) is None):
             return None
         return found
 
@@ -140,16 +160,15 @@ class SyntheticImages(Assisted, TableView):
 
     def _painted(self, some: Sequence[Asked], aids: Aids) -> Iterator[dict[str, Any]]:
         requests = [(self.template.format(concept=asked.concept), self.seed(asked)) for asked in some]
-        how = {
-            "steps": self.steps or None,
-            "guidance": self.guidance if self.guidance >= 0 else None,
-        }
-        for found in aids.instrument(self.painter).paint(requests, **how):
-            if found.picture is None:
-                yield {"picture": None, "pixels": None, "status": found.status}
+        own = {**DEFAULTS, **self.painter.facts.get("defaults", {})}
+        steps, guidance = self.steps or own["steps"], self.guidance if self.guidance >= 0 else own["guidance"]
+        painted = aids.instrument(self.painter).paint(requests, steps=steps, guidance=guidance)
+        for found in painted:
+            if isinstance(found, Unpainted):
+                yield {"picture": None, "pixels": None, "status": found.reason}
             else:
-                name = aids.memos.put_picture(png(found.picture))
-                yield {"picture": name, "pixels": pixels_of(found.picture), "status": "ok"}
+                name = aids.memos.put_picture(png(found))
+                yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}
 
     def _rows(self, neuron: int, found: Sequence[tuple[Asked, Mapping[str, Any]]]) -> dict[str, list[Any]]:
         module = self.candidates.captions.exemplars.seen.top.activations.module
