@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,13 @@ from ..compute.label_files.reading import Target, layers, read
 from ..compute.label_files.sheet import Reject, Sheet
 from ..compute.label_files.sheet import read as read_sheet
 from ..store import digest, parts
-from ..store.errors import BadSource, NameTaken, ReadOnlyStore, UnknownName
+from ..store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
 from ..store.folder import Folder
 from ..store.imports import Import
 from ..store.sets import Model
 from .imported_rows import rows_of
-from .imported_tables import COLUMNS, NAMED_BY, replaced, target_of
+from .imported_tables import COLUMNS, NAMED_BY, target_of
+from .rivals import Rows, places, replaced, rivals_of
 
 Modules = str | Mapping[str, str] | None
 FIRST = 5
@@ -98,10 +99,17 @@ def import_labels(
     }
     key = digest.of_facts(identity)[:DIGITS]
     there = folder.imports.is_whole(key)
-    rivals = [] if there else _rivals(folder, key, identity, adapter.kind, tables)
+    since = replaced(folder.imports.every(but=key)).get(key)
+    main = tables[adapter.kind]
+    taking = [] if there else _taking(folder, key, {**identity, "kind": adapter.kind}, main, since)
+    if not (there or preview) and since and key not in folder.imports.listed():
+        raise NameTaken(
+            f"import {key} was removed, and import {since} had taken its place: belvedere remove import "
+            f"{since} first, and then import it again"
+        )
     facts = {
         **identity,
-        "source": sheet.path.name,
+        "source": os.fsencode(sheet.path.name).decode(errors="replace"),
         "kind": adapter.kind,
         "model": model,
         "image_set": images,
@@ -110,10 +118,9 @@ def import_labels(
         "left": said.left,
         "note": note,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "replaces": rivals,
+        "replaces": taking,
     }
     written = not (preview or there) and _keep(folder, key, facts, tables, replace=replace)
-    main = tables[adapter.kind]
     return ImportedLabels(
         import_id=key,
         format=f"{adapter.name} {adapter.version}",
@@ -127,8 +134,8 @@ def import_labels(
         ignored=tuple(adapter.ignored(sheet.columns)),
         rows=len(main),
         first=tuple(main[:FIRST]),
-        replaces=tuple(rivals),
-        replaced_by=replaced(folder.imports.every(but=key)).get(key),
+        replaces=tuple(taking),
+        replaced_by=since,
     )
 
 
@@ -191,65 +198,47 @@ def _targets(model: Model, sheet: Sheet, adapter: Adapter, module: Modules) -> d
 def _target(model: Model, name: str) -> Target:
     """Find a module and its width."""
     found = model.module(name)
+    if found.problem is not None:
+        raise BadSource(f"module {name!r} of {model.name!r} has no neurons: {found.problem}")
+    last = len(found.shape) == 3 and found.shape[0] == found.shape[1] != found.shape[2]
     try:
-        return Target(name, pooling.layout(found.shape, "auto")[0])
+        return Target(name, pooling.layout(found.shape, "last" if last else "auto")[0])
     except ValueError as error:
         raise BadSource(f"module {name!r} of {model.name!r} has no neurons: {error}") from error
 
 
-def _rivals(
-    folder: Folder, key: str, identity: Mapping[str, Any], kind: str, tables: Mapping[str, Sequence[Any]]
-) -> list[str]:
-    """List the imports that are seen and say something of the same neurons, by the same method."""
-    every = list(folder.imports.every(but=key))
-    gone = replaced(every)
-    mine = set(_about(kind, tables[kind]))
-    found = []
-    for each in every:
-        alike = all(each.facts[name] == value for name, value in _what(identity, kind).items())
-        if alike and each.key not in gone:
-            rows = folder.imports.rows(each, kind)
-            if rows is not None and not mine.isdisjoint(_about(kind, rows.to_pylist())):
-                found.append(each.key)
-    return found
-
-
-def _what(identity: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    return {"kind": kind, "target": identity["target"], "method": identity["method"]}
-
-
-def _about(kind: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    """Give what each row is about: a neuron, and of ratings a method and a rater, too."""
-    names = ("module", "neuron", "method", "rater") if kind == "ratings" else ("module", "neuron")
-    return (tuple(row[name] for name in names) for row in rows)
+def _taking(folder: Folder, key: str, facts: Mapping[str, Any], rows: Rows, since: str | None) -> list[str]:
+    """List the imports whose place this one takes; one that is mended takes those that it took before."""
+    try:
+        return list(folder.imports.read(key).facts["replaces"])
+    except UnknownName:
+        return places(rivals_of(folder, key, facts, rows))
+    except DamagedObject:
+        return [] if since else places(rivals_of(folder, key, facts, rows))
 
 
 def _keep(
-    folder: Folder,
-    key: str,
-    facts: Mapping[str, Any],
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-    *,
-    replace: bool,
+    folder: Folder, key: str, facts: Mapping[str, Any], tables: Mapping[str, Rows], *, replace: bool
 ) -> bool:
     """Write an import; False where another process was first, `NameTaken` where it may not take a place."""
     if not folder.writable:
         raise ReadOnlyStore('the store was opened with mode="r"; open it with mode="a" to import into it')
-    if facts["replaces"] and not replace:
+    mends = key in folder.imports.listed()
+    if facts["replaces"] and not (replace or mends):
         raise _taken(facts, facts["replaces"])
-    data = {
-        name: parts.encode(COLUMNS[name], {column: [row[column] for row in rows] for column in COLUMNS[name]})
-        for name, rows in tables.items()
-        if rows
-    }
+    data = {name: encoded(name, rows) for name, rows in tables.items() if rows}
     if not folder.imports.put(key, facts, data):
         return False
-    rivals = _rivals(folder, key, facts, facts["kind"], tables)
-    others = [each for each in rivals if each not in facts["replaces"]]
-    if others:  # another process imported such a file at the same time
+    rivals = [each.key for each in rivals_of(folder, key, facts, tables[facts["kind"]])]
+    if not mends and not set(rivals) <= {*facts["replaces"]}:  # such a file was imported at the same time
         folder.imports.remove(key)
-        raise _taken(facts, others)
+        raise _taken(facts, rivals)
     return True
+
+
+def encoded(name: str, rows: Rows) -> bytes:
+    """Write the rows of one table of an import as a part."""
+    return parts.encode(COLUMNS[name], {column: [row[column] for row in rows] for column in COLUMNS[name]})
 
 
 def _taken(facts: Mapping[str, Any], others: Sequence[str]) -> NameTaken:

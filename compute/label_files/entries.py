@@ -146,7 +146,7 @@ def number(cells: Cells, column: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text) if "_" not in text else math.nan  # Python reads 1_000, and nobody else does
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

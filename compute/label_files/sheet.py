@@ -73,7 +73,10 @@ def read(path: Path) -> Sheet:
         raise BadSource(f"no file {path}; name a CSV file with a header")
     if path.stat().st_size > LARGEST:
         raise BadSource(f"{path} has {path.stat().st_size:,} bytes; label files have at most {LARGEST:,}")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadSource(f"{path} cannot be read ({error.strerror})") from error
     lines = _records(path, data)
     _, titles = next(lines, (0, []))
     names = [each.strip().lower() for each in titles]

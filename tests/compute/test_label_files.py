@@ -200,14 +200,14 @@ def test_ratings_of_people_become_one_for_each_method_and_rater(tmp_path: Path) 
         if isinstance(e, Rating)
     ]
     assert rated == [
-        ("layer1", "DnD", "e1", 4, None),
-        ("layer1", "MILAN", "e1", 2, None),
-        ("layer1", "DnD", "e2", 5, "no label fits"),
-        ("layer1", "MILAN", "e2", None, "no label fits"),
-        ("layer4", "DnD", "e1", 5, "uninterpretable"),
-        ("layer4", "MILAN", "e1", 3, "uninterpretable"),
-        ("layer4", "DnD", "e2", 5, None),
-        ("layer4", "MILAN", "e2", 4, None),
+        ("layer1", "DnD", "E1", 4, None),
+        ("layer1", "MILAN", "E1", 2, None),
+        ("layer1", "DnD", "E2", 5, "no label fits"),
+        ("layer1", "MILAN", "E2", None, "no label fits"),
+        ("layer4", "DnD", "E1", 5, "uninterpretable"),
+        ("layer4", "MILAN", "E1", 3, "uninterpretable"),
+        ("layer4", "DnD", "E2", 5, None),
+        ("layer4", "MILAN", "E2", 4, None),
     ]
     (one,) = taken(tmp_path, files.RATINGS).said
     assert one.entries == (Rating(Place(2, None, 0), "dnd", "wheels", "ann", 4.5, "set-1", None),)
