@@ -133,5 +133,5 @@ def written(cells: list[str]) -> str:
     '3,"red, mostly"'
     """
     sink = io.StringIO()
-    csv.writer(sink, lineterminator="").writerow(cells)
-    return sink.getvalue()
+    csv.writer(sink, lineterminator="\r\n").writerow(cells)  # what ends a line is quoted in a cell
+    return sink.getvalue().removesuffix("\r\n")
