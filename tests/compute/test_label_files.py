@@ -262,6 +262,7 @@ def test_rejected_rows_keep_the_line_in_which_they_begin(tmp_path: Path) -> None
         (b"", "has no header of several columns"),
         (b"a;b\n1;2\n", "no header of several columns with commas between them: there is just 'a;b'"),
         (b"unit,label,Label\n", "has several columns 'label'"),
+        (b"Layer,Unit,DnD Label\n1,0,a\n", "none of the 1 rows .*: there is no column METHOD E1 Rating"),
         (b"Neuron ID,label\n", "has no row below its header"),
         (
             b"Neuron ID,label\nx,a\ny,b\n",
@@ -281,7 +282,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, data: bytes, mess
 def whole(path: Path) -> Read:
     """Read a file as that of layer4."""
     sheet = read_sheet(path)
-    return read(sheet, choose(sheet, None), {None: Target("layer4", 8)}, None)
+    return read(sheet, choose(sheet, None), {None: Target("layer4", 8), "1": Target("layer1", 6)}, None)
 
 
 def test_a_byte_order_mark_and_a_column_of_row_numbers_are_no_content(tmp_path: Path) -> None:

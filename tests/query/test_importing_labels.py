@@ -285,14 +285,14 @@ def test_a_chain_of_replacements_never_closes(store: belvedere.Store) -> None:
 
 def test_what_is_damaged_in_a_chain_is_mended_into_its_place(store: belvedere.Store) -> None:
     texts = [f"Neuron ID,label\n0,{label}\n" for label in "abc"]
-    keys = [take(store, text, module="layer4", replace=True).import_id for text in texts]
-    told = "SELECT import_id, replaced_by FROM imports ORDER BY time, import_id"
-    before = sorted(rows(store, told))
+    keys = [take(store, text, module="layer4", replace=True, note=text).import_id for text in texts]
+    told = "SELECT import_id, note, time, replaced_by FROM imports ORDER BY import_id"
+    before = rows(store, told)
     for key, text in zip(keys, texts, strict=True):
         for path in engine(store).folder.imports.read(key).parts.values():
             damage(store.path / path)
         assert take(store, text, module="layer4").written
-        assert sorted(rows(store, told)) == before
+        assert rows(store, told) == before
     damage(store.path / "imports" / f"{keys[1]}.json")
     with pytest.raises(DamagedObject):
         take(store, texts[0], module="layer4", preview=True)
