@@ -47,7 +47,14 @@ def _long(place: Place, cells: Cells) -> Iterator[Rating]:
 
 
 HUMAN = Adapter(
-    "human-ratings", 1, "ratings", frozenset({"layer", "unit"}), _wide, pattern=WIDE, layer="layer"
+    "human-ratings",
+    1,
+    "ratings",
+    frozenset({"layer", "unit"}),
+    _wide,
+    pattern=WIDE,
+    example="DnD Label",
+    layer="layer",
 )
 LONG = Adapter(
     "ratings",

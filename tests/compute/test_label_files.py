@@ -72,6 +72,9 @@ def test_a_header_of_two_formats_and_an_unknown_one_have_to_be_named(tmp_path: P
         choose(sheet, "milann")
     with pytest.raises(BadSource, match="is no file of cosy: it has layer, unit, description, and no auc"):
         choose(sheet, "cosy")
+    short = read_sheet(written(tmp_path, "unit,category,label,score\n1,color,red-c,0.5\n"))
+    with pytest.raises(BadSource, match="label, score, and no column such as color-label"):
+        choose(short, "netdissect")
     more = read_sheet(written(tmp_path, "layer,unit,summary,worker\nlayer1,0,a,9\n"))
     with pytest.raises(BadSource, match="has the header layer, unit, summary, worker, which is of no format"):
         choose(more, None)
