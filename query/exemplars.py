@@ -149,6 +149,10 @@ def _write(lazy: LazyTable, order: Order, neurons: Sequence[int], folder: Path, 
         for top in _tops(lazy, neurons):
             if not k:
                 k = len(top.images)
+                if not k:
+                    raise BadSource(
+                        f"no image of {images.name!r} could be read (belvedere errors lists them)"
+                    )
                 _header(files[0], (len(neurons), k, 3, order.side, order.side))
                 _header(files[1], (len(neurons), k, 1, order.side, order.side))
             _one(top, k, order, pixels, files)

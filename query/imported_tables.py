@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..store import digest, parts
+from .rivals import replaced
 
 if TYPE_CHECKING:
     from ..store.folder import Folder
@@ -128,8 +129,3 @@ def target_of(model: Model) -> str:
     """Give the digest of what has the neurons: weights and architecture, whatever pictures go through it."""
     facts = {name: model.image[name] for name in ("weights", "architecture") if name in model.image}
     return digest.of_facts(facts or dict(model.image))
-
-
-def replaced(every: Iterable[Import]) -> dict[str, str]:
-    """Give the imports that are not seen any more, each with the one that took its place."""
-    return {gone: each.key for each in every for gone in each.facts["replaces"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +12,17 @@ from typing import Any, Literal
 from ..compute import pooling
 from ..compute.label_files import choose
 from ..compute.label_files.entries import Adapter
-from ..compute.label_files.reading import Target, layers, read
+from ..compute.label_files.reading import Read, Target, layers, read
 from ..compute.label_files.sheet import Reject, Sheet
 from ..compute.label_files.sheet import read as read_sheet
 from ..store import digest, parts
-from ..store.errors import BadSource, NameTaken, ReadOnlyStore, UnknownName
+from ..store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
 from ..store.folder import Folder
 from ..store.imports import Import
 from ..store.sets import Model
 from .imported_rows import rows_of
-from .imported_tables import COLUMNS, NAMED_BY, replaced, target_of
+from .imported_tables import COLUMNS, NAMED_BY, target_of
+from .rivals import Rows, places, replaced, rivals_of
 
 Modules = str | Mapping[str, str] | None
 FIRST = 5
@@ -64,6 +65,32 @@ class ImportedLabels:
     """The import by which this one is not seen any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file of labels that was read as that of a model."""
+
+    sheet: Sheet
+    """The file."""
+    adapter: Adapter
+    """Its format."""
+    identity: Mapping[str, Any]
+    """What the import is known by."""
+    said: Read
+    """Its rows."""
+    tables: Mapping[str, Rows]
+    """The rows of the tables that it becomes."""
+
+    @property
+    def key(self) -> str:
+        """The import's key."""
+        return digest.of_facts(self.identity)[:DIGITS]
+
+    @property
+    def main(self) -> Rows:
+        """The rows of the table that it is for."""
+        return self.tables[self.adapter.kind]
+
+
 def import_labels(
     folder: Folder,
     file: str | os.PathLike[str],
@@ -80,56 +107,71 @@ def import_labels(
 ) -> ImportedLabels:
     """Import a file of labels; see `Store.import_labels`."""
     found = folder.names.model(model)
-    shown = None if images is None else folder.names.image_set(images)
-    sheet = read_sheet(Path(file).expanduser())
+    shown = None if images is None else folder.names.image_set(images).all_contents
+    parsed = _parsed(found, Path(file).expanduser(), method, module, form, base, shown)
+    key = parsed.key
+    there = folder.imports.is_whole(key)
+    since = replaced(folder.imports.every(but=key)).get(key)
+    facts = _known(folder, key) or {
+        **parsed.identity,
+        "source": os.fsencode(parsed.sheet.path.name).decode(errors="replace"),
+        "kind": parsed.adapter.kind,
+        "model": model,
+        "image_set": images,
+        "rows_ok": len(parsed.said.said),
+        "rows_rejected": len(parsed.said.rejects),
+        "left": parsed.said.left,
+        "note": note,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "replaces": [] if since else _taking(folder, parsed),
+    }
+    written = False
+    if not (there or preview):
+        written = _keep(folder, parsed, facts, since, replace=replace)
+        there = not written
+    return ImportedLabels(
+        import_id=key,
+        format=f"{parsed.adapter.name} {parsed.adapter.version}",
+        kind=parsed.adapter.kind,
+        table=NAMED_BY[parsed.adapter.kind],
+        written=written,
+        there=there,
+        rows_ok=len(parsed.said.said),
+        rejects=tuple(parsed.said.rejects),
+        left=parsed.said.left,
+        ignored=tuple(parsed.adapter.ignored(parsed.sheet.columns)),
+        rows=len(parsed.main),
+        first=tuple(parsed.main[:FIRST]),
+        replaces=tuple(facts["replaces"]),
+        replaced_by=since,
+    )
+
+
+def _parsed(
+    model: Model,
+    path: Path,
+    method: str | None,
+    module: Modules,
+    form: str | None,
+    base: int | None,
+    images: str | None,
+) -> Parsed:
+    """Read a file as that of a model, and give what the import is known by."""
+    sheet = read_sheet(path)
     adapter = choose(sheet, form)
     _check_method(adapter, method)
-    targets = _targets(found, sheet, adapter, module)
+    targets = _targets(model, sheet, adapter, module)
     said = read(sheet, adapter, targets, base)
-    tables = rows_of(said)
     identity = {
         "file": sheet.sha256,
         "adapter": [adapter.name, adapter.version],
-        "target": target_of(found),
+        "target": target_of(model),
         "modules": {str(layer or ""): target.module for layer, target in targets.items()},
         "method": method,
         "base": adapter.base if base is None else base,
-        "images": None if shown is None else shown.all_contents,
+        "images": images,
     }
-    key = digest.of_facts(identity)[:DIGITS]
-    there = folder.imports.is_whole(key)
-    rivals = [] if there else _rivals(folder, key, identity, adapter.kind, tables)
-    facts = {
-        **identity,
-        "source": sheet.path.name,
-        "kind": adapter.kind,
-        "model": model,
-        "image_set": images,
-        "rows_ok": len(said.said),
-        "rows_rejected": len(said.rejects),
-        "left": said.left,
-        "note": note,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "replaces": rivals,
-    }
-    written = not (preview or there) and _keep(folder, key, facts, tables, replace=replace)
-    main = tables[adapter.kind]
-    return ImportedLabels(
-        import_id=key,
-        format=f"{adapter.name} {adapter.version}",
-        kind=adapter.kind,
-        table=NAMED_BY[adapter.kind],
-        written=written,
-        there=there or not (preview or written),
-        rows_ok=len(said.said),
-        rejects=tuple(said.rejects),
-        left=said.left,
-        ignored=tuple(adapter.ignored(sheet.columns)),
-        rows=len(main),
-        first=tuple(main[:FIRST]),
-        replaces=tuple(rivals),
-        replaced_by=replaced(folder.imports.every(but=key)).get(key),
-    )
+    return Parsed(sheet, adapter, identity, said, rows_of(said))
 
 
 def remove_import(folder: Folder, import_id: str, *, dry_run: bool) -> Import:
@@ -191,65 +233,56 @@ def _targets(model: Model, sheet: Sheet, adapter: Adapter, module: Modules) -> d
 def _target(model: Model, name: str) -> Target:
     """Find a module and its width."""
     found = model.module(name)
+    if found.problem is not None:
+        raise BadSource(f"module {name!r} of {model.name!r} has no neurons: {found.problem}")
+    last = len(found.shape) == 3 and found.shape[0] == found.shape[1] != found.shape[2]
     try:
-        return Target(name, pooling.layout(found.shape, "auto")[0])
+        return Target(name, pooling.layout(found.shape, "last" if last else "auto")[0])
     except ValueError as error:
         raise BadSource(f"module {name!r} of {model.name!r} has no neurons: {error}") from error
 
 
-def _rivals(
-    folder: Folder, key: str, identity: Mapping[str, Any], kind: str, tables: Mapping[str, Sequence[Any]]
-) -> list[str]:
-    """List the imports that are seen and say something of the same neurons, by the same method."""
-    every = list(folder.imports.every(but=key))
-    gone = replaced(every)
-    mine = set(_about(kind, tables[kind]))
-    found = []
-    for each in every:
-        alike = all(each.facts[name] == value for name, value in _what(identity, kind).items())
-        if alike and each.key not in gone:
-            rows = folder.imports.rows(each, kind)
-            if rows is not None and not mine.isdisjoint(_about(kind, rows.to_pylist())):
-                found.append(each.key)
-    return found
+def _known(folder: Folder, key: str) -> Mapping[str, Any] | None:
+    """Give the facts of an import whose record can be read: one that is mended keeps them."""
+    try:
+        return folder.imports.read(key).facts
+    except (UnknownName, DamagedObject):
+        return None
 
 
-def _what(identity: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    return {"kind": kind, "target": identity["target"], "method": identity["method"]}
-
-
-def _about(kind: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    """Give what each row is about: a neuron, and of ratings a method and a rater, too."""
-    names = ("module", "neuron", "method", "rater") if kind == "ratings" else ("module", "neuron")
-    return (tuple(row[name] for name in names) for row in rows)
+def _taking(folder: Folder, parsed: Parsed) -> list[str]:
+    """List the imports whose place a file takes."""
+    facts = {**parsed.identity, "kind": parsed.adapter.kind}
+    return places(rivals_of(folder, parsed.key, facts, parsed.main))
 
 
 def _keep(
-    folder: Folder,
-    key: str,
-    facts: Mapping[str, Any],
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-    *,
-    replace: bool,
+    folder: Folder, parsed: Parsed, facts: Mapping[str, Any], since: str | None, *, replace: bool
 ) -> bool:
     """Write an import; False where another process was first, `NameTaken` where it may not take a place."""
+    key, mends = parsed.key, parsed.key in folder.imports.listed()
     if not folder.writable:
         raise ReadOnlyStore('the store was opened with mode="r"; open it with mode="a" to import into it')
-    if facts["replaces"] and not replace:
+    if since and not mends:
+        raise NameTaken(
+            f"import {key} was removed, and import {since} had taken its place: belvedere remove import "
+            f"{since} first, and then import it again"
+        )
+    if facts["replaces"] and not (replace or mends):
         raise _taken(facts, facts["replaces"])
-    data = {
-        name: parts.encode(COLUMNS[name], {column: [row[column] for row in rows] for column in COLUMNS[name]})
-        for name, rows in tables.items()
-        if rows
-    }
+    data = {name: encoded(name, rows) for name, rows in parsed.tables.items() if rows}
     if not folder.imports.put(key, facts, data):
         return False
-    rivals = _rivals(folder, key, facts, facts["kind"], tables)
-    others = [each for each in rivals if each not in facts["replaces"]]
-    if others:  # another process imported such a file at the same time
+    rivals = [each.key for each in rivals_of(folder, key, facts, parsed.main)]
+    if not mends and not set(rivals) <= {*facts["replaces"]}:  # such a file was imported at the same time
         folder.imports.remove(key)
-        raise _taken(facts, others)
+        raise _taken(facts, rivals)
     return True
+
+
+def encoded(name: str, rows: Rows) -> bytes:
+    """Write the rows of one table of an import as a part."""
+    return parts.encode(COLUMNS[name], {column: [row[column] for row in rows] for column in COLUMNS[name]})
 
 
 def _taken(facts: Mapping[str, Any], others: Sequence[str]) -> NameTaken:

@@ -16,6 +16,7 @@ from ..store.records import Kept, Record
 from ..store.views import View
 from . import foreign
 from .engine import Engine
+from .pulling_imports import bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Pulled:
     lacking: int
     """Of a view: units that are in neither store."""
     names: tuple[str, ...]
-    """Names that were taken over, each after its kind."""
+    """Names and imports of labels that were taken over, each after its kind."""
     left: tuple[str, ...]
-    """Names that stand for something else here, and were left."""
+    """Names that stand for something else here, and imports of neurons that have others: left."""
     damaged: tuple[str, ...]
     """Objects of the other store that are not as they were written; what they belong to was not taken."""
 
@@ -52,14 +53,15 @@ def pull(engine: Engine, path: Path, progress: Progress, *, dry_run: bool) -> Pu
     taking = _Taking(engine.folder, other, progress, dry_run=dry_run)
     taking.run(sorted(path for path in there - here if path.split("/")[1] in all_views()))
     marks = [] if dry_run else foreign.mark(engine.folder, other, names)
+    imports = bring(engine.folder, other, dry_run=dry_run)
     return Pulled(
         taking.units,
         taking.nbytes,
         len(there & here) + taking.late,
         0,
-        tuple(names.taken),
-        tuple(names.left),
-        (*names.damaged, *taking.damaged, *marks),
+        (*names.taken, *imports.taken),
+        (*names.left, *imports.left),
+        (*names.damaged, *taking.damaged, *marks, *imports.damaged),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,16 +95,14 @@ class Imports:
     def put(self, key: str, facts: Mapping[str, Any], tables: Mapping[str, bytes]) -> bool:
         """Keep an import; False where another process was first. One that is damaged is replaced."""
         with self._presence.at_work("import"):
-            if self._objects.exists(record_of(key)) and not self.is_whole(key):
-                self._objects.rename(record_of(key), f"damaged/imports/{key}.{secrets.token_hex(4)}.json")
+            useless = self._set_aside(key)
             named = {name: _part(data) for name, data in tables.items()}
             for name, path in named.items():
                 self._objects.put(path, tables[name])
-            if self._objects.create(record_of(key), seal({"key": key, "facts": facts, "parts": named})):
-                return True
-            for path in named.values():
+            first = self._objects.create(record_of(key), seal({"key": key, "facts": facts, "parts": named}))
+            for path in useless if first else named.values():
                 self._objects.delete(path)
-            return False
+            return first
 
     def remove(self, key: str) -> None:
         """Take an import away; its parts, which nothing names any more, are collected."""
@@ -115,6 +114,16 @@ class Imports:
             return {path for each in self.every() for path in each.parts.values()}
         except DamagedObject:
             return None
+
+    def _set_aside(self, key: str) -> list[str]:
+        """Rename the record of a damaged import away; give its parts, which nobody needs any more."""
+        if not self._objects.exists(record_of(key)) or self.is_whole(key):
+            return []
+        named: list[str] = []
+        with suppress(UnknownName, DamagedObject):
+            named = list(self.read(key).parts.values())
+        aside = f"damaged/imports/{key}.{secrets.token_hex(4)}.json"
+        return named if self._objects.rename(record_of(key), aside) else []
 
     def _bytes(self, path: str) -> bytes:
         try:

@@ -25,4 +25,6 @@ def _number(column: str) -> int:
     return int(found) if found.isdecimal() else 0
 
 
-ADAPTER = Adapter("dnd", 1, "labels", frozenset({"neuron id"}), _read, pattern=TEXTS, unit="neuron id")
+ADAPTER = Adapter(
+    "dnd", 1, "labels", frozenset({"neuron id"}), _read, pattern=TEXTS, example="Label 1", unit="neuron id"
+)

@@ -107,6 +107,8 @@ class Adapter:
     """Columns that it may have."""
     pattern: re.Pattern[str] | None = None
     """What other columns of the format look like, of which it must have one."""
+    example: str = ""
+    """One of those, for messages."""
     unit: str = "unit"
     """The column of units."""
     layer: str | None = None
@@ -130,7 +132,7 @@ class Adapter:
         there = set(columns)
         lacking = sorted(self.required - there)
         if self.pattern is not None and not any(map(self.pattern.fullmatch, there)):
-            lacking.append(self.pattern.pattern)
+            lacking.append(f"column such as {self.example}")
         return lacking
 
     def ignored(self, columns: Iterable[str]) -> list[str]:
@@ -146,7 +148,7 @@ def number(cells: Cells, column: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text) if "_" not in text else math.nan  # Python reads 1_000, and nobody else does
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from .entries import Adapter, Cells, Label, Place, number
 
+DIGITS = 16
+"""Numbers of fewer digits are exact as float64."""
+
 
 def _read(place: Place, cells: Cells) -> Iterator[Label]:
     """Give the concept; `concept_id`, a WordNet offset (of a noun) or a class's number, stands beside it."""
     identity = cells["concept_id"].strip().removeprefix("n")
-    more = {"concept_id": float(identity)} if identity.isdecimal() else {}
+    more = {"concept_id": float(identity)} if identity.isdecimal() and len(identity) < DIGITS else {}
     yield Label(place, 0, cells["concept"], cells["concept"], number(cells, "metric"), "auroc", more=more)
 
 

@@ -46,5 +46,6 @@ ADAPTER = Adapter(
     frozenset({"unit", "category", "label", "score"}),
     _read,
     pattern=CATEGORY,
+    example="color-label",
     base=1,
 )

@@ -19,14 +19,16 @@ _FLAGS = {"uninterpretable": "uninterpretable", "none": "no label fits"}
 
 def _wide(place: Place, cells: Cells) -> Iterator[Rating]:
     """Give one rating for each method and rater, the method in lower case like all columns."""
-    for column in cells:
-        if found := _RATING.fullmatch(column):
-            method, rater = found.groups()
-            if f"{method} label" not in cells:
-                raise Unreadable(f"there is no column {method} Label for {column}")
-            said = [word for flag, word in _FLAGS.items() if _is_true(cells, f"{flag} {rater}")]
-            value, note = number(cells, column), "; ".join(said) or None
-            yield Rating(place, method, cells[f"{method} label"], rater, value, note=note)
+    rated = [found for column in cells if (found := _RATING.fullmatch(column))]
+    if not rated:
+        raise Unreadable("there is no column METHOD E1 Rating")
+    for found in rated:
+        column, (method, rater) = found[0], found.groups()
+        if f"{method} label" not in cells:
+            raise Unreadable(f"there is no column {method} Label for {column}")
+        said = [word for flag, word in _FLAGS.items() if _is_true(cells, f"{flag} {rater}")]
+        value, note = number(cells, column), "; ".join(said) or None
+        yield Rating(place, method, cells[f"{method} label"], rater.upper(), value, note=note)
 
 
 def _is_true(cells: Cells, column: str) -> bool:
@@ -45,7 +47,14 @@ def _long(place: Place, cells: Cells) -> Iterator[Rating]:
 
 
 HUMAN = Adapter(
-    "human-ratings", 1, "ratings", frozenset({"layer", "unit"}), _wide, pattern=WIDE, layer="layer"
+    "human-ratings",
+    1,
+    "ratings",
+    frozenset({"layer", "unit"}),
+    _wide,
+    pattern=WIDE,
+    example="DnD Label",
+    layer="layer",
 )
 LONG = Adapter(
     "ratings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,10 @@ from .sheet import Reject, Row, Sheet
 
 MOST = 0.5
 """Where more of a layer's rows than this are of units that it does not have, the file is of another layer."""
+
+
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+"""What the number of a unit looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def _placed(sheet: Sheet, adapter: Adapter) -> Iterator[tuple[Row, str | None, t
         layer = row.cells[str(adapter.layer)].strip() if has_layer else None
         cell = row.cells[adapter.unit]
         pieces = [each.strip() for each in (cell.split(",") if adapter.groups else [cell])]
-        if all(each.isascii() and each.removeprefix("-").isdecimal() for each in pieces):
+        if all(map(WHOLE.fullmatch, pieces)):
             yield row, layer, tuple(int(each) for each in pieces)
         else:
             yield row, layer, f"{adapter.unit} {cell.strip()!r} is no whole number"

@@ -73,7 +73,10 @@ def read(path: Path) -> Sheet:
         raise BadSource(f"no file {path}; name a CSV file with a header")
     if path.stat().st_size > LARGEST:
         raise BadSource(f"{path} has {path.stat().st_size:,} bytes; label files have at most {LARGEST:,}")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadSource(f"{path} cannot be read ({error.strerror})") from error
     lines = _records(path, data)
     _, titles = next(lines, (0, []))
     names = [each.strip().lower() for each in titles]
@@ -130,5 +133,5 @@ def written(cells: list[str]) -> str:
     '3,"red, mostly"'
     """
     sink = io.StringIO()
-    csv.writer(sink, lineterminator="").writerow(cells)
-    return sink.getvalue()
+    csv.writer(sink, lineterminator="\r\n").writerow(cells)  # what ends a line is quoted in a cell
+    return sink.getvalue().removesuffix("\r\n")

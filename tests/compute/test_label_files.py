@@ -72,6 +72,9 @@ def test_a_header_of_two_formats_and_an_unknown_one_have_to_be_named(tmp_path: P
         choose(sheet, "milann")
     with pytest.raises(BadSource, match="is no file of cosy: it has layer, unit, description, and no auc"):
         choose(sheet, "cosy")
+    short = read_sheet(written(tmp_path, "unit,category,label,score\n1,color,red-c,0.5\n"))
+    with pytest.raises(BadSource, match="label, score, and no column such as color-label"):
+        choose(short, "netdissect")
     more = read_sheet(written(tmp_path, "layer,unit,summary,worker\nlayer1,0,a,9\n"))
     with pytest.raises(BadSource, match="has the header layer, unit, summary, worker, which is of no format"):
         choose(more, None)
@@ -200,14 +203,14 @@ def test_ratings_of_people_become_one_for_each_method_and_rater(tmp_path: Path) 
         if isinstance(e, Rating)
     ]
     assert rated == [
-        ("layer1", "DnD", "e1", 4, None),
-        ("layer1", "MILAN", "e1", 2, None),
-        ("layer1", "DnD", "e2", 5, "no label fits"),
-        ("layer1", "MILAN", "e2", None, "no label fits"),
-        ("layer4", "DnD", "e1", 5, "uninterpretable"),
-        ("layer4", "MILAN", "e1", 3, "uninterpretable"),
-        ("layer4", "DnD", "e2", 5, None),
-        ("layer4", "MILAN", "e2", 4, None),
+        ("layer1", "DnD", "E1", 4, None),
+        ("layer1", "MILAN", "E1", 2, None),
+        ("layer1", "DnD", "E2", 5, "no label fits"),
+        ("layer1", "MILAN", "E2", None, "no label fits"),
+        ("layer4", "DnD", "E1", 5, "uninterpretable"),
+        ("layer4", "MILAN", "E1", 3, "uninterpretable"),
+        ("layer4", "DnD", "E2", 5, None),
+        ("layer4", "MILAN", "E2", 4, None),
     ]
     (one,) = taken(tmp_path, files.RATINGS).said
     assert one.entries == (Rating(Place(2, None, 0), "dnd", "wheels", "ann", 4.5, "set-1", None),)
@@ -262,6 +265,7 @@ def test_rejected_rows_keep_the_line_in_which_they_begin(tmp_path: Path) -> None
         (b"", "has no header of several columns"),
         (b"a;b\n1;2\n", "no header of several columns with commas between them: there is just 'a;b'"),
         (b"unit,label,Label\n", "has several columns 'label'"),
+        (b"Layer,Unit,DnD Label\n1,0,a\n", "none of the 1 rows .*: there is no column METHOD E1 Rating"),
         (b"Neuron ID,label\n", "has no row below its header"),
         (
             b"Neuron ID,label\nx,a\ny,b\n",
@@ -281,7 +285,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, data: bytes, mess
 def whole(path: Path) -> Read:
     """Read a file as that of layer4."""
     sheet = read_sheet(path)
-    return read(sheet, choose(sheet, None), {None: Target("layer4", 8)}, None)
+    return read(sheet, choose(sheet, None), {None: Target("layer4", 8), "1": Target("layer1", 6)}, None)
 
 
 def test_a_byte_order_mark_and_a_column_of_row_numbers_are_no_content(tmp_path: Path) -> None:

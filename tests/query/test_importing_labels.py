@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import belvedere
-from belvedere.query import importing_labels
+from belvedere.query import importing_labels, rivals
 from belvedere.query.importing_labels import ImportedLabels
 from belvedere.store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
+from belvedere.store.imports import Import
 from tests import label_files as files
 from tests.label_files import network, to_tensor, written
 from tests.query.test_damage import cut, damage, empty, remove
@@ -186,10 +187,10 @@ def test_ratings_name_their_methods_and_their_layers_are_said(store: belvedere.S
     assert rows(
         store, "SELECT module, neuron, method, label, rater, rating, exemplars, note FROM human_ratings"
     ) == [
-        ("layer4", 7, "DnD", "Wheels", "e1", 5.0, None, "uninterpretable"),
-        ("layer4", 7, "DnD", "Wheels", "e2", 5.0, None, None),
-        ("layer4", 7, "MILAN", "Round objects", "e1", 3.0, None, "uninterpretable"),
-        ("layer4", 7, "MILAN", "Round objects", "e2", 4.0, None, None),
+        ("layer4", 7, "DnD", "Wheels", "E1", 5.0, None, "uninterpretable"),
+        ("layer4", 7, "DnD", "Wheels", "E2", 5.0, None, None),
+        ("layer4", 7, "MILAN", "Round objects", "E1", 3.0, None, "uninterpretable"),
+        ("layer4", 7, "MILAN", "Round objects", "E2", 4.0, None, None),
     ]
     assert take(store, files.RATINGS, None).written
     assert rows(store, "SELECT rater, exemplars FROM human_ratings WHERE module = 'layer1'") == [
@@ -261,23 +262,97 @@ def test_labels_of_the_same_neurons_and_method_take_the_place_of_others_only_whe
         store.remove_import(new.import_id)
 
 
+def test_a_chain_of_replacements_never_closes(store: belvedere.Store) -> None:
+    texts = [f"Neuron ID,label\n0,{label}\n" for label in "abc"]
+    keys = [take(store, text, module="layer4", replace=True).import_id for text in texts]
+    seen = "SELECT label FROM imported_labels"
+    assert rows(store, seen) == [("c",)]
+    store.remove_import(keys[0])
+    again = take(store, texts[0], module="layer4", preview=True)
+    assert (again.there, again.replaced_by) == (False, keys[1])
+    with pytest.raises(
+        NameTaken, match=f"import {keys[1]} had taken its place: belvedere remove import {keys[1]}"
+    ):
+        take(store, texts[0], module="layer4", replace=True)
+    store.remove_import(keys[1])
+    with pytest.raises(NameTaken, match=f"import {keys[2]} had taken its place"):
+        take(store, texts[0], module="layer4", replace=True)
+    assert rows(store, seen) == [("c",)]
+    store.remove_import(keys[2])
+    assert take(store, texts[0], module="layer4").written
+    assert rows(store, seen) == [("a",)]
+
+
+def test_what_is_damaged_in_a_chain_is_mended_into_its_place(store: belvedere.Store) -> None:
+    texts = [f"Neuron ID,label\n0,{label}\n" for label in "abc"]
+    keys = [take(store, text, module="layer4", replace=True, note=text).import_id for text in texts]
+    told = "SELECT import_id, note, time, replaced_by FROM imports ORDER BY import_id"
+    before = rows(store, told)
+    for key, text in zip(keys, texts, strict=True):
+        for path in engine(store).folder.imports.read(key).parts.values():
+            damage(store.path / path)
+        assert take(store, text, module="layer4").written
+        assert rows(store, told) == before
+    damage(store.path / "imports" / f"{keys[1]}.json")
+    with pytest.raises(DamagedObject):
+        take(store, texts[0], module="layer4", preview=True)
+    assert take(store, texts[1], module="layer4").written
+    assert rows(store, "SELECT label FROM imported_labels") == [("c",)]
+    assert store.verify().damage == ()
+
+
+def test_a_pull_brings_imports_that_do_not_meet_others(store: belvedere.Store, tmp_path: Path) -> None:
+    mine = belvedere.open(shutil.copytree(store.path, tmp_path / "mine"))
+    first = take(store, files.DND_ONE, module="fc").import_id
+    second = take(store, "Neuron ID,label\n0,ships\n", module="fc", replace=True).import_id
+    third = take(store, files.MILANNOTATIONS).import_id
+    other = take(mine, "Neuron ID,label\n4,hats\n", "theirs", module="fc").import_id
+    rejects = take(store, "Neuron ID,label\n0,a\nx,b\n", "ours", module="layer4").import_id
+    dry = mine.pull(store.path, dry_run=True)
+    taken = mine.pull(store.path)
+    expected = {f"import {second}", f"import {third}", f"import {rejects}"}
+    assert set(dry.names) == set(taken.names) == expected
+    assert taken.left == (f"import {first}",)
+    assert rows(mine, "SELECT label FROM imported_labels WHERE module = 'fc'") == [("ships",), ("hats",)]
+    assert rows(mine, "SELECT line FROM import_rejects") == [(3,)]
+    assert mine.verify().damage == ()
+    store.remove_import(first)
+    assert mine.pull(store.path).names == ()
+    bare = belvedere.open(tmp_path / "bare")
+    assert set(bare.pull(mine.path).names) == {"model net", f"import {other}", *expected}
+    assert rows(bare, "FROM imported_labels") == rows(mine, "FROM imported_labels")
+
+
+def test_a_pull_passes_over_imports_that_are_damaged_there(store: belvedere.Store, tmp_path: Path) -> None:
+    mine = belvedere.open(shutil.copytree(store.path, tmp_path / "mine"))
+    named = {"a": files.DND_ONE, "b": "Neuron ID,label\n1,ships\n"}
+    keys = [take(store, text, name, module="fc").import_id for name, text in named.items()]
+    damage(store.path / "imports" / f"{keys[0]}.json")
+    part = next(iter(engine(store).folder.imports.read(keys[1]).parts.values()))
+    damage(store.path / part)
+    found = mine.pull(store.path)
+    assert (found.complete, found.names) == (False, ())
+    assert found.damaged == (f"imports/{keys[0]}.json: its bytes changed", f"{part}: its bytes changed")
+    assert mine.verify().damage == ()
+
+
 def test_two_that_import_at_once_are_never_both_seen(
     store: belvedere.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, raced = importing_labels._rivals, list[str]()
+    step, raced = rivals.rivals_of, list[str]()
 
-    def meanwhile(*given: Any) -> list[str]:
+    def meanwhile(*given: Any) -> list[Import]:
         """Let another process import the same neurons after this one has looked for such an import."""
         found = step(*given)
         if not raced:
             raced.append("begun")
-            monkeypatch.setattr(importing_labels, "_rivals", step)
+            monkeypatch.setattr(importing_labels, "rivals_of", step)
             raced.append(
                 take(belvedere.open(store.path), "Neuron ID,label\n0,b\n", module="layer4").import_id
             )
         return found
 
-    monkeypatch.setattr(importing_labels, "_rivals", meanwhile)
+    monkeypatch.setattr(importing_labels, "rivals_of", meanwhile)
     with pytest.raises(NameTaken, match="of the same neurons already"):
         take(store, "Neuron ID,label\n0,a\n", module="layer4")
     assert rows(store, "SELECT label, import_id FROM imported_labels") == [("b", raced[1])]

@@ -118,7 +118,12 @@ def test_where_nothing_changed_nothing_is_written(filled: belvedere.Store) -> No
     with belvedere.trace() as seen:
         again = filled.publish()
     assert (again.made, seen.of("write"), seen.of("delete")) == ((), [], [])
-    assert (filled.path / CATALOG).stat() == before
+    after = (filled.path / CATALOG).stat()  # it was read, which its time of access may show
+    assert (after.st_ino, after.st_mtime_ns, after.st_size) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_size,
+    )
 
 
 def test_only_tables_that_changed_are_made_anew(filled: belvedere.Store) -> None:

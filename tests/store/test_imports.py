@@ -115,5 +115,10 @@ def test_a_damaged_import_is_replaced_by_a_whole_one(root: Path) -> None:
     assert not here.is_whole(KEY)
     assert here.put(KEY, FACTS, TABLES)
     assert here.is_whole(KEY)
+    assert (len(files(root)), here.is_whole(KEY), collected(root)) == (3, True, [])
+    record = root / "imports" / f"{KEY}.json"
+    record.write_bytes(record.read_bytes()[1:])
+    assert here.put(KEY, FACTS, TABLES)
+    assert (here.is_whole(KEY), here.read(KEY).facts) == (True, FACTS)
     assert collected(root) == [("tables of imports that were removed or not finished", 2)]
-    assert (len(files(root)), here.is_whole(KEY)) == (3, True)
+    assert len(files(root)) == 3
