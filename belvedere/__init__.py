@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from .compute.allowance import Allowance
     from .query.answer import Answer, IncompleteAnswer
     from .query.lazy_array import LazyArray
     from .query.lazy_table import LazyTable
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from .store.errors import BelvedereError
     from .store.tracing import trace
 
-__all__ = ["Answer", "BelvedereError", "IncompleteAnswer", "LazyArray", "LazyTable", "Store", "open", "trace"]
+__all__ = ["Allowance", "Answer", "BelvedereError", "IncompleteAnswer", "LazyArray", "LazyTable", "Store", "open", "trace"]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Allowance": "compute.allowance",
     "Answer": "query.answer",
     "BelvedereError": "store.errors",
     "IncompleteAnswer": "query.answer",

@@ -17,12 +17,14 @@ from ..store.parts import ARROW
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import ArrayView, Field, TableView, View
 from . import kinds
+from .joined import JOINED
 
 GROUP = "belvedere.views"
 """The group of entry points; each is called as its view is, and leads to the view's class."""
 RESERVED = frozenset(
     {"models", "image_sets", "images", "text_sets", "texts", "views", "units", "errors", "runs"}
     | {"imported_labels", "imported_scores", "human_ratings", "imports", "import_rejects"}
+    | JOINED.keys()
 )
 """Names of the catalog's own tables."""
 PLAIN = (bool, int, float, str)

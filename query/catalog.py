@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..compute.views import all_views
+from ..compute.joined import JOINED, Joined
+from ..compute.views import all_views, view_class
+from ..store import digest
 from ..store.folder import Folder
 from ..store.parts import schema
+from ..store.registry import INSTRUMENTS
 from ..store.views import TableView, View
 from . import imported_tables
 from .resolve import needed_inputs, parameters
@@ -24,6 +28,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("layers", "heads", "head_dim", "width", "joint", "tokens"), "int32"),
         "note": "string",
     },
+    "instruments": dict.fromkeys(("instrument", "kind", "source", "precision", "identity"), "string"),
     "image_sets": {"image_set": "string", "source": "string", "images": "int64"},
     "images": {
         "image_set": "string",
@@ -51,6 +56,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("view", "model", "image_set", "text_set"), "string"),
         "row": "int64",
         **dict.fromkeys(("path", "error", "message", "time", "unit"), "string"),
+    },
+    "replies": {  # of language models, those that were of use
+        **dict.fromkeys(
+            ("request", "task", "messages", "text", "finish_reason", "prompt", "model"), "string"
+        ),
+        "temperature": "float64",
+        **dict.fromkeys(("sample", "tokens_in", "tokens_out"), "int64"),
     },
     "runs": {
         **dict.fromkeys(("run", "started", "host"), "string"),
@@ -99,6 +111,30 @@ def _models(folder: Folder) -> Iterable[dict[str, Any]]:
         yield {"model": name, **facts, **shape}
 
 
+def _instruments(folder: Folder) -> Iterable[dict[str, Any]]:
+    for kind, under in INSTRUMENTS.items():
+        for name in folder.names.names(under):
+            each = folder.names.instrument(kind, name)
+            facts = {"source": each.source, "precision": each.precision, "identity": each.key}
+            yield {"instrument": name, "kind": kind.__name__.lower(), **facts}
+
+
+def _replies(folder: Folder) -> Iterable[dict[str, Any]]:
+    for each in folder.memos.of("reply"):
+        request, value = each["cause"]["request"], each["value"]
+        told = {name: value.get(name) for name in ("text", "finish_reason", "tokens_in", "tokens_out")}
+        yield {
+            "request": digest.of_facts(request),
+            "task": request["task"],
+            "messages": json.dumps(request["messages"], ensure_ascii=False),
+            "temperature": request["sampling"]["temperature"],
+            "sample": request["sample"],
+            "prompt": json.dumps(value.get("prompt", {}), sort_keys=True),
+            "model": json.dumps(each["cause"]["model"], sort_keys=True),
+            **told,
+        }
+
+
 def _image_sets(folder: Folder) -> Iterable[dict[str, Any]]:
     for name in folder.names.image_sets():
         images = folder.names.image_set(name)
@@ -116,7 +152,20 @@ def views(folder: Folder | None = None) -> list[dict[str, Any]]:
     from . import declared
 
     known = [describe(view) for view in all_views().values()]
+    known += [_joined(name, each) for name, each in JOINED.items()]
     return [*known, *(_declared(each) for each in (declared.every(folder) if folder else ()))]
+
+
+def _joined(name: str, each: Joined) -> dict[str, Any]:
+    """Describe in one row a name for several views."""
+    first = view_class(name)
+    return {
+        **describe(first),
+        "view": name,
+        "holds": ", ".join(c for c in each.columns if c in first.columns),
+        "parameters": f"{each.param}={next(iter(each.views))}, and those of {', '.join(each.views.values())}",
+        "summary": each.summary,
+    }
 
 
 def _declared(found: Declaration) -> dict[str, Any]:
@@ -181,6 +230,8 @@ def _runs(folder: Folder) -> Iterable[dict[str, Any]]:
 
 _ROWS: dict[str, Callable[[Folder], Iterable[dict[str, Any]]]] = {
     "models": _models,
+    "instruments": _instruments,
+    "replies": _replies,
     "image_sets": _image_sets,
     "text_sets": _text_sets,
     "views": views,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..compute.joined import JOINED
 from ..compute.views import all_views, view_class
 from ..store.errors import (
     BadName,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,99}")
-RESERVED = frozenset({"completeness", "arrays", "thumbnails"})
+RESERVED = frozenset({"completeness", "arrays", "thumbnails", *JOINED})
 """Names of tables that only a published catalog, or a bundle, has."""
 
 

@@ -9,15 +9,21 @@ from typing import Any
 from ..compute.views import all_views
 from ..store.errors import BadSource, DamagedObject, UnknownName
 from ..store.folder import Folder
-from ..store.registry import Kind, check_name
-from ..store.sets import Model
+from ..store.registry import INSTRUMENTS, Kind, check_name
+from ..store.sets import Instrument, Model
 from ..store.views import Source
 from .engine import Engine
 from .resolve import COLUMN_OF, needed_inputs
 
-KINDS: dict[str, Kind] = {"model": "models", "images": "images", "texts": "texts"}
+KINDS: dict[str, Kind] = {
+    **{"model": "models", "images": "images", "texts": "texts"},
+    **{kind.__name__.lower(): under for kind, under in INSTRUMENTS.items()},
+}
 """What names stand for, as commands and arguments call it."""
-_A = {"model": "a model", "images": "a set of images", "texts": "a set of texts"}
+_A = {
+    **{"model": "a model", "images": "a set of images", "texts": "a set of texts"},
+    **{"captioner": "a captioner", "language": "a language model", "painter": "a painter"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Standing:
     """A name, and what stands behind it; that stays in the store whatever becomes of the name."""
 
     kind: str
-    """What the name stands for: model, images or texts."""
+    """What the name stands for: model, images, texts, captioner, language or painter."""
     name: str
     """The name."""
     units: int
@@ -55,7 +61,8 @@ def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
             needed = needed_inputs(view)
             if found in needed:
                 folder.records.follow(name, needed.index(found), old, new)
-        folder.failures.follow(COLUMN_OF[found], old, new)
+        if found in COLUMN_OF:
+            folder.failures.follow(COLUMN_OF[found], old, new)
 
     folder.names.rename(KINDS[found], old, new, follow)
 
@@ -75,7 +82,9 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
     if kind is not None or not found:
         asked = [kind] if kind is not None else list(KINDS)
         known = sorted({each for one in asked for each in folder.names.names(KINDS[one])})
-        what = _A[kind].partition(" ")[2] if kind is not None else "model, set of images or set of texts"
+        what = (
+            _A[kind].partition(" ")[2] if kind is not None else "model, set of images, texts, or instrument"
+        )
         raise UnknownName(what, name, known)
     if len(found) > 1:
         listed = " and ".join(_A[each] for each in found)
@@ -84,8 +93,11 @@ def kind_of(folder: Folder, name: str, kind: str | None) -> str:
 
 
 def standing(engine: Engine, name: str, kind: str) -> Standing:
-    """Say what stands behind a name: the units that were made under it, and names that share its contents."""
-    folder, column, sizes = engine.folder, COLUMN_OF[kind], list[int]()
+    """Say what stands behind a name: the units that were made under it, and names that share its contents.
+
+    What was made with an instrument is not counted: units do not say by which name it was called.
+    """
+    folder, column, sizes = engine.folder, COLUMN_OF.get(kind, ""), list[int]()
     named = {name}
     with suppress(DamagedObject):  # it can be taken back all the same
         named |= {*source(folder, name, kind).formerly}
@@ -111,15 +123,20 @@ def _contents(folder: Folder, name: str, kind: str) -> Any:
         return None
 
 
-def contents(found: Source) -> Any:
-    """Give what tells a model, or a set of images or texts, from all others; names and places are no part."""
+def contents(found: Source | Instrument) -> Any:
+    """Give what tells a model, an instrument or a set from all others; names and places are no part."""
+    if isinstance(found, Instrument):
+        return found.key
     if isinstance(found, Model):
         return found.identity("image"), found.identity("text")
     return found.all_contents
 
 
-def source(folder: Folder, name: str, kind: str) -> Source:
+def source(folder: Folder, name: str, kind: str) -> Source | Instrument:
     """Give what a name of a kind stands for; `UnknownName` where that is nothing."""
+    for each, under in INSTRUMENTS.items():
+        if KINDS[kind] == under:
+            return folder.names.instrument(each, name)
     if kind == "model":
         return folder.names.model(name)
     return folder.names.image_set(name) if kind == "images" else folder.names.text_set(name)

@@ -8,18 +8,20 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..compute import pictures
+from ..compute.joined import JOINED
 from ..compute.pooling import layout
-from ..compute.views import all_views
+from ..compute.views import all_views, view_class
 from ..store.errors import UnknownName
-from ..store.registry import Registry
-from ..store.sets import ImageSet, Model, Module, OrderedSet, TextSet
+from ..store.registry import INSTRUMENTS, Registry
+from ..store.sets import ImageSet, Instrument, Model, Module, OrderedSet, TextSet
 from ..store.views import ArrayView, Field, TableView, View
 from . import declared
 from .engine import Engine
@@ -27,7 +29,7 @@ from .part import distinct
 from .resolve import COLUMN_OF, needed_inputs
 from .scan import schema_of
 
-Kind = Literal["model", "images", "texts", "view"]
+Kind = Literal["model", "images", "texts", "captioner", "language", "painter", "view"]
 """What a name can stand for, as `belvedere add` calls it."""
 Row = dict[str, Any]
 
@@ -64,7 +66,18 @@ def every(names: Registry) -> list[Shown]:
         ),
         *(Shown("images", each.name, _of_images(each), _source(each)) for each in images),
         *(Shown("texts", each.name, _of_texts(each), _source(each)) for each in texts),
+        *(
+            _instrument(names.instrument(kind, name))
+            for kind, under in INSTRUMENTS.items()
+            for name in names.names(under)
+        ),
     ]
+
+
+def _instrument(each: Instrument) -> Shown:
+    facts = {"source": each.source, "count": None, "identity": each.key}
+    kind = cast("Kind", type(each).__name__.lower())
+    return Shown(kind, each.name, each.precision, facts)
 
 
 def _source(each: OrderedSet) -> dict[str, Any]:
@@ -78,7 +91,11 @@ def show(engine: Engine, name: str, rows: int) -> list[Shown]:
         (names.models(), lambda: _model(names.model(name))),
         (names.image_sets(), lambda: _images(names.image_set(name), rows)),
         (names.text_sets(), lambda: _texts(names.text_set(name), rows)),
-        (list(all_views()), lambda: _view(all_views()[name])),
+        *(
+            (names.names(under), partial(lambda kind: _instrument(names.instrument(kind, name)), kind))
+            for kind, under in INSTRUMENTS.items()
+        ),
+        ([*all_views(), *JOINED], lambda: _view(view_class(name))),
         (names.names("declared"), lambda: _declared(engine, name)),
     ]
     found = [tell() for there, tell in known if name in there]

@@ -1,0 +1,303 @@
+"""Neurons in words, stage by stage: kept, resumed, priced, and the same whoever else is asked for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import belvedere
+from belvedere import Allowance
+from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
+from tests.chat_server import ChatServer, Said, error, serving, words
+from tests.describers import CHAIN, describing, stage, tables
+from tests.known_neurons import KnownNet, to_tensor
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of which the activations and top images of the last layer are computed, and no more."""
+    store = describing(tmp_path_factory.mktemp("describing") / "store")
+    assert store.view("top_images", model="net", module="fc").fill(progress=False).complete
+    return store.path
+
+
+@pytest.fixture
+def path(blank: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(blank, tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """All tables of four neurons, labelled by rules and filled at once."""
+    path = shutil.copytree(blank, tmp_path_factory.mktemp("undisturbed") / "store")
+    return tables(belvedere.open(path), "neuron < 4")
+
+
+def test_labels_do_not_depend_on_which_neurons_are_asked_for_and_when(
+    path: Path, undisturbed: dict[str, list[dict[str, Any]]]
+) -> None:
+    store = belvedere.open(path)
+    alone = tables(store, "neuron = 3")
+    assert alone == {name: [row for row in rows if row["neuron"] == 3] for name, rows in undisturbed.items()}
+    for neuron in (2, 0, 1):
+        stage(store, "described_labels").where(f"neuron = {neuron}").fill(progress=False)
+    assert tables(store, "neuron < 4") == undisturbed
+
+
+def test_each_stage_says_what_it_is_about(undisturbed: dict[str, list[dict[str, Any]]]) -> None:
+    assert (
+        {name: sorted({row["neuron"] for row in rows}) for name, rows in undisturbed.items()}
+        == {
+            "neuron_crops": [],  # a last layer has no maps
+            **{name: [0, 1, 2, 3] for name in CHAIN[1:]},
+        }
+    )
+    for row in undisturbed["captions"]:
+        assert row["captioner"] == "demo:captioner"
+        assert row["caption"]
+    exemplars = [(row["neuron"], row["rank"], row["pixels"]) for row in undisturbed["neuron_exemplars"]]
+    assert [(row["neuron"], row["rank"], row["pixels"]) for row in undisturbed["captions"]] == exemplars
+    named = {(row["neuron"], row["candidate"]) for row in undisturbed["label_candidates"]}
+    assert {(row["neuron"], row["concept"]) for row in undisturbed["synthetic_images"]} == named
+    assert {(row["neuron"], row["concept"]) for row in undisturbed["candidate_scores"]} == named
+    assert {(row["neuron"], row["label"]) for row in undisturbed["described_labels"]} <= named
+
+
+def test_a_module_with_maps_has_crops_within_its_pictures(path: Path) -> None:
+    store = belvedere.open(path)
+    found = stage(store, "neuron_exemplars", module="layer4").where("neuron < 3").arrow().to_pylist()
+    assert {row["kind"] for row in found} == {"image", "crop"}
+    for row in found:
+        assert 0 <= row["x0"] < row["x1"] <= 64
+        assert 0 <= row["y0"] < row["y1"] <= 64
+    for neuron in range(3):
+        values = [row["activation"] for row in found if row["neuron"] == neuron]
+        assert values == sorted(values, reverse=True)
+
+
+def test_without_crops_the_exemplars_are_the_top_images(path: Path) -> None:
+    store = belvedere.open(path)
+    asked = stage(store, "neuron_exemplars", module="layer4", crops=0).where("neuron = 1").arrow().to_pylist()
+    top = store.view("top_images", module="layer4", model="net").where("neuron = 1 AND rank < 4").arrow()
+    assert [row["image_id"] for row in asked] == top["image_id"].to_pylist()
+
+
+def test_neurons_that_say_nothing_have_a_status_and_cost_nothing(path: Path) -> None:
+    store = belvedere.open(path)
+    store.add_model("known", KnownNet().eval(), transform=to_tensor, transform_id="RGB from 0 to 1")
+    with serving(lambda body, number: words("never asked")) as server:
+        _speak(store, server)
+        labels = stage(store, "described_labels", model="known", module="grounds", language="gpt")
+        rows = labels.where("neuron >= 6 AND neuron < 9").arrow().to_pylist()
+    assert [(row["neuron"], row["status"], row["label"], row["score"]) for row in rows] == [
+        (6, "dead", None, None),
+        (7, "constant", None, None),
+        (8, "tied", None, None),
+    ]
+    assert server.calls == 0
+
+
+def _speak(store: belvedere.Store, server: ChatServer) -> None:
+    os.environ.update(server.environ)
+    store.add_language("gpt", "openai:small", replace=True)
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def reply(body: dict[str, Any], number: int) -> Said:
+    """Answer with words that depend on what is asked alone."""
+    asked = body["messages"][-1]["content"]
+    colours = [each for each in ("red", "blue", "green", "pink", "white") if each in asked]
+    return words(f"{colours[body['seed'] % len(colours)] if colours else 'plain'} shapes")
+
+
+def test_a_plan_tells_calls_captions_and_paintings_exactly_once_what_they_need_is_there(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        asked = {"language": "gpt"}
+        before = stage(store, "described_labels", **asked).where("neuron < 3").plan()
+        told = {name: work.facts() for name, work in before.work.items()}
+        assert (told["captions"]["captions"], told["captions"]["captions_at_least"]) == (12, 0)
+        assert (told["label_candidates"]["calls_at_least"], told["label_candidates"]["calls"]) == (0, 18)
+        assert told["synthetic_images"]["paintings"] == 3 * 3 * 2
+        for view, counted in (
+            ("neuron_exemplars", "pictures"),
+            ("captions", "captions"),
+            ("label_candidates", "calls"),
+            ("synthetic_images", "paintings"),
+            ("candidate_scores", "pictures"),
+        ):
+            more = asked if view in ("label_candidates", "synthetic_images", "candidate_scores") else {}
+            stages = CHAIN[: CHAIN.index(view)]
+            beneath = asked if stages[-1] in ("label_candidates", "synthetic_images") else {}
+            stage(store, stages[-1], **beneath).where("neuron < 3").fill(progress=False)
+            work = stage(store, view, **more).where("neuron < 3").plan().work[view].facts()
+            if view == "label_candidates":
+                assert work["calls_at_least"] == 9
+                stage(store, view, **more).where("neuron < 3").fill(progress=False)
+                assert server.calls == 9
+            elif view == "captions":
+                pixels = stage(store, "neuron_exemplars").where("neuron < 3").arrow()["pixels"].to_pylist()
+                assert work[counted] == len(set(pixels))
+            elif view == "synthetic_images":
+                rows = stage(store, "label_candidates", **asked).where("neuron < 3").arrow().to_pylist()
+                assert work[counted] == 2 * len({row["candidate"] for row in rows})
+            else:
+                assert work[counted] > 0
+            assert work.keys() == {"pictures", "captions", "calls", "tokens", "usd", "paintings"} or (
+                view == "label_candidates"
+            )
+        stage(store, "described_labels", **asked).where("neuron < 3").fill(progress=False)
+        assert stage(store, "described_labels", **asked).where("neuron < 3").plan().work == {}
+
+
+def test_replies_are_asked_for_once_and_shared(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        first = tables(store, "neuron < 3", language="gpt")
+        calls = server.calls
+        assert calls == 9
+        again = belvedere.open(path)
+        again.gc(dry_run=False, grace=0)
+        for record in path.glob("units/label_candidates/**/*.json"):
+            record.unlink()  # the units are gone, the replies are not
+        assert tables(belvedere.open(path), "neuron < 3", language="gpt") == first
+        assert server.calls == calls
+
+
+def test_a_run_that_is_killed_between_stages_asks_nothing_twice(path: Path, tmp_path: Path) -> None:
+    undisturbed = Path(shutil.copytree(path, tmp_path / "undisturbed"))
+    with serving(reply) as server:
+        store = belvedere.open(undisturbed)
+        _speak(store, server)
+        wanted = tables(store, "neuron < 3", language="gpt")
+        calls = server.calls
+        _speak(belvedere.open(path), server)
+        for moment in ("captions", "label_candidates", "synthetic_images", "candidate_scores"):
+            worker = multiprocessing.get_context("forkserver").Process(
+                target=_fill, args=(path, dict(server.environ)), daemon=True
+            )
+            worker.start()
+            seen = path / "units" / moment
+            while worker.is_alive() and not list(seen.glob("**/*.json")):
+                time.sleep(0.01)
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGKILL)
+            worker.join()
+        assert tables(belvedere.open(path), "neuron < 3", language="gpt") == wanted
+        assert server.calls - calls <= calls + 8  # replies that were under way when it was killed
+        asked = [str(body) for body in server.asked[calls:]]
+        assert len(asked) - len(set(asked)) <= 8
+
+
+def _fill(path: Path, environ: dict[str, str]) -> None:
+    os.environ.update(environ)
+    stage(belvedere.open(path), "described_labels", language="gpt").where("neuron < 3").fill(progress=False)
+
+
+def test_a_budget_ends_a_run_before_the_call_and_what_was_answered_is_kept(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        labels = stage(store, "label_candidates", language="gpt").where("neuron < 3")
+        with pytest.raises(BudgetSpent, match="max_calls"):
+            labels.fill(allowance=Allowance(max_calls=4), progress=False)
+        assert server.calls == 4
+        assert labels.fill(progress=False).complete
+        assert server.calls == 9
+
+
+def test_a_price_that_is_not_known_stops_a_run_in_dollars_before_anything_is_sent(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        labels = stage(store, "label_candidates", language="gpt").where("neuron < 3")
+        with pytest.raises(belvedere.BelvedereError, match="price"):
+            labels.fill(allowance=Allowance(max_usd=1.0), progress=False)
+        assert server.calls == 0
+
+
+def test_a_key_that_is_wrong_ends_a_run_and_is_never_told(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(lambda body, number: error(401, "no such key")) as server:
+        _speak(store, server)
+        with pytest.raises(BadKey) as raised:
+            stage(store, "label_candidates", language="gpt").where("neuron < 3").fill(progress=False)
+    assert server.environ["OPENAI_API_KEY"] not in str(raised.value)
+    assert store.errors() == []
+    for file in path.rglob("*"):
+        assert not file.is_file() or server.environ["OPENAI_API_KEY"].encode() not in file.read_bytes()
+
+
+def test_a_language_model_that_refuses_gives_a_status_and_no_label(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(lambda body, number: words("I'm sorry, but I can't help with that.")) as server:
+        _speak(store, server)
+        rows = stage(store, "described_labels", language="gpt").where("neuron = 0").arrow().to_pylist()
+    assert [(row["rank"], row["label"], row["score"], row["status"]) for row in rows] == [
+        (0, None, None, "refused")
+    ]
+    assert server.calls == 6  # each of three samples, and once more in stricter words
+
+
+def test_captions_can_be_candidates_themselves(path: Path) -> None:
+    store = belvedere.open(path)
+    found = stage(store, "label_candidates", summarise=False).where("neuron = 2").arrow().to_pylist()
+    said = stage(store, "captions").where("neuron = 2").arrow()["caption"].to_pylist()
+    assert [row["candidate"] for row in found] == list(dict.fromkeys(said))
+
+
+def test_a_preset_spells_out_parameters_and_gives_way_to_those_given(path: Path) -> None:
+    store = belvedere.open(path)
+    paper = store.view("neuron_labels", model="net", module="fc", preset="paper")
+    spelt = store.view(
+        "neuron_labels",
+        **{"model": "net", "module": "fc", "frame": "squashed", "heat": "wrapped", "min_side": 0.0},
+        **{"min_area": 0.0, "per_image": 0, "square": 375, "clean": False, "simplify": True},
+        **{"ranked_first": True, "colon": "between", "comma": "merge", "background": True},
+        **{"prompt": "summarise_worked", "template": "One realistic image of {concept}", "steps": 50},
+        **{"guidance": 7.5, "rank_base": 0, "floor": -1.0, "shrink": 32},
+    )
+    assert [unit.key for unit in paper._view.units[:2]] == [unit.key for unit in spelt._view.units[:2]]
+    other = store.view("neuron_labels", model="net", module="fc", preset="paper", rank_base=1)
+    assert other._view.recipe_key != paper._view.recipe_key
+    with pytest.raises(UnknownName, match="papr"):
+        store.view("neuron_labels", model="net", module="fc", preset="papr")
+
+
+def test_a_painted_picture_that_is_lost_is_painted_again(path: Path) -> None:
+    store = belvedere.open(path)
+    first = tables(store, "neuron = 0")
+    for file in (path / "memos" / "pictures").rglob("*.png"):
+        file.unlink()
+    for record in path.glob("units/candidate_scores/**/*.json"):
+        record.unlink()
+    assert tables(belvedere.open(path), "neuron = 0") == first
+
+
+def test_one_table_has_the_labels_of_all_methods(path: Path) -> None:
+    store = belvedere.open(path)
+    asked = "SELECT neuron, method, label FROM neuron_labels WHERE model = 'net' AND rank = 0"
+    assert not store.sql(asked).completeness.complete
+    store.view("neuron_labels", method="invert", model="net", module="fc").fill(progress=False)
+    found = store.sql(f"{asked} AND neuron < 2 ORDER BY neuron")
+    assert found.completeness.complete
+    assert [row[:2] for row in found.fetchall()] == [(0, "invert"), (1, "invert")]
+    with pytest.raises(UnknownName, match="invert"):
+        store.view("neuron_labels", method="inverted", model="net", module="fc")
