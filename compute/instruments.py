@@ -22,6 +22,10 @@ def find(kind: type[Instrument], source: str, device: str = "cpu") -> Any:
     loaded by its `load(device, precision)`; a language model is what can be asked.
     """
     if kind is Captioner:
+        if source.startswith("clip:"):
+            from .concept_captioner import find as chooser
+
+            return chooser(source)
         from .captioning import find as captioner
 
         return captioner(source)

@@ -40,6 +40,7 @@ JOINED: Mapping[str, Joined] = MappingProxyType(
             MappingProxyType(
                 {
                     "describe_and_dissect": "described_labels",
+                    "describe_and_probe": "probed_labels",
                     "clip_dissect": "clip_dissect_labels",
                     "network_dissection": "network_dissection_labels",
                     "invert": "invert_labels",

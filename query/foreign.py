@@ -13,7 +13,8 @@ from ..compute.views import all_views
 from ..store import digest
 from ..store.errors import StoreError, UnknownName
 from ..store.folder import Folder
-from ..store.sets import ImageSet, Model, TextSet
+from ..store.registry import INSTRUMENTS
+from ..store.sets import ImageSet, Instrument, Model, TextSet
 from ..store.views import Source
 from .naming import KINDS, contents, source
 from .resolve import needed_inputs
@@ -60,7 +61,7 @@ def _match(here: Folder, there: Folder, kind: str, name: str, found: Matched, *,
     found.same[kind, name] = [name] if name in alike else alike
 
 
-def _alike(here: Folder, theirs: Source, kind: str) -> list[str]:
+def _alike(here: Folder, theirs: Source | Instrument, kind: str) -> list[str]:
     """List the names here that stand for the same contents."""
     wanted, found = contents(theirs), []
     for name in here.names.names(KINDS[kind]):
@@ -70,14 +71,14 @@ def _alike(here: Folder, theirs: Source, kind: str) -> list[str]:
     return found
 
 
-def _bring(here: Folder, there: Folder, theirs: Source) -> bool:
+def _bring(here: Folder, there: Folder, theirs: Source | Instrument) -> bool:
     """Take over what a name stands for, and the name; False where another process named something so."""
     with here.presence.at_work("pull"):  # lists and pictures have no name for a while
         _bring_pictures(here, there, theirs)
         return _put(here, theirs)
 
 
-def _put(here: Folder, theirs: Source) -> bool:
+def _put(here: Folder, theirs: Source | Instrument) -> bool:
     """Let the name stand here for what it does there; False where another process named something so."""
     names = here.names
     match theirs:
@@ -87,9 +88,11 @@ def _put(here: Folder, theirs: Source) -> bool:
             return names.put_image_set(theirs, names.version("images", theirs.name))
         case TextSet():
             return names.put_text_set(theirs, names.version("texts", theirs.name))
+        case Instrument():
+            return names.put_instrument(theirs, names.version(INSTRUMENTS[type(theirs)], theirs.name))
 
 
-def _bring_pictures(here: Folder, there: Folder, theirs: Source) -> None:
+def _bring_pictures(here: Folder, there: Folder, theirs: Source | Instrument) -> None:
     """Copy the pictures of a set that are kept in the other store; `StoreError` for one that changed."""
     if not isinstance(theirs, ImageSet):
         return

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from ..store.errors import UnknownName
+
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     import pandas as pd
     from PIL.Image import Image
@@ -55,6 +57,21 @@ class Looking(ABC):
         from .thumbnails import image
 
         return image(self._engine.folder, image_set, image_id)
+
+    def synthetic_image(self, picture: str) -> Image:
+        """Open a painted picture by the digest that stands in the table `synthetic_images`.
+
+        Raises:
+            UnknownName: No picture of that digest is kept, or its bytes are not those that were painted.
+        """
+        from io import BytesIO
+
+        from PIL import Image as Pictures
+
+        data = self._engine.folder.memos.picture(picture)
+        if data is None:
+            raise UnknownName("painted picture", picture, (), "the table synthetic_images lists them")
+        return Pictures.open(BytesIO(data)).convert("RGB")
 
     def contact_sheet(
         self,

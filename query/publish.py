@@ -13,12 +13,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from ..compute.joined import JOINED
 from ..store.errors import BelvedereError, DamagedUnit, MissingUnits, ReadOnlyStore, StoreError, StoreFull
 from ..store.folder import Folder
 from . import catalog, frozen, published
 from .engine import ROUNDS, Engine
 from .frozen import Frozen, Named, Piece, Times
 from .published import CATALOG, Present, Publication, Told
+from .sql import union
 
 STORAGE = "v1.5.0"
 """The storage version that is written: what later ones write by default, DuckDB 1.5 does not open."""
@@ -179,6 +181,10 @@ def build(
                 _make(con, table)
                 made.append(name)
             ((rows[name],),) = con.execute(f"SELECT count(*) FROM published.{quoted(name)}").fetchall()
+        con.execute("USE published")  # a view names its tables as they are found from within the file
+        for name, joined in JOINED.items():
+            con.execute(f"CREATE VIEW published.{quoted(name)} AS {union(joined).sql}")
+        con.execute("USE memory")
         con.execute("COMMIT")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")

@@ -54,6 +54,7 @@ def pull(engine: Engine, path: Path, progress: Progress, *, dry_run: bool) -> Pu
     taking.run(sorted(path for path in there - here if path.split("/")[1] in all_views()))
     marks = [] if dry_run else foreign.mark(engine.folder, other, names)
     imports = bring(engine.folder, other, dry_run=dry_run)
+    memos = engine.folder.memos.take(other.memos, dry_run=dry_run)
     return Pulled(
         taking.units,
         taking.nbytes,
@@ -61,7 +62,7 @@ def pull(engine: Engine, path: Path, progress: Progress, *, dry_run: bool) -> Pu
         0,
         (*names.taken, *imports.taken),
         (*names.left, *imports.left),
-        (*names.damaged, *taking.damaged, *marks, *imports.damaged),
+        (*names.damaged, *taking.damaged, *marks, *imports.damaged, *memos),
     )
 
 

@@ -66,7 +66,7 @@ def lazy_tables(
     with `only`, rows come from no other units. Raises `UnknownName` for a name that stands for nothing, and
     `QueryError` for a view that SQL does not show.
     """
-    unions = {name: _union(JOINED[name]) for name in statement.tables & JOINED.keys()}
+    unions = {name: union(JOINED[name]) for name in statement.tables & JOINED.keys()}
     named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
     tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
     stood = {name: _stands_for(engine, name) for name in sorted(named - tables.keys())}
@@ -101,7 +101,7 @@ def _beneath(joined: Joined) -> list[str]:
     return [*joined.views.values(), *joined.tables]
 
 
-def _union(joined: Joined) -> duck.Union:
+def union(joined: Joined) -> duck.Union:
     """Put a table together from all that its name stands for; a column that one of them lacks is null."""
     there = {name: _schema(view_class(name)).names for name in joined.views.values()}
     there |= {name: [*catalog.COLUMNS[name]] for name in joined.tables}

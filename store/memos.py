@@ -15,7 +15,7 @@ import numpy as np
 from . import digest
 from .errors import DamagedObject
 from .objects import Objects
-from .sealed import seal
+from .sealed import seal, unseal
 
 FOLDER = "memos/"
 
@@ -55,6 +55,23 @@ class Memos:
             self._objects.put(_picture(name), data)
         return name
 
+    def take(self, other: Memos, *, dry_run: bool = False) -> list[str]:
+        """Take over what another store keeps and this one lacks; give the paths of what is damaged there."""
+        damaged = []
+        here = {info.path for info in self._objects.list(FOLDER)}
+        for info in other._objects.list(FOLDER):
+            if info.path in here or dry_run:
+                continue
+            try:
+                data = other._objects.get(info.path)
+                if not _is_whole(info.path, data):
+                    damaged.append(info.path)
+                    continue
+                self._objects.create(info.path, data)
+            except FileNotFoundError:  # taken away there after it was listed
+                continue
+        return damaged
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """List the memos of a kind, each with its cause and its value; damaged ones are left out."""
         found = []
@@ -64,6 +81,17 @@ class Memos:
             except (FileNotFoundError, DamagedObject):
                 continue
         return found
+
+
+def _is_whole(path: str, data: bytes) -> bool:
+    """Tell whether the bytes of a memo or of a picture are those that were written."""
+    if path.endswith(".png"):
+        return digest.of_bytes(data) == path.rsplit("/", 1)[-1].removesuffix(".png")
+    try:
+        unseal(data)
+    except ValueError:
+        return False
+    return True
 
 
 def packed(values: np.ndarray[Any, np.dtype[np.float32]]) -> str:

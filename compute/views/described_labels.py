@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from ...store import digest
-from ...store.errors import BadSource
-from ...store.grid import Grid
-from ...store.views import Input, Param, Parts, TableView, Unit
-from ..kinds import Assisted, Made
-from ..neuron_labels import COLUMNS
+from ...store.views import Input, Param
+from ..labelling import Labelled
 from .candidate_scores import CandidateScores
-from .neuron_activations import NEURONS
-from .neuron_exemplars import NeuronExemplars
-
-if TYPE_CHECKING:
-    from ..aids import Aids
-
-METHOD = "describe_and_dissect"
+from .label_candidates import LabelCandidates
 
 
 @dataclass(frozen=True)
-class DescribedLabels(Assisted, TableView):
+class DescribedLabels(Labelled):
     """The best candidates of each neuron, and none of two that say the same.
 
     A label is left out whose text is nearer than `distinct` to that of a better one (Describe-and-Dissect,
@@ -37,75 +26,9 @@ class DescribedLabels(Assisted, TableView):
     """Labels of each neuron, at most."""
     distinct: Param[float] = 0.81
     """The largest cosine of the texts of two labels, by the same model as pictures are compared by."""
-    axis: ClassVar[str] = "neuron"
-    columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "evidence": "string"}
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        if self.labels < 1 or not -1 <= self.distinct <= 1:
-            raise BadSource(f"labels={self.labels}, distinct={self.distinct}: from 1, and a cosine")
+    method: ClassVar[str] = "describe_and_dissect"
 
     @property
-    def grid(self) -> Grid:
-        """One neuron a unit."""
-        return self.scores.grid
-
-    def constant(self) -> Mapping[str, str]:
-        """Name the module and the method."""
-        return {**self.scores.constant(), "method": METHOD}
-
-    def needs(self, index: int) -> Sequence[Unit]:
-        """List the neuron's scores, candidates, and the statistics of its block."""
-        return (
-            self.scores.units[index],
-            self.scores.images.candidates.units[index],
-            self._exemplars.statistics.units[index // NEURONS],
-        )
-
-    def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's scores."""
-        return digest.of_sequence([self.scores.units[start].key])
-
-    @property
-    def _exemplars(self) -> NeuronExemplars:
-        return self.scores.images.candidates.captions.exemplars
-
-    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Choose the labels of some neurons."""
-        return {unit.key: Made(rows=self._rows(unit, parts, aids)) for unit in units}
-
-    def _rows(self, unit: Unit, parts: Parts, aids: Aids) -> dict[str, list[Any]]:
-        state = self._state(unit, parts)
-        scored = sorted(
-            parts.rows(self.scores.units[unit.start]).to_pylist(), key=lambda row: row["position"]
-        )
-        found: list[tuple[Any, ...]] = [(0, None, None, None)]
-        if state == "ok" and not scored:
-            state = self._why(unit, parts)
-        elif state == "ok":
-            from ..ranking import distinct
-
-            texts = aids.text_embeddings(self.scores.clip, [row["concept"] for row in scored])
-            best = [scored[at] for at in distinct(texts, self.labels, self.distinct)]
-            found = [(rank, row["concept"], row["score"], row["score_name"]) for rank, row in enumerate(best)]
-        module, key = self.constant()["module"], self.scores.units[unit.start].key
-        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
-        for each in found:
-            for name, value in zip(
-                self.columns, (module, unit.start, METHOD, *each, state, key), strict=True
-            ):
-                rows[name].append(value)
-        return rows
-
-    def _state(self, unit: Unit, parts: Parts) -> str:
-        exemplars = self._exemplars
-        rows = parts.rows(exemplars.statistics.units[unit.start // NEURONS]).to_pylist()
-        return exemplars.state(unit.start, rows)
-
-    def _why(self, unit: Unit, parts: Parts) -> str:
-        """Say why a neuron has no candidate."""
-        rows = parts.rows(self.scores.images.candidates.units[unit.start]).to_pylist()
-        said = [row["status"] for row in rows if row["status"] != "ok"]
-        if len(said) == len(rows) and rows:
-            return "refused" if "refused" in said else "malformed"
-        return "unpainted" if rows else "empty"
+    def candidates(self) -> LabelCandidates:
+        """Where its labels are from."""
+        return self.scores.images.candidates

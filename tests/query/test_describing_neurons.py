@@ -266,15 +266,15 @@ def test_captions_can_be_candidates_themselves(path: Path) -> None:
 def test_a_preset_spells_out_parameters_and_gives_way_to_those_given(path: Path) -> None:
     store = belvedere.open(path)
     paper = store.view("neuron_labels", model="net", module="fc", preset="paper")
-    spelt = store.view(
-        "neuron_labels",
-        **{"model": "net", "module": "fc", "frame": "squashed", "heat": "wrapped", "min_side": 0.0},
-        **{"min_area": 0.0, "per_image": 0, "square": 375, "clean": False, "simplify": True},
-        **{"ranked_first": True, "colon": "between", "comma": "merge", "background": True},
-        **{"prompt": "summarise_worked", "template": "One realistic image of {concept}", "steps": 50},
-        **{"guidance": 7.5, "rank_base": 0, "floor": -1.0, "shrink": 32},
-    )
-    assert [unit.key for unit in paper._view.units[:2]] == [unit.key for unit in spelt._view.units[:2]]
+    spelt: dict[str, Any] = {
+        **{"frame": "squashed", "heat": "wrapped", "min_side": 0.0, "min_area": 0.0},
+        **{"per_image": 0, "square": 375, "clean": False, "simplify": True, "ranked_first": True},
+        **{"colon": "between", "comma": "merge", "background": True, "prompt": "summarise_worked"},
+        **{"template": "One realistic image of {concept}", "steps": 50, "guidance": 7.5},
+        **{"rank_base": 0, "floor": -1.0, "shrink": 32},
+    }
+    asked = store.view("neuron_labels", model="net", module="fc", **spelt)
+    assert [unit.key for unit in paper._view.units[:2]] == [unit.key for unit in asked._view.units[:2]]
     other = store.view("neuron_labels", model="net", module="fc", preset="paper", rank_base=1)
     assert other._view.recipe_key != paper._view.recipe_key
     with pytest.raises(UnknownName, match="papr"):
