@@ -36,7 +36,7 @@ def test_maps_are_enlarged_as_torch_does(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("share", [0.005, 0.1, 0.5])
 def test_a_share_of_all_positions_exceeds_the_threshold(share: float) -> None:
-    values = np.random.default_rng(0).permutation(3000).reshape(30, 1, 10, 10)
+    values = np.random.default_rng(0).permutation(np.arange(3000.0)).reshape(30, 1, 10, 10)
     largest = Largest(1, rank_of(share, values.size))
     for start in range(0, 30, 7):
         largest.add(positions(values[start : start + 7]))
