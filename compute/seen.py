@@ -1,4 +1,4 @@
-"""How much of a square picture a model's preprocessing lets through, by the facts that a model is known by."""
+"""How much of a square picture a model's preprocessing lets through, by the facts that are known of it."""
 
 from __future__ import annotations
 

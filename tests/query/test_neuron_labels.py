@@ -271,7 +271,7 @@ def test_images_that_tell_nothing_are_refused(store: belvedere.Store, world: Wor
         ("clip_dissect_labels", {"top_k": 0}, "top_k=0, a=10.0: top_k is from 1, and a above 0"),
         ("clip_dissect_labels", {"p_end": 0.999}, "p_start=0.998, p_end=0.999: 0 < p_end <= p_start <= 1"),
         ("invert_labels", {"beam": 0}, "length=3, beam=0: both start at 1"),
-        ("invert_labels", {"least": 0.6}, "least=0.6, most=0.5: 0 <= least < most <= 1"),
+        ("invert_labels", {"most": 1.5}, "least=10, most=1.5: least is a number of images from 1"),
         ("network_dissection_labels", {"m": 11}, "m=11: from 1 to 10 concepts of each neuron are kept"),
         ("network_dissection_labels", {"quantile": 1.0}, "quantile=1.0: it is a share of all positions"),
         ("neuron_statistics", {"top_k": 0}, "top_k=0: it is a number of images from 1"),
