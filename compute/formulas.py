@@ -129,7 +129,7 @@ class _Candidates:
 
 
 def search(
-    values: Floats, classes: Classes, *, length: int, beam: int, least: float, most: float
+    values: Floats, classes: Classes, *, length: int, beam: int, least: int, most: float
 ) -> list[Held]:
     """Find the formulas that a neuron's activations tell best, the best first.
 
@@ -142,8 +142,8 @@ def search(
         classes: The classes of these images.
         length: Atoms of the longest formula.
         beam: Formulas that are kept at each length.
-        least: A formula holds for at least this share of the images,
-        most: and for at most this.
+        least: A formula holds for at least so many images; of a few anything is told well by chance.
+        most: It holds for at most this share of the images.
     """
     ranks = _ranks(values)
     sums, counts = classes.sums(ranks), classes.sums(np.ones(len(ranks)))
@@ -189,7 +189,7 @@ def _best(
     classes: Classes,
     images: int,
     beam: int,
-    least: float,
+    least: int,
     most: float,
 ) -> Iterator[Held]:
     """Choose among formulas that were kept and new ones; only what comes near is written down."""
@@ -221,10 +221,10 @@ def _merged(
     yield from waiting
 
 
-def _scores(each: _Candidates, images: int, least: float, most: float) -> Doubles:
+def _scores(each: _Candidates, images: int, least: int, most: float) -> Doubles:
     """AUROC of every candidate; -1 where it holds for too few or too many images."""
     count = each.counts
-    allowed = (count > 0) & (count < images) & (count >= least * images) & (count <= most * images)
+    allowed = (count > 0) & (count < images) & (count >= least) & (count <= most * images)
     safe = np.where(allowed, count, 1)
     found = (each.sums - safe * (safe + 1) / 2) / (safe * np.maximum(images - safe, 1))
     scores: Doubles = np.where(allowed, found, -1.0)

@@ -51,10 +51,13 @@ def _weights(cells: int, size: int) -> Doubles:
 
 
 class Overlap:
-    """Adds up, while images stream by, where neurons are active, where concepts are, and where both."""
+    """Adds up, while images stream by, where neurons are active, where concepts are, and where both.
+
+    Enlarged maps are rounded to float32, so that where a map is level at its threshold it does not exceed it.
+    """
 
     def __init__(self, thresholds: Doubles, concepts: int) -> None:
-        """Begin with no image; `thresholds` is "neuron"."""
+        """Begin with no image; `thresholds` is "neuron", values of float32."""
         self._thresholds = thresholds
         self._both = np.zeros((len(thresholds), concepts), np.int64)
         self._active, self._area = np.zeros(len(thresholds), np.int64), np.zeros(concepts, np.int64)
@@ -62,13 +65,15 @@ class Overlap:
     def add(self, maps: Floats, masks: Masks) -> None:
         """Take images by their maps "image neuron y x" and the masks of all concepts "image concept y x"."""
         for image, each in zip(maps, masks, strict=True):
-            active = enlarged(image, *each.shape[1:]) > self._thresholds[:, None, None]
+            lit = np.flatnonzero(image.max(axis=(1, 2)) > self._thresholds)  # no other place exceeds a map
+            large = enlarged(image[lit], *each.shape[1:]).astype(np.float32)
+            active = (large > self._thresholds[lit, None, None]).reshape(len(lit), each[0].size)
             some = np.flatnonzero(each.any(axis=(1, 2)))
-            there = each[some].reshape(len(some), active[0].size)
+            there = each[some].reshape(len(some), each[0].size)
             # counts within one image are exact in float32, in which products of matrices are fast
-            both = active.reshape(len(active), -1).astype(np.float32) @ there.T.astype(np.float32)
-            self._both[:, some] += both.astype(np.int64)
-            self._active += active.sum(axis=(1, 2))
+            both = active.astype(np.float32) @ there.T.astype(np.float32)
+            self._both[np.ix_(lit, some)] += both.astype(np.int64)
+            self._active[lit] += active.sum(axis=1)
             self._area[some] += there.sum(axis=1)
 
     def iou(self) -> Doubles:

@@ -205,7 +205,7 @@ def cos_similarity(
         products += given.T @ vectors
         second += vectors.T @ vectors
         squares += (given**2).sum(axis=0)
-    for block in _blocks(len(texts), max(1, numbers // max(neurons, joint))):
+    for block in _blocks(len(texts), max(1, numbers // (8 * max(neurons, joint)))):
         directions = texts[block].astype(np.float64)
         norms = np.sqrt(((directions @ second) * directions).sum(axis=1).clip(0))
         scores = (products @ directions.T) / np.sqrt(squares)[:, None]

@@ -32,8 +32,8 @@ class InvertLabels(Derived, TableView):
     Classes are the labels and the groups of the images; images without one are left out. `score` is the AUROC
     with which the neuron's activations tell for which images the formula holds, `length` its atoms,
     `positives` these images (`compute/formulas.py`). Rank 0 is the best of all lengths; there are up to
-    `beam`. A neuron that is dead or constant has a status and no label. Ties among activations are no trouble
-    here: AUROC counts them half.
+    `beam`. A neuron that is dead or constant has a status and no label; an ok one has none where no formula
+    holds for `least` images. Ties among activations are no trouble here: AUROC counts them half.
     """
 
     activations: Input[NeuronActivations]
@@ -41,8 +41,8 @@ class InvertLabels(Derived, TableView):
     """Atoms of the longest formula."""
     beam: Param[int] = 5
     """Formulas that are kept at each length, and shown of each neuron."""
-    least: Param[float] = 0.01
-    """A formula holds for at least this share of the images."""
+    least: Param[int] = 10
+    """A formula holds for at least so many images: some neuron tells any few of them well, by chance."""
     most: Param[float] = 0.5
     """A formula holds for at most this share of the images."""
     axis: ClassVar[str] = "neuron"
@@ -52,8 +52,11 @@ class InvertLabels(Derived, TableView):
         """Refuse a search for nothing, and images that are in no classes: `NotAnnotated`."""
         if self.length < 1 or self.beam < 1:
             raise BadSource(f"length={self.length}, beam={self.beam}: both start at 1")
-        if not 0 <= self.least < self.most <= 1:
-            raise BadSource(f"least={self.least}, most={self.most}: 0 <= least < most <= 1")
+        if self.least < 1 or not 0 < self.most <= 1:
+            raise BadSource(
+                f"least={self.least}, most={self.most}: least is a number of images from 1, "
+                "most a share of them, above 0 and at most 1"
+            )
         if not any(_kinds(self.activations.images, column) > 1 for _, column in KINDS):
             hint = "add them again with labels='folder', or from a table with a column label or group"
             raise NotAnnotated(self.activations.images.name, "classes to tell apart", hint)
@@ -83,9 +86,13 @@ class InvertLabels(Derived, TableView):
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the neurons, of all activations and of the images' classes."""
-        words = (f"{kind} {word or ''}" for kind, of in self._told for word in of)
         keys = (unit.key for unit in self.activations.units)
-        return digest.of_sequence([f"{start}:{stop}", digest.of_sequence(words), *keys])
+        return digest.of_sequence([f"{start}:{stop}", self._digest, *keys])
+
+    @cached_property
+    def _digest(self) -> str:
+        """The digest of the words that the images have."""
+        return digest.of_sequence(f"{kind} {word or ''}" for kind, words in self._told for word in words)
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Search the formulas of a block of neurons."""

@@ -92,7 +92,7 @@ def test_the_search_is_the_one_that_is_told(seed: int, length: int, beam: int) -
 def holds(mask: NDArray[np.bool_], **knobs: Any) -> list[str]:
     """Label a neuron that is 1 for some images and 0 for others."""
     classes, _ = draw(0)
-    settings = {"length": 3, "beam": 5, "least": 0.0, "most": 1.0, **knobs}
+    settings = {"length": 3, "beam": 5, "least": 0, "most": 1.0, **knobs}
     return [each.formula.text for each in search(mask.astype(np.float32), classes, **settings)]
 
 
@@ -118,10 +118,10 @@ def test_of_equal_formulas_the_shorter_and_then_the_first_in_the_alphabet_is_kep
 
 def test_formulas_for_too_few_or_too_many_images_are_left_out() -> None:
     classes, values = draw(3)
-    for least, most in ((0.0, 0.2), (0.3, 0.5), (0.0, 1.0)):
+    for least, most in ((1, 0.2), (18, 0.5), (1, 1.0)):
         found = search(values, classes, length=3, beam=10, least=least, most=most)
-        shares = [each.mask.mean() for each in found]
-        assert all(least <= share <= most and 0 < share < 1 for share in shares)
+        counts = [int(each.mask.sum()) for each in found]
+        assert all(least <= count <= most * IMAGES and 0 < count < IMAGES for count in counts)
 
 
 def test_images_without_a_class_are_left_out_and_a_word_of_two_kinds_is_told_apart() -> None:

@@ -36,7 +36,7 @@ def test_maps_are_enlarged_as_torch_does(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("share", [0.005, 0.1, 0.5])
 def test_a_share_of_all_positions_exceeds_the_threshold(share: float) -> None:
-    values = np.random.default_rng(0).permutation(3000).reshape(30, 1, 10, 10)
+    values = np.random.default_rng(0).permutation(np.arange(3000.0)).reshape(30, 1, 10, 10)
     largest = Largest(1, rank_of(share, values.size))
     for start in range(0, 30, 7):
         largest.add(positions(values[start : start + 7]))
@@ -46,17 +46,29 @@ def test_a_share_of_all_positions_exceeds_the_threshold(share: float) -> None:
 @pytest.mark.parametrize("step", [1, 3, IMAGES])
 def test_intersection_over_union_is_its_definition(step: int) -> None:
     small, masks = world()
-    thresholds = np.array([0.0, 0.5, 1.2, 9.0, -9.0])
+    thresholds = np.array([0.0, 0.5, 1.2, 9.0, -9.0], np.float32).astype(np.float64)
     overlap = Overlap(thresholds, CONCEPTS)
     for start in range(0, IMAGES, step):
         overlap.add(small[start : start + step], masks[start : start + step])
-    large = torch.nn.functional.interpolate(torch.from_numpy(small).double(), (10, 8), mode="bilinear")
+    large = torch.nn.functional.interpolate(
+        torch.from_numpy(small).double(), (10, 8), mode="bilinear"
+    ).float()
     for neuron in range(NEURONS):
         active = large[:, neuron].numpy() > thresholds[neuron]
         for concept in range(CONCEPTS):
             there = masks[:, concept]
             expected = (active & there).sum() / (active | there).sum()
             assert overlap.iou()[neuron, concept] == expected
+
+
+def test_a_map_that_is_level_at_its_threshold_does_not_exceed_it() -> None:
+    level = np.full((1, 1, 7, 7), np.float32(0.1))
+    level[0, 0, 3, 3] = 0.2
+    overlap = Overlap(level[:, 0, 0, 0].astype(np.float64), 1)
+    overlap.add(level, np.ones((1, 1, 375, 375), bool))
+    peak = np.zeros((7, 7))
+    peak[3, 3] = 1
+    assert overlap.iou()[0, 0] == (enlarged(peak, 375, 375) > 1e-6).mean()
 
 
 def test_a_concept_that_is_nowhere_meets_no_neuron() -> None:

@@ -125,6 +125,64 @@ def test_a_neuron_is_scored_against_its_layer(world: World) -> None:
     np.testing.assert_allclose(theirs, ours[order], rtol=1e-12, atol=1e-13)
 
 
+def test_texts_whose_scores_are_one_number_keep_their_order(world: World) -> None:
+    """Three neurons with images of their own, and three texts for each that are more and more like them."""
+    axes = np.eye(JOINT, dtype=np.float32)
+    images = axes[[0] * 30 + [1] * 30 + [2] * 30]
+    texts = np.stack([axes[axis] * np.float32(near) for near in (0.9, 0.95, 1.0) for axis in range(3)])
+    top = np.arange(90).reshape(3, 30)
+    (scored,) = similarity.soft_wpmi(top, images, texts, **{**SOFT, "a": 20.0})
+    assert len(set(scored.scores[0, [0, 3, 6]].tolist())) == 1
+    found = similarity.best(iter([scored]), 3)
+    for axis in range(3):
+        assert [text for text, _ in found[axis]] == [6 + axis, 3 + axis, axis]
+        assert [score for _, score in found[axis]] == pytest.approx([np.log(3)] * 3)
+
+
+def test_the_lead_of_a_neuron_is_its_definition(world: World) -> None:
+    (scored,) = similarity.soft_wpmi(world.top(20), world.images, world.texts, **SOFT)
+    cosine = literal.cosines(world.images, world.texts)
+    share = np.exp(10 * cosine) / np.exp(10 * cosine).sum(axis=1, keepdims=True)
+    weights = 1 - np.arange(20) / 20 * 0.028 - 0.002
+    likelihood = np.zeros((NEURONS, TEXTS))
+    for neuron in range(NEURONS):
+        for image, weight in zip(world.top(20)[neuron], weights, strict=True):
+            likelihood[neuron] += np.log(1 + weight * (share[image] - 1) + 1e-7)
+    for neuron in range(NEURONS):
+        others = np.exp(np.delete(likelihood, neuron, axis=0))
+        expected = likelihood[neuron] - np.log(others.sum(axis=0))
+        np.testing.assert_allclose(scored.order[neuron], expected, rtol=1e-9)
+        assert np.argsort(scored.order[neuron]).tolist() == np.argsort(expected).tolist()
+
+
+@pytest.mark.parametrize("name", ["soft_wpmi", "cos_similarity", "rank_reorder"])
+def test_the_best_texts_are_those_of_a_full_sort(world: World, name: str) -> None:
+    texts = np.concatenate([world.texts, world.texts[:5], -world.texts[:1]])  # ties, and one without a score
+    calls: dict[str, Any] = {
+        "soft_wpmi": lambda: similarity.soft_wpmi(world.top(20), world.images, texts, numbers=300, **SOFT),
+        "cos_similarity": lambda: similarity.cos_similarity(
+            world.read, NEURONS, world.images, texts, numbers=40
+        ),
+        "rank_reorder": lambda: similarity.rank_reorder(
+            world.top(18),
+            np.sort(world.given.T)[:, ::-1][:, :18],
+            world.images,
+            texts,
+            p=3,
+            scale=0.5,
+            numbers=9,
+        ),
+    }
+    scores = whole(calls[name](), texts=len(texts))
+    for neuron, found in similarity.best(calls[name](), 7).items():
+        order = np.argsort(-scores[neuron], kind="stable")[:7]
+        np.testing.assert_allclose([score for _, score in found], scores[neuron, order])
+        if name != "soft_wpmi":
+            assert [text for text, _ in found] == order.tolist()
+    judged = {neuron: int(np.isfinite(scores[neuron]).sum()) for neuron in range(NEURONS)}
+    assert {neuron: len(found) for neuron, found in similarity.best(calls[name](), 99).items()} == judged
+
+
 @pytest.mark.parametrize("name", ["soft_wpmi", "wpmi", "cos_similarity", "cos_similarity_cubed"])
 def test_memory_does_not_grow_as_images_times_texts(name: str) -> None:
     """4,000 images × 3,000 texts are 96 MB in float64; what is there at once stays below a third of it."""
