@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
-from ...store.views import Array, Input, Param, Parts, Read, Source, TableView, Unit
+from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
 from .. import similarity
 from ..kinds import BLOCK, Derived, Made
 from ..neuron_labels import COLUMNS, Label, rows
@@ -82,10 +82,6 @@ class ClipDissectLabels(Derived, TableView):
         if self.pictures.model.identity("text") != self.texts.model.identity("text"):
             both = f"{self.pictures.model.name!r} and {self.texts.model.name!r}"
             raise BadSource(f"images and texts are embedded by two models, {both}; one space has both")
-
-    def sources(self) -> list[Source]:
-        """List the model whose neurons are labelled, the images and the texts."""
-        return [self.activations.model, self.activations.images, self.texts.texts]
 
     @property
     def grid(self) -> Grid:
