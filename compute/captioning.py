@@ -116,7 +116,8 @@ class LoadedCaptioner:
         import torch
 
         captions: list[str] = []
-        limits = {"max_new_tokens": max_new_tokens, "min_new_tokens": max(min_length - 1, 0)}
+        least = min(max(min_length - 1, 0), max_new_tokens)
+        limits = {"max_new_tokens": max_new_tokens, "min_new_tokens": least}
         while len(captions) < len(pictures):
             part = [each.convert("RGB") for each in pictures[len(captions) : len(captions) + self.fits]]
             try:

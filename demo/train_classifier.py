@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train-clip"), help="folder of pool and state"
     )
-    parser.add_argument("--steps", type=int, default=2500, help="steps in all")
+    parser.add_argument("--steps", type=int, default=1500, help="steps in all")
     parser.add_argument("--images", type=int, default=64, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")
     parser.add_argument("--held-out", type=int, default=1000, help="scenes to examine it on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,10 @@ def greedily(captioner: LoadedCaptioner, picture: Image.Image, prompt: str | Non
     asked = len(ids)
     while len(ids) - asked < 32:
         with torch.inference_mode():
-            scores = net(pixel_values=pixels, input_ids=torch.tensor([ids])).logits[0, -1]
+            scores = net(pixel_values=pixels, input_ids=torch.tensor([ids])).logits[0, -1].tolist()
         if len(ids) - asked < least - 1:
-            scores[marks.eos_token_id] = -torch.inf
-        ids.append(int(scores.argmax()))
+            scores[marks.eos_token_id] = -math.inf
+        ids.append(scores.index(max(scores)))
         if ids[-1] == marks.eos_token_id:
             break
     return str(processor.decode(ids[asked:], skip_special_tokens=True)).strip()
@@ -132,9 +133,9 @@ def test_a_captioner_is_its_contents_and_not_its_folder(blip2: Path, tmp_path: P
     assert _differing(facts, copy) == ["architecture"]
     shutil.rmtree(copy)
     shutil.copytree(blip2, copy)
-    state = transformers.Blip2ForConditionalGeneration.from_pretrained(copy)
-    torch.nn.init.zeros_(state.query_tokens)
-    state.save_pretrained(copy)
+    net = transformers.Blip2ForConditionalGeneration.from_pretrained(copy)
+    torch.nn.init.zeros_(net.query_tokens)
+    net.save_pretrained(copy)
     assert _differing(facts, copy) == ["weights"]
     (copy / "model.safetensors").unlink()
     state = transformers.Blip2ForConditionalGeneration.from_pretrained(blip2).state_dict()
