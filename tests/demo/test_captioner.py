@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 from belvedere.demo import blip, captioner_dir, clip_dir
 from belvedere.demo.batches import normalise, open_pool
+from belvedere.demo.captions import named_rightly
 from belvedere.demo.crops import open_outlines
 from belvedere.demo.scenes import scene, training_scenes
-from belvedere.demo.train_captioner import make_lesson, named_rightly, train
+from belvedere.demo.train_captioner import make_lesson, train
 from belvedere.demo.training import Schedule
 from belvedere.demo.words import VALUES
-from belvedere.demo.zeroshot import truth
 
 
 def test_a_lesson_is_a_function_of_its_step(tmp_path: Path) -> None:
@@ -49,14 +49,14 @@ def test_the_eyes_begin_as_those_of_the_clip() -> None:
 
 def test_captions_are_judged_by_the_words_of_each_attribute() -> None:
     scenes = [scene(index) for index in range(40)]
-    codes, right = truth(scenes), [each.caption for each in scenes]
-    assert named_rightly(right, codes) == dict.fromkeys(VALUES, 1.0)
+    right = [each.caption for each in scenes]
+    assert named_rightly(right, right) == dict.fromkeys(VALUES, 1.0)
     shown = scenes[0].attributes
     other = next(value for value in VALUES["colour"] if value != shown["colour"])
     wrong = right[0].replace(shown["colour"], other)
     both = f"{right[0]} and {other}"
     for said in (wrong, both, right[0].replace(shown["colour"], "")):
-        shares = named_rightly([said, *right[1:]], codes)
+        shares = named_rightly([said, *right[1:]], right)
         assert shares == {name: 1.0 if name != "colour" else 39 / 40 for name in VALUES}
 
 

@@ -11,7 +11,15 @@ import torch
 from belvedere.demo import classifier_dir
 from belvedere.demo.batches import normalise
 from belvedere.demo.scenes import scene
-from belvedere.demo.train_classifier import CLASSES, accuracy, build, classification_loss, config, train
+from belvedere.demo.train_classifier import (
+    CLASSES,
+    accuracy,
+    build,
+    classification_loss,
+    config,
+    spoken_for,
+    train,
+)
 from belvedere.demo.training import Schedule
 from belvedere.demo.words import VALUES
 from belvedere.demo.zeroshot import truth
@@ -33,15 +41,21 @@ def test_the_loss_is_a_softmax_for_each_attribute_with_the_price_of_the_last_lay
     logits = dice.normal(size=(3, 30)).astype(np.float32)
     codes = truth([scene(index) for index in range(3)])
     net = Fixed(torch.from_numpy(logits))
+    torch.nn.init.uniform_(net.fc.weight)
     wanted, start = 0.0, 0
     for column, values in enumerate(VALUES.values()):
         for row in range(3):
             scores = logits[row, start : start + len(values)].astype(np.float64)
             wanted -= np.log(np.exp(scores[codes[row, column]]) / np.exp(scores).sum()) / 3
         start += len(values)
-    wanted += 3e-4 * float(net.fc.weight.detach().abs().sum())
+    wanted += 0.05 * float(spoken_for(net.fc.weight.detach()).mean())
     found = classification_loss(net, torch.zeros(3, 3, 64, 64), codes)
     np.testing.assert_allclose(float(found.detach()), wanted, rtol=1e-5)
+
+
+def test_a_neuron_speaks_for_as_many_classes_as_have_its_weight() -> None:
+    weights = torch.tensor([[1.0, 2.0, 0.0, 0.1], [0.0, 2.0, 0.0, 0.1], [0.0, 2.0, 0.0, 0.2]])
+    np.testing.assert_allclose(spoken_for(weights).numpy(), [1, 3, 0, 0.16 / 0.06], rtol=1e-6)
 
 
 def test_accuracy_looks_at_each_attribute_on_its_own() -> None:
