@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from belvedere.compute import captioning
 from belvedere.compute.captioning import LoadedCaptioner
@@ -184,6 +185,14 @@ def test_folders_that_lack_something_are_refused(blip2: Path, tmp_path: Path) ->
             captioning.find(f"hf:{copy}").facts()
         with pytest.raises(BadSource, match="cannot be loaded"):
             captioning.find(f"hf:{copy}").load("cpu", "float32")
+    less = shutil.copytree(blip2, tmp_path / "less")
+    weights = load_file(less / "model.safetensors")
+    del weights["language_projection.weight"]
+    save_file(weights, less / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        BadSource, match=r"no weights for 1 parameters of Blip2.* language_projection\.weight"
+    ):
+        captioning.find(f"hf:{less}").load("cpu", "float32")
     torn = shutil.copytree(blip2, tmp_path / "torn")
     (torn / "model.safetensors").write_bytes((blip2 / "model.safetensors").read_bytes()[:500])
     with pytest.raises(BadSource, match=r"model\.safetensors cannot be read as weights"):
