@@ -45,6 +45,7 @@ def command() -> None:
         "belvedere add model b16 open_clip:ViT-B-16/laion2b_s34b_b88k",
         "belvedere add model mine open_clip:ViT-B-32 --checkpoint weights.pt",
         "belvedere add model resnet torchvision:resnet50/IMAGENET1K_V2",
+        "belvedere add model vit hf:google/vit-base-patch16-224",
     )
 )
 @click.argument("name")
@@ -64,8 +65,9 @@ def model(
     """Let NAME stand for the model SOURCE.
 
     SOURCE is open_clip:ARCHITECTURE/TAG, open_clip:ARCHITECTURE with a --checkpoint,
-    open_clip:local-dir:FOLDER, or demo:clip, whose heads are decomposed; or timm:NAME or
-    torchvision:NAME/WEIGHTS, with or without a --checkpoint, whose modules give activations.
+    open_clip:local-dir:FOLDER, or demo:clip, whose heads are decomposed; or timm:NAME,
+    timm:local-dir:FOLDER or torchvision:NAME/WEIGHTS, with or without a --checkpoint, hf:REPOSITORY or
+    hf:FOLDER (vision models of transformers), or demo:classifier, whose modules give activations.
     """
     store = open_store(folder, create=True)
     added = store.add_model(name, source, checkpoint=checkpoint, precision=precision, replace=replace)

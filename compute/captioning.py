@@ -50,7 +50,6 @@ class Captioner:
 
     def load(self, device: str, precision: str) -> LoadedCaptioner:
         """Load it on a device, in float32, float16 or bfloat16; `BadSource` where that cannot be done."""
-        import torch
         from transformers import AutoModelForImageTextToText
 
         from . import models
@@ -59,11 +58,8 @@ class Captioner:
             raise BadSource(f"precision {precision!r} is none of {', '.join(models.PRECISIONS)}")
         place, folder = models.place(device), hub.fetch(self.name, weights=True)
         processor = self._processor(folder)
-        try:
-            net: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=getattr(torch, precision))
-        except Exception as error:  # whatever transformers raises for weights that do not fit
-            raise BadSource(f"{self.source} cannot be loaded: {_first(error)}") from error
-        return LoadedCaptioner(net.to(place).eval(), processor, place)
+        net = hub.load(AutoModelForImageTextToText, folder, precision, self.source)
+        return LoadedCaptioner(net.to(place), processor, place)
 
     def _processor(self, folder: Path) -> Any:
         from transformers import AutoProcessor
@@ -72,7 +68,9 @@ class Captioner:
         try:
             processor = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever transformers raises for files that are not there
-            raise BadSource(f"the processor of {self.source} cannot be loaded: {_first(error)}") from error
+            raise BadSource(
+                f"the processor of {self.source} cannot be loaded: {hub.first_line(error)}"
+            ) from error
         if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
             raise BadSource(
                 f"{self.source} has a {type(processor).__name__}, which does not prepare pictures and texts"
@@ -116,7 +114,8 @@ class LoadedCaptioner:
         import torch
 
         captions: list[str] = []
-        limits = {"max_new_tokens": max_new_tokens, "min_new_tokens": max(min_length - 1, 0)}
+        least = min(max(min_length - 1, 0), max_new_tokens)
+        limits = {"max_new_tokens": max_new_tokens, "min_new_tokens": least}
         while len(captions) < len(pictures):
             part = [each.convert("RGB") for each in pictures[len(captions) : len(captions) + self.fits]]
             try:
@@ -178,11 +177,6 @@ def find(source: str) -> Captioner:
             "BLIP ('blip') and BLIP-2 ('blip-2') do"
         )
     return Captioner(source, str(folder) if Path(name).expanduser().is_dir() else name)
-
-
-def _first(error: Exception) -> str:
-    """Give the first line of what a library says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _repeated(asked: Tensor | None, ids: Tensor) -> int:

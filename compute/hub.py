@@ -49,9 +49,8 @@ def fetch(name: str, *, weights: bool) -> Path:
     try:
         return _fetched(name, weights)
     except Exception as error:  # whatever the hub's client raises: no network, no such repository, no right
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadSource(
-            f"no folder {name}, and the hub gives no repository of that name ({reason}); "
+            f"no folder {name}, and the hub gives no repository of that name ({first_line(error)}); "
             "name a folder with the files, or fetch it where there is a network"
         ) from error
 
@@ -136,7 +135,33 @@ def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
             else:
                 yield from torch.load(path, map_location="cpu", weights_only=True, mmap=True).items()
         except Exception as error:  # torch and safetensors raise what they like for a file of another kind
-            raise BadSource(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+            raise BadSource(f"{path} cannot be read as weights: {first_line(error)}") from error
+
+
+def load(kind: Any, folder: Path, precision: str, source: str) -> Any:
+    """Let a class of transformers load a model, in evaluation mode.
+
+    Raises `BadSource` where it cannot, and where weights are missing, which would be random.
+    """
+    import torch
+
+    quiet()
+    try:
+        net, told = kind.from_pretrained(folder, dtype=getattr(torch, precision), output_loading_info=True)
+    except Exception as error:  # whatever transformers raises for weights that do not fit
+        raise BadSource(f"{source} cannot be loaded: {first_line(error)}") from error
+    missing = sorted(told["missing_keys"])
+    if missing:
+        raise BadSource(
+            f"{source} has no weights for {len(missing)} parameters of {type(net).__name__} "
+            f"(such as {missing[0]}), which would be random; is the configuration that of its weights?"
+        )
+    return net.eval()
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of what a library says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def quiet() -> None:

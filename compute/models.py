@@ -27,7 +27,7 @@ PRECISIONS = ("float32", "float16", "bfloat16")
 """The data types in which a model can compute."""
 SIDES = (224, 256, 128, 96, 64, 48, 32, 28, 16, 299, 336, 384, 448, 512)
 """Sizes of empty pictures that a model is tried with, one after the other, in pixels."""
-LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm")
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "transformers")
 """Libraries whose versions are recorded with a model; none is part of its identity."""
 
 

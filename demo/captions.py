@@ -1,7 +1,7 @@
 """Captions of scenes: sentences that name one attribute or several."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .dice import Dice
 from .words import FORMS, LEADS, PROMPTS, WORDINGS
@@ -69,3 +69,34 @@ def caption(attributes: Mapping[str, str]) -> str:
     noun = words["shape"]["shape" if attributes["number"] == "1" else "shapes"]
     parts = (words["number"]["number"], words["texture"]["texture"], words["colour"]["colour"], noun)
     return tidy(" ".join((*parts, words["background"]["place"])))
+
+
+def values_told(text: str) -> dict[str, frozenset[str]]:
+    """Return for each attribute the values that a text names in the words of `caption`. Pure.
+
+    >>> values_told("two plain red rings on snow")["shape"]
+    frozenset({'ring'})
+    """
+    words = set(text.split())
+    return {
+        name: frozenset(value for value in values if words & _telling(name, value))
+        for name, values in FORMS.items()
+    }
+
+
+def _telling(name: str, value: str) -> set[str]:
+    """Return the words of captions that stand for one value alone."""
+    slots = {"shape": ("shape", "shapes"), "background": ("place",)}.get(name, (name,))
+    words = {word for slot in slots for word in FORMS[name][value][0][slot].split()}
+    return words - {"in", "on", "the"}
+
+
+def named_rightly(captions: Sequence[str], true: Sequence[str]) -> dict[str, float]:
+    """Return for each attribute the share of captions that name what the true ones name, and no more.
+
+    Args:
+        captions: What was said.
+        true: What `caption` says of the same pictures, or of a part of them.
+    """
+    pairs = [(values_told(said), values_told(text)) for said, text in zip(captions, true, strict=True)]
+    return {name: sum(said[name] == text[name] for said, text in pairs) / len(pairs) for name in FORMS}

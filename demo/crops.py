@@ -17,7 +17,7 @@ from .words import FORMS, VALUES
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""
 
-_LEAST, _MOST_UNEVEN = 16, 2.0
+_LEAST = 16
 _SEEN, _SHAPED, _WHOLE = 0.12, 0.45, 0.92
 _PATTERN = 70
 _GROUND = 0.1
@@ -63,7 +63,7 @@ def open_outlines(folder: Path, size: int) -> NDArray[np.uint8]:
 def draw_box(dice: Dice) -> Box:
     """Draw the box of a crop: sides of 16 to 64 pixels, the longer at most twice the shorter."""
     width = _LEAST + dice.below(SIDE - _LEAST + 1)
-    low, high = max(_LEAST, int(width / _MOST_UNEVEN)), min(SIDE, int(width * _MOST_UNEVEN))
+    low, high = max(_LEAST, (width + 1) // 2), min(SIDE, 2 * width)
     height = low + dice.below(high - low + 1)
     left, top = dice.below(SIDE - width + 1), dice.below(SIDE - height + 1)
     return left, top, left + width, top + height

@@ -11,13 +11,12 @@ from transformers import BlipForConditionalGeneration, PreTrainedTokenizerFast
 
 from . import blip, captioner_dir
 from .batches import Pool, move, normalise, open_pool
-from .captions import caption
+from .captions import caption, named_rightly
 from .crops import cut, describe, draw_box, look, open_outlines
 from .dice import Dice
 from .scenes import scene
 from .training import Schedule, run
-from .words import FORMS, VALUES
-from .zeroshot import truth
+from .words import VALUES
 
 _VALIDATION_SEED = 3
 _CROPS = 0.4
@@ -89,33 +88,6 @@ def write(
     return captions
 
 
-def named_rightly(captions: list[str], codes: NDArray[np.int64]) -> dict[str, float]:
-    """Return for each attribute the share of captions that name the true value, and no other.
-
-    Args:
-        captions: What was said.
-        codes: The truth, (image, attribute).
-    """
-    shares = {}
-    for column, name in enumerate(VALUES):
-        forms = [_words(name, value) for value in VALUES[name]]
-        right = [
-            [bool(words & set(text.split())) for words in forms]
-            == [code == place for place in range(len(forms))]
-            for text, code in zip(captions, codes[:, column].tolist(), strict=True)
-        ]
-        shares[name] = float(np.mean(right))
-    return shares
-
-
-def _words(name: str, value: str) -> set[str]:
-    """Return the words by which captions tell a value."""
-    slots = {"shape": ("shape", "shapes"), "number": ("number",), "background": ("place",)}
-    form = FORMS[name][value][0]
-    words = {word for slot in slots.get(name, (name,)) for word in form[slot].split()}
-    return words - {"in", "on", "the"}
-
-
 def train(
     out: Path, work: Path, schedule: Schedule, *, images: int, pool_size: int, held_out_size: int
 ) -> None:
@@ -135,13 +107,16 @@ def train(
     pool, outlines = open_pool(work, pool_size), open_outlines(work, pool_size)
     blip.lend_eyes(model, blip.usual_spread(normalise(np.array(pool.pixels[:200]))))
     held_out = [scene(index, seed=_VALIDATION_SEED) for index in range(held_out_size)]
-    pictures, codes = normalise(np.stack([one.pixels() for one in held_out])), truth(held_out)
+    pictures, true = (
+        normalise(np.stack([one.pixels() for one in held_out])),
+        [one.caption for one in held_out],
+    )
     run(
         model.train(),
         work / "captioner.pt",
         schedule,
         loss=lambda step: captioning_loss(model, tokenizer, make_lesson(pool, outlines, step, images)),
-        examine=lambda: named_rightly(write(model, tokenizer, pictures), codes),
+        examine=lambda: named_rightly(write(model, tokenizer, pictures), true),
         save=lambda: blip.save(model, tokenizer, out),
     )
 
@@ -153,8 +128,8 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train-clip"), help="folder of pool and state"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="steps in all")
-    parser.add_argument("--images", type=int, default=64, help="pictures in a step")
+    parser.add_argument("--steps", type=int, default=2500, help="steps in all")
+    parser.add_argument("--images", type=int, default=32, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")
     parser.add_argument("--held-out", type=int, default=500, help="scenes to examine it on")
     parser.add_argument("--rate", type=float, default=1e-3, help="largest learning rate")

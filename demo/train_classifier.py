@@ -1,6 +1,7 @@
 """Training of the tiny classifier: a ResNet of timm that names all five attributes of painted scenes.
 
-The last layer is trained with an L1 penalty, so that each class rests on few neurons of the layer before.
+The last layer has no weights below zero, and each neuron before it pays for every class that it speaks for:
+so most neurons come to stand for one value of one attribute.
 """
 
 import argparse
@@ -37,8 +38,8 @@ _ARGUMENTS: dict[str, Any] = {
     "num_classes": len(CLASSES),
 }
 _VALIDATION_SEED = 3
-_PENALTY = 3e-4
-"""What each unit of the last layer's absolute weights costs."""
+_PRICE = 0.05
+"""What each class costs that a neuron speaks for, on average over neurons."""
 
 
 def build() -> nn.Module:
@@ -87,7 +88,7 @@ def save(net: nn.Module, out: Path) -> None:
 
 
 def classification_loss(net: nn.Module, pictures: torch.Tensor, codes: NDArray[np.int64]) -> torch.Tensor:
-    """Return the sum over attributes of the cross-entropy of a softmax over its values, with the penalty.
+    """Return the sum over attributes of the cross-entropy of a softmax over its values, with the price.
 
     Args:
         net: The classifier.
@@ -99,8 +100,21 @@ def classification_loss(net: nn.Module, pictures: torch.Tensor, codes: NDArray[n
     parts = torch.split(logits.float(), _WIDTHS, dim=1)
     wanted = torch.from_numpy(codes)
     losses = [nn.functional.cross_entropy(part, wanted[:, column]) for column, part in enumerate(parts)]
-    last = net.get_parameter("fc.weight")
-    return torch.stack(losses).sum() + _PENALTY * last.abs().sum()
+    return torch.stack(losses).sum() + _PRICE * spoken_for(net.get_parameter("fc.weight")).mean()
+
+
+def spoken_for(weights: torch.Tensor) -> torch.Tensor:
+    """Return for how many classes each neuron speaks: (Σ w)² / Σ w², which equal weights make their count.
+
+    Args:
+        weights: The last layer's, none below zero, (class, neuron).
+    """
+    return weights.sum(dim=0) ** 2 / (weights**2).sum(dim=0).clamp_min(1e-9)
+
+
+@torch.no_grad()
+def _settle(net: nn.Module) -> None:
+    net.get_parameter("fc.weight").clamp_(min=0)
 
 
 @torch.inference_mode()
@@ -148,6 +162,7 @@ def train(
         loss=lambda step: _loss(net, pool, step, images),
         examine=lambda: accuracy(net, pictures, codes),
         save=lambda: save(net, out),
+        settle=lambda: _settle(net),
     )
 
 
@@ -158,7 +173,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train-clip"), help="folder of pool and state"
     )
-    parser.add_argument("--steps", type=int, default=2500, help="steps in all")
+    parser.add_argument("--steps", type=int, default=1500, help="steps in all")
     parser.add_argument("--images", type=int, default=64, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")
     parser.add_argument("--held-out", type=int, default=1000, help="scenes to examine it on")

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from . import clip_dir
 from .batches import MEAN, STD, Batch, Pool, make_batch, normalise, open_pool
 from .scenes import scene
 from .tokenizer import CONTEXT_LENGTH, build_tokenizer, save_tokenizer
+from .training import Schedule, run
 from .zeroshot import accuracy, embed_images, truth
 
-_EVERY = 250
 _VALIDATION_SEED = 3
 
 
@@ -69,46 +68,21 @@ def _one_way(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     return -((scores * positives).sum(dim=1) / positives.sum(dim=1)).mean()
 
 
-def _rate(step: int, steps: int, peak: float) -> float:
-    """Return the learning rate: a linear rise over 200 steps, then a cosine to zero."""
-    rise = min(200, steps // 10 + 1)
-    if step < rise:
-        return peak * (step + 1) / rise
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
-
-
-def _optimiser(model: torch.nn.Module) -> torch.optim.AdamW:
-    flat = [weight for weight in model.parameters() if weight.ndim < 2]
-    deep = [weight for weight in model.parameters() if weight.ndim >= 2]
-    groups = [{"params": flat, "weight_decay": 0.0}, {"params": deep, "weight_decay": 0.05}]
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
-
-
 def _tokenize(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
     ids = tokenizer(texts, padding="max_length", truncation=True, max_length=CONTEXT_LENGTH)["input_ids"]
     return torch.tensor(ids)
 
 
-def _learn(
-    model: CLIP,
-    optimiser: torch.optim.Optimizer,
-    tokenizer: PreTrainedTokenizerFast,
-    batch: Batch,
-    rate: float,
-) -> float:
-    """Take one step and return its loss."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+def _loss(model: CLIP, tokenizer: PreTrainedTokenizerFast, batch: Batch) -> torch.Tensor:
     images = model.encode_image(batch.pictures, normalize=True)
     texts = model.encode_text(_tokenize(tokenizer, batch.texts), normalize=True)
-    loss = contrast(model.logit_scale.exp() * images @ texts.T, batch.truth)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    with torch.no_grad():
-        model.logit_scale.clamp_(0, math.log(100))
-    return float(loss.detach())
+    return contrast(model.logit_scale.exp() * images @ texts.T, batch.truth)
+
+
+@torch.no_grad()
+def _settle(model: CLIP) -> None:
+    """Keep the scale of similarities within the bounds of the paper."""
+    model.logit_scale.clamp_(0, math.log(100))
 
 
 def save(model: CLIP, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -132,11 +106,8 @@ def _validation(size: int) -> Pool:
 
 
 def _examine(model: CLIP, tokenizer: PreTrainedTokenizerFast, held_out: Pool) -> dict[str, float]:
-    model.eval()
     embeddings = embed_images(model, normalise(held_out.pixels))
-    shares = accuracy(model, lambda texts: _tokenize(tokenizer, texts), embeddings, held_out.codes)
-    model.train()
-    return shares
+    return accuracy(model, lambda texts: _tokenize(tokenizer, texts), embeddings, held_out.codes)
 
 
 def train(
@@ -167,27 +138,16 @@ def train(
     torch.manual_seed(0)
     tokenizer = build_tokenizer()
     model = CLIP(**config(len(tokenizer))["model_cfg"])
-    optimiser = _optimiser(model)
     pool, held_out = open_pool(work, pool_size), _validation(held_out_size)
-    state, start, began = work / "state.pt", 0, time.monotonic()
-    if state.exists():
-        kept = torch.load(state, weights_only=True)
-        model.load_state_dict(kept["model"])
-        optimiser.load_state_dict(kept["optimiser"])
-        start = kept["step"]
-    if start >= until:
-        save(model, tokenizer, out)
-    for step in range(start, until):
-        batch = make_batch(pool, step, images)
-        loss = _learn(model, optimiser, tokenizer, batch, _rate(step, steps, peak))
-        if (step + 1) % _EVERY == 0 or step + 1 == until:
-            shares = _examine(model, tokenizer, held_out)
-            told = "  ".join(f"{name} {share:.3f}" for name, share in shares.items())
-            print(f"step {step + 1}  {time.monotonic() - began:.0f} s  loss {loss:.3f}  {told}", flush=True)
-            kept = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
-            torch.save(kept, state.with_suffix(".new"))
-            os.replace(state.with_suffix(".new"), state)
-            save(model, tokenizer, out)
+    run(
+        model,
+        work / "state.pt",
+        Schedule(steps, until, peak),
+        loss=lambda step: _loss(model, tokenizer, make_batch(pool, step, images)),
+        examine=lambda: _examine(model, tokenizer, held_out),
+        save=lambda: save(model, tokenizer, out),
+        settle=lambda: _settle(model),
+    )
 
 
 def main() -> None:

@@ -48,6 +48,7 @@ def run(
     loss: Callable[[int], torch.Tensor],
     examine: Callable[[], Mapping[str, float]],
     save: Callable[[], None],
+    settle: Callable[[], None] | None = None,
 ) -> None:
     """Train a model; take up where an earlier run with the same state file stopped.
 
@@ -60,6 +61,7 @@ def run(
         loss: The loss of one step, a pure function of the model and the step's number.
         examine: How good the model is now, by name.
         save: Writes the model where it belongs.
+        settle: What is done after each step, such as to keep a parameter within bounds.
     """
     learner, start, began = optimiser(model), 0, time.monotonic()
     if state.exists():
@@ -71,6 +73,8 @@ def run(
         save()
     for step in range(start, schedule.until):
         now = _learn(model, learner, loss(step), rate(step, schedule.steps, schedule.peak))
+        if settle is not None:
+            settle()
         if (step + 1) % schedule.every == 0 or step + 1 == schedule.until:
             model.eval()
             told = "  ".join(f"{name} {share:.3f}" for name, share in examine().items())

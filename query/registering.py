@@ -48,8 +48,9 @@ class Registering(ABC):
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: `open_clip:ARCHITECTURE/TAG`, `open_clip:ARCHITECTURE` with a checkpoint,
-                `open_clip:local-dir:FOLDER`, `timm:NAME`, `torchvision:NAME/WEIGHTS`, `demo:clip`; or a
-                torch module of your own in evaluation mode. Of that a copy is taken. It is not kept in the
+                `open_clip:local-dir:FOLDER`, `timm:NAME`, `timm:local-dir:FOLDER`,
+                `torchvision:NAME/WEIGHTS`, `hf:REPOSITORY`, `hf:FOLDER`, `demo:clip`, `demo:classifier`; or
+                a torch module of your own in evaluation mode. Of that a copy is taken. It is not kept in the
                 store, which asks for it again when it is opened anew and something has to be computed.
             checkpoint: A file with the model's weights, in any form that open_clip reads, or for timm and
                 torchvision a state dictionary that torch or safetensors wrote.

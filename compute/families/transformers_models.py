@@ -28,25 +28,11 @@ class Transformers(Found):
 
     def build(self, precision: str) -> nn.Module:
         """Let transformers make the model and load its weights; `BadSource` where some are missing."""
-        import torch
         import transformers
 
-        hub.quiet()
         kind = transformers.AutoModelForImageClassification if self.classifies else transformers.AutoModel
         folder = hub.fetch(self.name, weights=True)
-        try:
-            net, told = kind.from_pretrained(
-                folder, dtype=getattr(torch, precision), output_loading_info=True
-            )
-        except Exception as error:  # whatever transformers raises for weights that do not fit
-            raise BadSource(f"hf:{self.name} cannot be loaded: {_first(error)}") from error
-        missing = sorted(told["missing_keys"])
-        if missing:
-            raise BadSource(
-                f"hf:{self.name} has no weights for {len(missing)} parameters of {type(net).__name__} "
-                f"(such as {missing[0]}), which would be random; is the configuration that of its weights?"
-            )
-        made: nn.Module = net.eval()
+        made: nn.Module = hub.load(kind, folder, precision, f"hf:{self.name}")
         return made
 
     def image_side(self, net: nn.Module) -> nn.Module:
@@ -88,7 +74,7 @@ class Transformers(Found):
             return AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever transformers raises for files that are not there
             raise BadSource(
-                f"the image processor of hf:{self.name} cannot be loaded: {_first(error)}"
+                f"the image processor of hf:{self.name} cannot be loaded: {hub.first_line(error)}"
             ) from error
 
 
@@ -111,8 +97,3 @@ def find(source: str, checkpoint: str | None) -> Transformers:
         )
     classes = any(each.endswith(_CLASSIFIER) for each in config.get("architectures") or ())
     return Transformers(str(folder) if Path(name).expanduser().is_dir() else name, classes)
-
-
-def _first(error: Exception) -> str:
-    """Give the first line of what a library says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -21,8 +21,14 @@ from belvedere.compute import families
 from belvedere.store.errors import BadSource, UnknownName
 from tests.worlds import add_pictures
 
-_SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
-_PICTURES = {"image_size": 32, "patch_size": 8}
+_SIZES: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
+_PICTURES: dict[str, Any] = {"image_size": 32, "patch_size": 8}
+_CLASSES: dict[str, Any] = {"num_labels": 5}
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def store(tmp_path: Path) -> belvedere.Store:
 def make_vit(folder: Path) -> Path:
     """Save a random vision transformer with a head of five classes."""
     torch.manual_seed(0)
-    config = transformers.ViTConfig(**_SIZES, **_PICTURES, num_labels=5)
+    config = transformers.ViTConfig(**_SIZES, **_PICTURES, **_CLASSES)
     transformers.ViTForImageClassification(config).save_pretrained(folder)
     transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
@@ -66,6 +72,11 @@ def make_clip(folder: Path) -> Path:
     return folder
 
 
+def opened(kind: Any, folder: Path) -> Any:
+    """Let transformers load a model by itself."""
+    return kind.from_pretrained(folder).eval()
+
+
 def literally(run: Callable[[Any], Any], processor: Any, module: torch.nn.Module, folder: Path) -> Any:
     """What a module gives when the library's own preprocessing and forward pass are used."""
     pictures = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())]
@@ -80,8 +91,8 @@ def literally(run: Callable[[Any], Any], processor: Any, module: torch.nn.Module
 def test_a_vision_transformer_with_its_head(store: belvedere.Store, tmp_path: Path) -> None:
     folder = make_vit(tmp_path / "vit")
     model = store.add_model("vit", f"hf:{folder}")
-    net = transformers.ViTForImageClassification.from_pretrained(folder).eval()
-    processor = transformers.ViTImageProcessor.from_pretrained(folder)
+    net = opened(transformers.ViTForImageClassification, folder)
+    processor: Any = transformers.ViTImageProcessor.from_pretrained(folder)
     assert (model.tower, dict(model.text)) == (None, {})
     assert model.module("classifier").shape == (5,)
     for name, pool, of in (
@@ -97,9 +108,9 @@ def test_a_vision_transformer_with_its_head(store: belvedere.Store, tmp_path: Pa
 def test_a_resnet_without_a_head(store: belvedere.Store, tmp_path: Path) -> None:
     folder = make_resnet(tmp_path / "resnet")
     model = store.add_model("resnet", f"hf:{folder}")
-    assert model.module("encoder.stages.1").shape == (16, 3, 3)
-    net = transformers.ResNetModel.from_pretrained(folder).eval()
-    processor = transformers.ConvNextImageProcessor.from_pretrained(folder)
+    assert model.module("encoder.stages.1").shape == (16, 4, 4)
+    net = opened(transformers.ResNetModel, folder)
+    processor: Any = transformers.ConvNextImageProcessor.from_pretrained(folder)
     maps = literally(net, processor, net.encoder.stages[1], tmp_path / "photos")
     view = store.view("neuron_activations", module="encoder.stages.1", pool="max")
     np.testing.assert_allclose(view[...], maps.max((2, 3)), rtol=1e-4, atol=1e-5)
@@ -109,8 +120,8 @@ def test_of_a_clip_the_vision_tower_runs(store: belvedere.Store, tmp_path: Path)
     folder = make_clip(tmp_path / "clip")
     model = store.add_model("clip", f"hf:{folder}")
     assert not any(name.startswith("text_model") for name in model.modules)
-    net = transformers.CLIPModel.from_pretrained(folder).eval()
-    processor = transformers.CLIPImageProcessor.from_pretrained(folder)
+    net = opened(transformers.CLIPModel, folder)
+    processor: Any = transformers.CLIPImageProcessor.from_pretrained(folder)
     name = "vision_model.encoder.layers.1.mlp.fc1"
     tokens = literally(net.vision_model, processor, net.get_submodule(name), tmp_path / "photos")
     view = store.view("neuron_activations", module=name, pool="cls")
