@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 
+from ..caption_text import clean
 from .replies import tidied
 
-_HYPHEN = re.compile(r"(?<=\w) - (?=\w)")
-_APOSTROPHE = re.compile(r"(?<=\w) ['’] (?=(?:s|t|re|ve|ll|d|m)\b)")
 _SITE = re.compile(r"\b(?:https?://\S+|www\.\S+|\w+\.(?:com|net|org)\b)", re.IGNORECASE)
 _AGENCY = re.compile(
     r"\b(?:royalty[ -]free|stock (?:photos?|images?|vectors?|illustrations?|pictures?)|(?:free )?clip ?art"
     r"|free vectors?|(?:\w+ )?watermarks?|shutterstock|getty images?|istock(?:photo)?|dreamstime|alamy)\b",
     re.IGNORECASE,
 )
-_LOOP = re.compile(r"\b(\w+(?:\W+\w+){0,5}?)(?:\W+\1\b)+", re.IGNORECASE)
 _EDGE = re.compile(r"\A[\s,.;:|–—-]+|[\s,;:|–—-]+\Z")
 
 
@@ -26,9 +24,10 @@ def cleaned(caption: str) -> str:
     >>> cleaned("a red star, a red star, a red star | stock photo www.example.com")
     'a red star'
     """
-    text = _HYPHEN.sub("-", _APOSTROPHE.sub("'", tidied(caption)))
-    for pattern in (_SITE, _AGENCY):
-        text = pattern.sub(" ", text)
-    while (less := _EDGE.sub("", _LOOP.sub(r"\1", tidied(text)))) != text:
-        text = less
+    text, before = tidied(caption), ""
+    while text != before:
+        before = text
+        for pattern in (_SITE, _AGENCY):
+            text = pattern.sub(" ", text)
+        text = _EDGE.sub("", tidied(clean(text)))
     return text if any(c.isalpha() for c in text) else ""

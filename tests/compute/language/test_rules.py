@@ -116,7 +116,7 @@ def test_words_about_the_picture_and_plurals_do_not_count() -> None:
 CLEAN = {
     "a red star": "a red star",
     "grill grill grill grill": "grill",
-    "pald pald": "pald",
+    "pald pald pald": "pald",
     "a dog on a dog on a dog on a bed": "a dog on a bed",
     "a man in a t - shirt": "a man in a t-shirt",
     "the dog ' s ear": "the dog's ear",
