@@ -152,7 +152,7 @@ def test_where_there_are_fewer_labels_they_come_round_again() -> None:
 
 def test_the_provider_shortens_captions() -> None:
     rules, prompt = find("rules"), prompts.find("simplify")
-    request = prompt.request(["a photo of three red stars stars in the night sky"], "en", Sampling())
+    request = prompt.request(["a photo of three red stars stars stars in the night sky"], "en", Sampling())
     assert rules.complete(request).text == "three red stars night sky"
     assert rules.complete(prompt.request(["a photo"], "en", Sampling())).text == "a photo"
 
