@@ -23,9 +23,10 @@ from tests.known_neurons import KnownNet, to_tensor
 
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of which the activations and top images of the last layer are computed, and no more."""
+    """A store of which the last layer's activations are computed, their statistics, and the top images."""
     store = describing(tmp_path_factory.mktemp("describing") / "store")
-    assert store.view("top_images", model="net", module="fc").fill(progress=False).complete
+    for view in ("top_images", "neuron_statistics"):
+        assert store.view(view, model="net", module="fc").fill(progress=False).complete
     return store.path
 
 
