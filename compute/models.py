@@ -99,13 +99,13 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
 def load(model: Model, found: Found, device: str) -> Loaded:
     """Load a registered model to run it; `WeightsChanged` where it is no longer what was registered."""
     emit("load", model.name)
-    place = _place(device)
+    there = place(device)
     net = found.build("float32")
     compare(model, found, net)
     if model.precision != "float32":
         net = found.build(model.precision)
-    net = net.to(place).eval()
-    return Loaded(net, found.image_side(net), found.transform(net), found.tokenizer(), place)
+    net = net.to(there).eval()
+    return Loaded(net, found.image_side(net), found.transform(net), found.tokenizer(), there)
 
 
 def compare(model: Model, found: Found, net: Any) -> None:
@@ -150,13 +150,13 @@ def _blank(transform: Transform, length: int) -> Tensor:
     return pixels
 
 
-def _place(device: str) -> torch.device:
+def place(device: str) -> torch.device:
     """Find a device; `BadSource` says which there are."""
     try:
-        place = torch.device(device)
-        torch.empty(1, device=place)
+        found = torch.device(device)
+        torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
         there += ["mps"] if torch.backends.mps.is_available() else []
         raise BadSource(f"no device {device!r} to compute on; there are {', '.join(there)}") from error
-    return place
+    return found

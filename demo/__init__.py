@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
-__all__ = ["clip_dir"]
+__all__ = ["PAINTER_GUIDANCE", "PAINTER_STEPS", "clip_dir", "painter_dir"]
+
+PAINTER_STEPS = 12
+"""Steps of its scheduler with which the tiny painter paints best for the time that they take."""
+PAINTER_GUIDANCE = 3.0
+"""Weight of the prompt against no prompt with which it paints best."""
 
 
 def clip_dir() -> Path:
     """Return the folder of the tiny CLIP, a checkpoint that open_clip loads as ``local-dir:<folder>``."""
     return Path(__file__).resolve().parent / "data" / "clip"
+
+
+def painter_dir() -> Path:
+    """Return the folder of the tiny painter, a pipeline that diffusers loads by this path."""
+    return Path(__file__).resolve().parent / "data" / "painter"
