@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-__all__ = ["captioner_dir", "classifier_dir", "clip_dir"]
+__all__ = [
+    *("PAINTER_GUIDANCE", "PAINTER_STEPS"),
+    *("captioner_dir", "classifier_dir", "clip_dir", "painter_dir"),
+]
+
+PAINTER_STEPS = 12
+"""Steps of its scheduler with which the tiny painter paints best for the time that they take."""
+PAINTER_GUIDANCE = 3.0
+"""Weight of the prompt against no prompt with which it paints best."""
 
 
 def clip_dir() -> Path:
@@ -18,3 +26,8 @@ def classifier_dir() -> Path:
 def captioner_dir() -> Path:
     """Return the folder of the tiny captioner, a BLIP that transformers loads with ``from_pretrained``."""
     return Path(__file__).resolve().parent / "data" / "captioner"
+
+
+def painter_dir() -> Path:
+    """Return the folder of the tiny painter, a pipeline that diffusers loads by this path."""
+    return Path(__file__).resolve().parent / "data" / "painter"

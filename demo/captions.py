@@ -37,12 +37,13 @@ def single(attribute: str, value: str, dice: Dice) -> str:
     return phrase(attribute, value, dice.below(1 << 20), dice.below(1 << 20))
 
 
-def sentence(named: Mapping[str, str], dice: Dice) -> str:
+def sentence(named: Mapping[str, str], dice: Dice, *, leads: Sequence[str] = LEADS) -> str:
     """Return a random sentence that names exactly these attributes.
 
     Args:
         named: Values by attribute, any subset of the five.
         dice: Which words are chosen.
+        leads: How it may begin.
     """
     words = {name: dice.pick(FORMS[name][value]) for name, value in named.items()}
     number = words.get("number", {}).get("number", "")
@@ -54,7 +55,7 @@ def sentence(named: Mapping[str, str], dice: Dice) -> str:
     one, many = _noun(words.get("shape"), dice)
     noun = one if named.get("number") == "1" else many
     place = words.get("background", {}).get("place", "")
-    return tidy(" ".join((dice.pick(LEADS), number, *adjectives, noun, pattern, place)))
+    return tidy(" ".join((dice.pick(leads), number, *adjectives, noun, pattern, place)))
 
 
 def _noun(shape: Mapping[str, str] | None, dice: Dice) -> tuple[str, str]:
