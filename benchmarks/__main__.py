@@ -10,7 +10,7 @@ from datetime import date
 import torch
 
 ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish", "sql", "fuzz")
-"""Those that run unless some are named; `kills` takes minutes, and is run by its name."""
+"""Those that run unless some are named; `kills` and `labels` take minutes, and are run by name."""
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LAYERS, HEADS, TEXTS = 6, 3, 4
 """At most so many last layers, heads, and texts of each head are printed."""
+DESCRIBED = (3, 8, 25)
+"""Neurons of the demo's classifier that are described: those for stars, red things and sand."""
 JUDGED = 5
 """So many heads are held against what is known of the images; the one that it fits best is printed."""
 
@@ -67,7 +69,9 @@ def tour(folder: Path, sources: Sources, picture: Path) -> bool:
     _truth(store, names, heads)
     if not _pictures(store, names) or not _neurons(store, names):
         return False
-    _picture(store, names, picture)
+    if sources == Sources() and not _labels(store, names):
+        return False
+    _picture(store, names, picture, 10 if sources == Sources() else 9)
     return True
 
 
@@ -240,6 +244,34 @@ def _neurons(store: Store, names: Names) -> bool:
     return True
 
 
+def _labels(store: Store, names: Names) -> bool:
+    _chapter(
+        "9. Neurons in words",
+        "A small classifier of the scenes has a last neuron for each shape, colour, number, texture and "
+        "background. Three of them are described: their images are captioned, the captions become "
+        "candidates, these are painted, and the neuron judges the paintings. Beside that, two methods that "
+        "need no captions:",
+    )
+    store.add_model("net", "demo:classifier", replace=True)
+    store.add_captioner("blip", "demo:captioner", replace=True)
+    store.add_painter("sd", "demo:painter", replace=True)
+    asked = {"model": "net", "images": names.images, "module": "fc"}
+    described = store.view("neuron_labels", **asked).where(f"neuron IN ({', '.join(map(str, DESCRIBED))})")
+    others = [
+        store.view("neuron_labels", method="invert", **asked),
+        store.view("neuron_labels", method="clip_dissect", texts=names.texts, **asked),
+    ]
+    if not all(map(_filled, (described, *others))):
+        return False
+    query = (
+        "SELECT neuron, method, label, score, status FROM neuron_labels\n"
+        f"WHERE model = 'net' AND image_set = '{names.images}' AND module = 'fc'\n"
+        f"AND neuron IN ({', '.join(map(str, DESCRIBED))}) AND rank = 0 ORDER BY neuron, method"
+    )
+    _answer(store, query)
+    return True
+
+
 def _filled(view: Lazy[Any]) -> bool:
     """Fill a view, with a bar."""
     from ..query.progress import Bar
@@ -261,11 +293,13 @@ def _python(names: Names, head: Head, said: Described, column: str) -> list[str]
     ]
 
 
-def _picture(store: Store, names: Names, path: Path) -> None:
+def _picture(store: Store, names: Names, path: Path, number: int) -> None:
     from ..query.picture import heads_picture
 
     heads_picture(store, names.model, names.images, names.texts, path)
-    _chapter("9. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:")
+    _chapter(
+        f"{number}. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:"
+    )
     click.echo(f"  {path}")
 
 

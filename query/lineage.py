@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..store.errors import BadSource, DamagedUnit
 from ..store.folder import Folder
 from ..store.records import Record
-from ..store.sets import ImageSet, Model
+from ..store.sets import Clip, ImageSet, Instrument, Model
 from ..store.views import Source, Unit, View
 from .engine import ROUNDS, Engine
 from .lazy_array import LazyArray
@@ -48,9 +48,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A model, an image set or a text set, where a lineage ends."""
+    """A model, an image set, a text set or an instrument, where a lineage ends."""
 
-    kind: Literal["model", "image_set", "text_set"]
+    kind: Literal["model", "image_set", "text_set", "captioner", "language", "painter"]
     """What it is."""
     name: str
     """The name it was given."""
@@ -187,7 +187,7 @@ def _node(
         title=view.title(),
         recipe=view.recipe_key,
         version=view.version,
-        parameters=view.params(),
+        parameters={name: _plain(value) for name, value in view.params().items()},
         package=view.recipe.get("package"),
         axis=view.axis,
         units=tuple(
@@ -236,6 +236,19 @@ def _leaves(view: View) -> Iterator[Leaf]:
     for each in view.inputs().values():
         if not isinstance(each, View):
             yield _leaf(each, view)
+    for value in view.params().values():
+        if isinstance(value, Instrument):
+            kind = cast("Any", type(value).__name__.lower())
+            facts = {"precision": value.precision, "identity": value.key}
+            yield Leaf(kind, value.name, value.source, facts)
+        elif isinstance(value, Clip):
+            own = {"checkpoint": value.checkpoint, "side": "image and text", "libraries": value.libraries}
+            yield Leaf("model", value.name, value.source, {**own, **value.identity("image")})
+
+
+def _plain(value: Any) -> Any:
+    """Give a parameter's value as JSON has it: of a model or an instrument its name."""
+    return value.name if isinstance(value, Clip | Instrument) else value
 
 
 def _leaf(source: Source, view: View) -> Leaf:

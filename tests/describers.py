@@ -45,9 +45,13 @@ def stage(store: belvedere.Store, view: str, **more: Any) -> Any:
 
 
 def tables(store: belvedere.Store, neurons: str, **more: Any) -> dict[str, list[dict[str, Any]]]:
-    """Give the rows of all stages of some neurons, filled where they are not; keys of units aside."""
+    """Give the rows of all stages of some neurons, filled where they are not; keys of units aside.
+
+    `more` is for the stages from the language model on.
+    """
     found = {}
     for view in CHAIN:
-        rows = stage(store, view, **more).where(neurons).arrow().to_pylist()
+        asked = {} if view in ("neuron_crops", "neuron_exemplars", "captions") else more
+        rows = stage(store, view, **asked).where(neurons).arrow().to_pylist()
         found[view] = [{name: row[name] for name in row if name != "evidence"} for row in rows]
     return found
