@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,7 @@ class Aids:
         self._load, self._bench, self._pictures, self._pool = load, bench, pictures, pool
         self.asker, self.give_up = asker, give_up
         self._decoded: OrderedDict[tuple[str, str], Image.Image] = OrderedDict()
+        self._lock = threading.Lock()
 
     def instrument(self, each: Instrument) -> Any:
         """Give a captioner or a painter, loaded; `asker` gives a language model with its budget."""
@@ -67,11 +69,16 @@ class Aids:
     def image(self, images: ImageSet, image_id: int) -> Image.Image:
         """Decode a picture of a set; `UnreadablePicture` where it cannot be, `PictureChanged` as ever."""
         path, digest = images.path(image_id), images.identities[image_id]
-        if (path, digest) not in self._decoded:
-            self._decoded[path, digest] = self._pictures.fetch(path, digest)
+        with self._lock:
+            known = self._decoded.get((path, digest))
+        if known is not None:
+            return known
+        found = self._pictures.fetch(path, digest)
+        with self._lock:
+            self._decoded[path, digest] = found
             while len(self._decoded) > REMEMBERED:
                 self._decoded.popitem(last=False)
-        return self._decoded[path, digest]
+        return found
 
     def readable(self, images: ImageSet, image_ids: Sequence[int]) -> dict[int, Image.Image]:
         """Decode pictures of a set, those that can be, on all the runner's threads."""

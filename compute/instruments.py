@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
-from ..store.errors import BadSource
+from ..store.errors import WeightsChanged
 from ..store.registry import Kept
 from ..store.sets import Captioner, Instrument, Language, Painter
 from ..store.tracing import emit
@@ -50,11 +50,11 @@ def rules() -> Language:
 
 
 def load(each: Instrument, device: str) -> Any:
-    """Load an instrument to run it; `BadSource` where it is no longer what was registered."""
+    """Load an instrument to run it; `WeightsChanged` where it is no longer what was registered."""
     emit("load", each.name)
     found = find(type(each), each.source, device)
     if found.facts() != dict(each.facts):
-        raise BadSource(
+        raise WeightsChanged(
             f"{each.name!r} is no longer what {each.source} was when it was added; add it again with "
             "replace=True (--replace), or under another name"
         )
