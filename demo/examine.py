@@ -7,7 +7,7 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, BlipForConditionalGeneration
+from transformers import BlipForConditionalGeneration, PreTrainedTokenizerFast
 
 from . import captioner_dir, classifier_dir
 from .batches import normalise
@@ -89,8 +89,8 @@ def _classifier(scenes: Sequence[Scene], pictures: torch.Tensor) -> list[str]:
 
 
 def _captioner(scenes: Sequence[Scene], pictures: torch.Tensor) -> list[str]:
-    model = BlipForConditionalGeneration.from_pretrained(captioner_dir(), dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(captioner_dir())
+    model = BlipForConditionalGeneration.from_pretrained(captioner_dir(), dtype=torch.float32)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(captioner_dir())
     whole = named_rightly(write(model, tokenizer, pictures), [one.caption for one in scenes])
     dice, crops, true = Dice(8), [], []
     for one in scenes:

@@ -36,17 +36,36 @@ def _named(codes: NDArray[np.int64]) -> dict[str, str]:
     return {name: values[code] for (name, values), code in zip(VALUES.items(), codes.tolist(), strict=True)}
 
 
-def make_lesson(pool: Pool, outlines: NDArray[np.uint8], step: int, images: int) -> Lesson:
+def shelve(codes: NDArray[np.int64]) -> list[list[int]]:
+    """Sort pictures by shape and background: who describes pictures for others should not share their bias.
+
+    Args:
+        codes: The truth, (image, attribute).
+
+    Returns:
+        The rows of each pair that occurs.
+    """
+    names = list(VALUES)
+    shelves: dict[tuple[int, ...], list[int]] = {}
+    for row, pair in enumerate(codes[:, [names.index("shape"), names.index("background")]].tolist()):
+        shelves.setdefault(tuple(pair), []).append(row)
+    return [shelves[pair] for pair in sorted(shelves)]
+
+
+def make_lesson(
+    pool: Pool, shelves: list[list[int]], outlines: NDArray[np.uint8], step: int, images: int
+) -> Lesson:
     """Make the pictures and captions of one training step, a pure function of pool, step and size.
 
     Args:
         pool: Where the pictures come from.
+        shelves: Their rows by shape and background, from which equally many are taken.
         outlines: Their outlines, shape (image, 64, 64).
         step: Which step.
         images: How many pictures; four in ten are crops.
     """
     dice = Dice(4, step)
-    rows = [dice.below(len(pool.codes)) for _ in range(images)]
+    rows = [dice.pick(dice.pick(shelves)) for _ in range(images)]
     pictures, captions = move(pool.pixels[rows], dice), []
     for place, row in enumerate(rows):
         named = _named(pool.codes[row])
@@ -105,6 +124,7 @@ def train(
     tokenizer = blip.captions_tokenizer()
     model = blip.build(tokenizer)
     pool, outlines = open_pool(work, pool_size), open_outlines(work, pool_size)
+    shelves = shelve(pool.codes)
     blip.lend_eyes(model, blip.usual_spread(normalise(np.array(pool.pixels[:200]))))
     held_out = [scene(index, seed=_VALIDATION_SEED) for index in range(held_out_size)]
     pictures, true = (
@@ -115,7 +135,9 @@ def train(
         model.train(),
         work / "captioner.pt",
         schedule,
-        loss=lambda step: captioning_loss(model, tokenizer, make_lesson(pool, outlines, step, images)),
+        loss=lambda step: captioning_loss(
+            model, tokenizer, make_lesson(pool, shelves, outlines, step, images)
+        ),
         examine=lambda: named_rightly(write(model, tokenizer, pictures), true),
         save=lambda: blip.save(model, tokenizer, out),
     )
@@ -128,11 +150,11 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train-clip"), help="folder of pool and state"
     )
-    parser.add_argument("--steps", type=int, default=2500, help="steps in all")
+    parser.add_argument("--steps", type=int, default=5000, help="steps in all")
     parser.add_argument("--images", type=int, default=32, help="pictures in a step")
     parser.add_argument("--pool", type=int, default=30000, help="painted training scenes")
     parser.add_argument("--held-out", type=int, default=500, help="scenes to examine it on")
-    parser.add_argument("--rate", type=float, default=1e-3, help="largest learning rate")
+    parser.add_argument("--rate", type=float, default=8e-4, help="largest learning rate")
     given = parser.parse_args()
     train(
         given.out,

@@ -20,7 +20,7 @@ class Schedule:
     """The step before which to stop."""
     peak: float
     """The largest learning rate."""
-    every: int = 250
+    every: int = 100
     """After so many steps the model is examined and saved."""
 
 

@@ -95,14 +95,17 @@ def test_a_vision_transformer_with_its_head(store: belvedere.Store, tmp_path: Pa
     processor: Any = transformers.ViTImageProcessor.from_pretrained(folder)
     assert (model.tower, dict(model.text)) == (None, {})
     assert model.module("classifier").shape == (5,)
-    for name, pool, of in (
-        ("vit.layers.1.mlp.fc1", "cls", lambda tokens: tokens[:, 0]),
-        ("vit.layers.0", "mean", lambda tokens: tokens.mean(1)),
-        ("classifier", "none", lambda classes: classes),
+    fc1, layer, classes = (
+        literally(net, processor, net.get_submodule(name), tmp_path / "photos")
+        for name in ("vit.layers.1.mlp.fc1", "vit.layers.0", "classifier")
+    )
+    for wanted, how in (
+        (fc1[:, 0], {"module": "vit.layers.1.mlp.fc1", "pool": "cls"}),
+        (layer.mean(1), {"module": "vit.layers.0", "pool": "mean"}),
+        (classes, {"module": "classifier"}),
     ):
-        maps = literally(net, processor, net.get_submodule(name), tmp_path / "photos")
-        view = store.view("neuron_activations", module=name, **({"pool": pool} if pool != "none" else {}))
-        np.testing.assert_allclose(view[...], of(maps), rtol=1e-4, atol=1e-5)
+        found = store.view("neuron_activations", **how)[...]
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_resnet_without_a_head(store: belvedere.Store, tmp_path: Path) -> None:

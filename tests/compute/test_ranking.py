@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,14 +12,12 @@ from belvedere.compute.ranking import Rules, distinct, judged
 RNG = np.random.default_rng(5)
 
 
-def unit(rows: int, width: int = 6) -> np.ndarray:
+def unit(rows: int, width: int = 6) -> Any:
     found = RNG.normal(size=(rows, width))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def literal(
-    concepts: list[str], activations: np.ndarray, pictures: np.ndarray, exemplars: np.ndarray
-) -> dict:
+def literal(concepts: list[str], activations: Any, pictures: Any, exemplars: Any) -> dict[str, float]:
     """The released default, written out: ranks from 0, squares of the five best, -1 where none is on top."""
     order = sorted(range(len(concepts)), key=lambda at: -activations[at])
     rank = {at: place for place, at in enumerate(order)}

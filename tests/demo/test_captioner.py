@@ -14,20 +14,31 @@ from belvedere.demo.batches import normalise, open_pool
 from belvedere.demo.captions import named_rightly
 from belvedere.demo.crops import open_outlines
 from belvedere.demo.scenes import scene, training_scenes
-from belvedere.demo.train_captioner import make_lesson, train
+from belvedere.demo.train_captioner import make_lesson, shelve, train
 from belvedere.demo.training import Schedule
 from belvedere.demo.words import VALUES
+from belvedere.demo.zeroshot import truth
 
 
 def test_a_lesson_is_a_function_of_its_step(tmp_path: Path) -> None:
     pool, drawn = open_pool(tmp_path, 30), open_outlines(tmp_path, 30)
-    lesson, again = make_lesson(pool, drawn, 3, 20), make_lesson(pool, drawn, 3, 20)
+    shelves = shelve(pool.codes)
+    lesson, again = (make_lesson(pool, shelves, drawn, 3, 20) for _ in range(2))
     assert lesson.captions == again.captions
     torch.testing.assert_close(lesson.pictures, again.pictures, rtol=0, atol=0)
     assert lesson.pictures.shape == (20, 3, 64, 64)
     whole = {each.caption for each in training_scenes(30)}
     assert set(lesson.captions[8:]) <= whole
-    assert lesson.captions != make_lesson(pool, drawn, 4, 20).captions
+    assert lesson.captions != make_lesson(pool, shelves, drawn, 4, 20).captions
+
+
+def test_shapes_and_backgrounds_are_taken_equally_often() -> None:
+    codes = truth(training_scenes(400))
+    shelves = shelve(codes)
+    assert sorted(row for shelf in shelves for row in shelf) == list(range(400))
+    for shelf in shelves:
+        assert len({(shape, ground) for shape, ground in codes[shelf][:, [0, 4]].tolist()}) == 1
+    assert len(shelves) > 40
 
 
 def test_the_eyes_begin_as_those_of_the_clip() -> None:
