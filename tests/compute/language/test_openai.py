@@ -105,9 +105,11 @@ def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
 
 @pytest.mark.parametrize(
     ("header", "least", "most"),
-    [("7", 7, 8), ("0", 0, 1), ("-3", 0, 1), (formatdate(time() + 250), 100, 251), ("soon", 1, 2)],
+    [("7", 7, 8), ("0", 0, 1), ("-3", 0, 1), ("a date", 100, 251), ("soon", 1, 2)],
 )
 def test_the_wait_that_is_asked_for_is_kept(header: str, least: float, most: float) -> None:
+    if header == "a date":
+        header = formatdate(time() + 250)
     waits: list[float] = []
     with serving(
         lambda body, number: error(429, "slower", retry_after=header) if number == 0 else words("red")
