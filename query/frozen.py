@@ -19,6 +19,7 @@ from ..store.errors import BelvedereError
 from ..store.parts import ARROW
 from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
+from ..store.registry import INSTRUMENTS
 from ..store.views import TableView, Unit, View
 from . import catalog, declared, question
 from .combinations import Filled, instances
@@ -242,6 +243,8 @@ def of_catalog(engine: Engine, name: str) -> Frozen:
 
 _BENEATH: Mapping[str, tuple[str, ...]] = {
     "models": ("names/models/",),
+    "instruments": tuple(f"names/{under}/" for under in INSTRUMENTS.values()),
+    "replies": ("memos/reply/",),
     "image_sets": ("names/images/",),
     "images": ("names/images/",),
     "text_sets": ("names/texts/",),

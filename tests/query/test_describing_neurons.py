@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import belvedere
@@ -300,5 +301,9 @@ def test_one_table_has_the_labels_of_all_methods(path: Path) -> None:
     found = store.sql(f"{asked} AND neuron < 2 ORDER BY neuron")
     assert found.completeness.complete
     assert [row[:2] for row in found.fetchall()] == [(0, "invert"), (1, "invert")]
+    store.publish()
+    with duckdb.connect(str(path / "catalog.duckdb"), read_only=True) as con:
+        rows = con.execute("SELECT neuron, method FROM neuron_labels WHERE rank = 0 ORDER BY neuron LIMIT 2")
+        assert rows.fetchall() == [(0, "invert"), (1, "invert")]
     with pytest.raises(UnknownName, match="invert"):
         store.view("neuron_labels", method="inverted", model="net", module="fc")
