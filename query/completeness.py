@@ -36,6 +36,9 @@ class Completeness:
     unknown: tuple[str, ...] = ()
     """Views that were read, and of which the statement admits no combination of the names that there are."""
 
+    wants: tuple[str, ...] = ()
+    """What has to be added before some of these can be filled."""
+
     @property
     def complete(self) -> bool:
         """Whether nothing was missing."""
@@ -59,4 +62,4 @@ class Completeness:
             "(belvedere show lists them)"
             for name in self.unknown
         ]
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.wants])

@@ -95,9 +95,11 @@ class Scan(ds.InMemoryDataset):
     that a LIMIT stops early.
     """
 
-    def __init__(self, schema: pa.Schema, source: Source) -> None:
+    def __init__(self, schema: pa.Schema, source: Source, wants: str = "") -> None:
+        """Show what a source has; `wants` says which instrument has to be added before it can have any."""
         super().__init__(schema.empty_table())  # type: ignore[call-arg]  # the stubs leave it out
         self._source = source
+        self.wants = wants
         self.seen = Seen()
 
     def scanner(  # type: ignore[override]  # DuckDB asks of the answer only that it has a reader

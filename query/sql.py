@@ -20,7 +20,7 @@ from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
-from .resolve import COLUMN_OF, needed_inputs
+from .resolve import COLUMN_OF, Names, needed_inputs, registered
 from .scan import Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
@@ -93,7 +93,7 @@ def lazy_tables(
         )
         for name, each in views.items()
     }
-    scans = {name: Scan(views[name].schema, source) for name, source in sources.items()}
+    scans = {name: Scan(views[name].schema, source, views[name].wants) for name, source in sources.items()}
     return {**tables, **scans, **unions}
 
 
@@ -119,6 +119,7 @@ class _Stands:
     schema: pa.Schema
     instances: Sequence[View]
     admitted: Callable[[View], bool]
+    wants: str = ""
 
 
 def _stands_for(engine: Engine, name: str) -> _Stands | None:
@@ -135,12 +136,21 @@ def _stands_for(engine: Engine, name: str) -> _Stands | None:
         views = instances(engine, cls, found.inputs, found.parameters)
         return _Stands(_schema(cls), views, filled if len(views) > 1 else lambda _: True)
     if name in all_views():
-        return _Stands(_schema(all_views()[name]), instances(engine, all_views()[name]), filled)
+        cls = all_views()[name]
+        return _Stands(_schema(cls), instances(engine, cls), filled, _wants(engine, cls))
     refuse_broken(name)
     if {".", "/"} & set(name):
         return None
     names = [*all_views(), *engine.folder.names.names("declared"), *catalog.COLUMNS]
     raise UnknownName("table", name, names, "belvedere views lists them")
+
+
+def _wants(engine: Engine, cls: type[View]) -> str:
+    """Say which instruments a view needs of which there is none; nothing where it needs no other."""
+    names = Names(engine.folder.names)
+    lacking = [name for name, kind in registered(cls).items() if not names.every(kind)]
+    adds = ("model" if name == "clip" else name for name in lacking)
+    return f"{cls.name()} needs {', '.join(f'belvedere add {each}' for each in adds)}" if lacking else ""
 
 
 def _schema(view: type[View]) -> pa.Schema:
@@ -209,7 +219,8 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
             _fold(name, union, tables, found, unknown)
             if name in empty:
                 unknown.pop(name, None)
-    return Completeness(found, tuple(empty), tuple(unknown))
+    wants = tuple(scan.wants for _, scan in scans if scan.wants) if empty or unknown else ()
+    return Completeness(found, tuple(empty), tuple(unknown), wants)
 
 
 def _fold(
