@@ -13,7 +13,7 @@ from .options import examples, open_store, store_option
 if TYPE_CHECKING:
     from ..query.naming import Standing
 
-KINDS = ("model", "images", "texts")
+KINDS = ("model", "images", "texts", "captioner", "language", "painter")
 
 
 @click.command(
@@ -23,14 +23,14 @@ KINDS = ("model", "images", "texts")
         "belvedere remove import 995049be7e3fe97d",
     )
 )
-@click.argument("words", nargs=-1, required=True, metavar="[model|images|texts|import] NAME")
+@click.argument("words", nargs=-1, required=True, metavar="[KIND|import] NAME")
 @click.option("--yes", is_flag=True, help="Do it; without this, only what stands behind the name is said.")
 @store_option
 def command(words: tuple[str, ...], yes: bool, folder: Path | None) -> None:
     """Let NAME stand for nothing any more.
 
-    What was computed under it stays, and is found again under any name of the same contents. The kind is
-    needed only where NAME stands for several. With import, NAME is an import of labels, and these go away:
+    What was computed under it stays, and is found again under any name of the same contents. KIND
+    (model, images, texts, captioner, language, painter) is needed only where NAME stands for several. With import, NAME is an import of labels, and these go away:
     the table imports lists them.
     """
     if words[0] == "import" and len(words) == 2:

@@ -16,12 +16,13 @@ from .remove import kind_and_names
         "belvedere rename images photos holidays",
     )
 )
-@click.argument("words", nargs=-1, required=True, metavar="[model|images|texts] OLD NEW")
+@click.argument("words", nargs=-1, required=True, metavar="[KIND] OLD NEW")
 @store_option
 def command(words: tuple[str, ...], folder: Path | None) -> None:
     """Let NEW stand for what OLD does, and OLD for nothing.
 
-    What was filled under OLD is found under NEW. The kind is needed only where OLD stands for several.
+    What was filled under OLD is found under NEW. KIND (model, images, texts,
+    captioner, language, painter) is needed only where OLD stands for several.
     """
     kind, (old, new) = kind_and_names(words, 2)
     open_store(folder).rename(old, new, kind)

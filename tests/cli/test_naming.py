@@ -38,7 +38,7 @@ def test_a_new_name_has_what_was_filled(run: Run, spare: Path) -> None:
     ("words", "message"),
     [
         (("remove", "scnes"), "did you mean 'scenes'?"),
-        (("remove", "pictures", "scenes"), "'pictures' is no kind of name; kinds are model, images, texts"),
+        (("remove", "pictures", "scenes"), "'pictures' is no kind of name; kinds are model, images, texts, "),
         (("remove",), "Missing argument"),
         (("remove", "a", "b", "c"), "3 words where 1 or, with the kind first, 2 are due"),
         (("rename", "scenes"), "1 words where 2"),
