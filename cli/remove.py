@@ -30,8 +30,8 @@ def command(words: tuple[str, ...], yes: bool, folder: Path | None) -> None:
     """Let NAME stand for nothing any more.
 
     What was computed under it stays, and is found again under any name of the same contents. KIND
-    (model, images, texts, captioner, language, painter) is needed only where NAME stands for several. With import, NAME is an import of labels, and these go away:
-    the table imports lists them.
+    (model, images, texts, captioner, language, painter) is needed only where NAME stands for several. With
+    import, NAME is an import of labels, and these go away: the table imports lists them.
     """
     if words[0] == "import" and len(words) == 2:
         _remove_import(words[1], yes, folder)
