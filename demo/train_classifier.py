@@ -1,7 +1,7 @@
 """Training of the tiny classifier: a ResNet of timm that names all five attributes of painted scenes.
 
 The last layer has no weights below zero, and each neuron before it pays for every class that it speaks for:
-so most neurons come to stand for one value of one attribute.
+so a neuron comes to stand for few of them.
 """
 
 import argparse
