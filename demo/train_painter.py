@@ -253,7 +253,7 @@ def main() -> None:
         "--work", type=Path, default=Path("build/train-painter"), help="folder of pool and states"
     )
     parser.add_argument("--vae-steps", type=int, default=2600, help="steps of the autoencoder")
-    parser.add_argument("--steps", type=int, default=6000, help="steps of the UNet")
+    parser.add_argument("--steps", type=int, default=7600, help="steps of the UNet")
     parser.add_argument("--pool", type=int, default=20000, help="painted scenes")
     given = parser.parse_args()
     torch.set_num_threads(1)
