@@ -1,6 +1,6 @@
 """What the tiny CLIP is trained on: a pool of painted scenes, and texts with the truth between the two."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .captions import sentence, single
 from .descriptions import DISTRACTORS
 from .dice import Dice
-from .scenes import training_scenes
+from .scenes import Scene, training_scenes
 from .words import VALUES
 from .zeroshot import truth
 
@@ -51,12 +51,18 @@ class Batch:
     """Whether a text is true of a picture, boolean, shape (image, text)."""
 
 
-def open_pool(folder: Path, size: int) -> Pool:
-    """Open the pool kept in a folder; paint it first if it is not there in this size."""
+def open_pool(folder: Path, size: int, draw: Callable[[int], Sequence[Scene]] = training_scenes) -> Pool:
+    """Open the pool kept in a folder; paint it first if it is not there in this size.
+
+    Args:
+        folder: Where it is kept.
+        size: How many scenes.
+        draw: Which scenes, when they are painted.
+    """
     pixels, codes = folder / f"pixels-{size}.npy", folder / f"codes-{size}.npy"
     if not codes.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        scenes = training_scenes(size)
+        scenes = draw(size)
         painted = np.lib.format.open_memmap(pixels, "w+", np.uint8, (size, 64, 64, 3))
         for row, scene in enumerate(scenes):
             painted[row] = scene.pixels()

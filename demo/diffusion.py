@@ -233,9 +233,11 @@ def save_pipeline(
 def _pipeline(vae: Any, unet: Any, encoder: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
     from diffusers import StableDiffusionPipeline
 
-    scheduler = DPMSolverMultistepScheduler(  # type: ignore[no-untyped-call]
+    scheduler: Any = DPMSolverMultistepScheduler(  # type: ignore[no-untyped-call]
         **_NOISE, lambda_min_clipped=-5.1, steps_offset=1, timestep_spacing="trailing"
     )
+    # for schedulers that take its place and would else cut latents off at 1
+    scheduler.register_to_config(clip_sample=False)
     return StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=vae,
         unet=unet,

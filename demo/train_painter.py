@@ -22,14 +22,13 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from . import clip_dir, painter_dir
-from .batches import Pool
+from .batches import Pool, open_pool
 from .dice import Dice
 from .diffusion import new_unet, new_vae, save_pipeline, text_encoder, training_noise, whiten
 from .prompts import painter_prompt
-from .scenes import scene
+from .scenes import Scene, scene
 from .tokenizer import CONTEXT_LENGTH, build_tokenizer
 from .words import VALUES
-from .zeroshot import truth
 
 _SEED = 4
 _EVERY = 50
@@ -50,21 +49,9 @@ class Schedule:
     """The largest learning rate."""
 
 
-def open_scenes(folder: Path, size: int) -> Pool:
-    """Open the pool of scenes without bias kept in a folder; paint it first if it is not there in this size.
-
-    Without bias, so that each shape can be asked for on each background.
-    """
-    pixels, codes = folder / f"pixels-{size}.npy", folder / f"codes-{size}.npy"
-    if not codes.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        scenes = [scene(index, seed=_SEED) for index in range(size)]
-        painted = np.lib.format.open_memmap(pixels, "w+", np.uint8, (size, 64, 64, 3))
-        for row, one in enumerate(scenes):
-            painted[row] = one.pixels()
-        painted.flush()
-        np.save(codes, truth(scenes))
-    return Pool(np.load(pixels, mmap_mode="r"), np.load(codes))
+def scenes_without_bias(n: int) -> Sequence[Scene]:
+    """Return the n scenes that the painter learns from: each shape stands on each background."""
+    return tuple(scene(index, seed=_SEED) for index in range(n))
 
 
 def scaled(pixels: NDArray[np.uint8]) -> torch.Tensor:
@@ -201,11 +188,12 @@ def white_latents(vae: Any, pool: Pool, path: Path) -> torch.Tensor:
     return whiten(vae, torch.load(path, weights_only=True))
 
 
-def train_unet(work: Path, out: Path, pool: Pool, vae: Any, schedule: Schedule, until: int) -> None:
-    """Train the UNet, or take it up again; save the pipeline."""
+def train_unet(
+    work: Path, pool: Pool, latents: torch.Tensor, schedule: Schedule, until: int
+) -> torch.nn.ModuleDict:
+    """Train the UNet with its text encoder, or take them up again."""
     torch.manual_seed(1)
     tokenizer = build_tokenizer()
-    latents = white_latents(vae, pool, work / "latents.pt")
     told = json.loads((clip_dir() / "open_clip_config.json").read_text(encoding="utf-8"))
     weights = load_file(clip_dir() / "open_clip_model.safetensors")
     encoder = text_encoder(weights, told["model_cfg"]["text_cfg"], tokenizer)
@@ -233,7 +221,8 @@ def train_unet(work: Path, out: Path, pool: Pool, vae: Any, schedule: Schedule, 
         return found
 
     learner.run(schedule, until, loss)
-    save_pipeline(vae, learner.averaged["unet"], learner.averaged["encoder"], tokenizer, out)
+    trained: torch.nn.ModuleDict = learner.averaged
+    return trained
 
 
 def train(out: Path, work: Path, *, pool_size: int, vae: Schedule, unet: Schedule, until: int) -> None:
@@ -249,9 +238,11 @@ def train(out: Path, work: Path, *, pool_size: int, vae: Schedule, unet: Schedul
         unet: How the UNet learns.
         until: The step of the UNet before which to stop.
     """
-    pool = open_scenes(work, pool_size)
+    pool = open_pool(work, pool_size, scenes_without_bias)
     trained = train_vae(work, pool, vae, vae.steps)
-    train_unet(work, out, pool, trained, unet, until)
+    latents = white_latents(trained, pool, work / f"latents-{pool_size}-{vae.steps}.pt")
+    both = train_unet(work, pool, latents, unet, until)
+    save_pipeline(trained, both["unet"], both["encoder"], build_tokenizer(), out)
 
 
 def main() -> None:
@@ -262,7 +253,7 @@ def main() -> None:
         "--work", type=Path, default=Path("build/train-painter"), help="folder of pool and states"
     )
     parser.add_argument("--vae-steps", type=int, default=2600, help="steps of the autoencoder")
-    parser.add_argument("--steps", type=int, default=6000, help="steps of the UNet")
+    parser.add_argument("--steps", type=int, default=7600, help="steps of the UNet")
     parser.add_argument("--pool", type=int, default=20000, help="painted scenes")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -18,13 +18,13 @@ BARS = {"shape": 0.6, "colour": 0.8, "number": 0.6, "background": 0.8}
 
 @pytest.fixture(scope="module")
 def painted() -> NDArray[np.uint8]:
-    prompts = [each.caption for each in asked_scenes(100)]
+    prompts = [each.caption for each in asked_scenes(200)]
     return paint(painter_dir(), prompts, steps=PAINTER_STEPS, guidance=PAINTER_GUIDANCE)
 
 
 @pytest.fixture(scope="module")
 def shares(painted: NDArray[np.uint8]) -> Mapping[str, float]:
-    return judge(painted, asked_scenes(100))
+    return judge(painted, asked_scenes(200))
 
 
 @pytest.mark.parametrize("attribute", list(BARS))
@@ -33,7 +33,7 @@ def test_it_paints_what_a_caption_asks_for(attribute: str, shares: Mapping[str, 
 
 
 def test_real_scenes_are_judged_as_what_they_are() -> None:
-    scenes = asked_scenes(100)
+    scenes = asked_scenes(200)
     shares = judge(np.stack([each.pixels() for each in scenes]), scenes)
     assert {name for name, share in shares.items() if share >= 0.85} == set(shares)
 
@@ -43,6 +43,15 @@ def test_it_is_a_pipeline_that_any_release_of_transformers_opens() -> None:
     assert told["_class_name"] == "StableDiffusionPipeline"
     assert told["tokenizer"] == ["transformers", "PreTrainedTokenizerFast"]
     assert told["safety_checker"] == [None, None]
+
+
+@pytest.mark.parametrize("scheduler", ["DDIMScheduler", "UniPCMultistepScheduler"])
+def test_other_schedulers_paint_as_well(scheduler: str) -> None:
+    scenes = asked_scenes(25)
+    prompts = [each.caption for each in scenes]
+    pictures = paint(painter_dir(), prompts, steps=15, guidance=PAINTER_GUIDANCE, scheduler=scheduler)
+    shares = judge(pictures, scenes)
+    assert min(shares["colour"], shares["background"]) >= 0.8
 
 
 def test_it_is_small() -> None:
