@@ -44,7 +44,7 @@ class Sentences:
         encoder = extra("sentence_transformers").SentenceTransformer
         hub.quiet()
         try:
-            kind = {"torch_dtype": getattr(torch, precision)}
+            kind = {"dtype": getattr(torch, precision)}
             net = encoder(str(hub.fetch(self.name, weights=True)), device=device, model_kwargs=kind)
         except Exception as error:  # whatever the library raises for files that do not fit
             raise BadSource(f"sentences:{self.name} cannot be loaded: {_first(error)}") from error
@@ -84,6 +84,9 @@ class BertScore:
     def facts(self) -> dict[str, Any]:
         """Give what identifies it: its files, its layer and that layer's baseline, and what it measures."""
         folder, layer = hub.fetch(self.name, weights=True), self._layer()
+        there = hub.read_json(folder / "config.json").get("num_hidden_layers", layer)
+        if layer > there:
+            raise BadSource(f"bertscore:{self.name} has {there} layers, and no layer {layer}")
         baseline = self._baseline(folder, layer)
         return {
             "kind": "bertscore",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ..store.views import Array
 
@@ -18,6 +17,8 @@ def auroc(inside: Array, outside: Array) -> float | None:
     """
     if not len(inside) or not len(outside):
         return None
+    from scipy.stats import rankdata
+
     ranks = rankdata(np.concatenate([inside, outside]), method="average")
     above = ranks[: len(inside)].sum() - len(inside) * (len(inside) + 1) / 2
     return float(above / (len(inside) * len(outside)))

@@ -27,13 +27,13 @@ _ENTRIES = {"label": "label", "group": "grp"}
 
 @dataclass(frozen=True)
 class LabelDetections(Assisted, Judged):
-    """How well the neuron whose label is nearest to a class's name tells that class from the others.
+    """How well the neuron whose label is nearest to the name of a class tells it from the others.
 
     A row for each class, whose name is the `reference`: the AUROC of the neuron's activations, ties counted
     half, among the images that have a class. Where several neurons have the nearest label it is the mean of
     theirs; `n` counts them, and `neuron` is the first (Describe-and-Dissect, Bai et al. 2024, the use case of
-    finding classifiers). Nearness is the cosine of the texts, as they are, by the `clip` model; of labels that
-    are equally near the first in the alphabet counts. Needs the labels of the whole layer.
+    finding classifiers). Nearness is the cosine of the texts, as they are, by the `clip` model; of labels
+    that are equally near the first in the alphabet counts. Needs the labels of the whole layer.
     """
 
     clip: Param[Clip]
