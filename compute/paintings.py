@@ -14,7 +14,11 @@ from ..store.sets import Painter
 from .pixels import pixels_of, png
 
 if TYPE_CHECKING:
+    from ..store.memos import Memos
     from .aids import Aids
+
+DEFAULTS = {"steps": 25, "guidance": 7.5}
+"""How pictures are painted where neither a view nor the painter says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,10 @@ class Paintings:
         """Give the seed of a painting's noise: the low 63 bits of the digest of what it follows from."""
         return int(digest.of_facts(self.cause(asked)), 16) & (2**63 - 1)
 
-    def kept(self, asked: Asked, aids: Aids) -> dict[str, Any] | None:
+    def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
         """Give what is kept of a painting, if its file is there, too."""
-        found = aids.memos.get("paintings", self.cause(asked))
-        if found is None or (found["picture"] is not None and aids.memos.picture(found["picture"]) is None):
+        found = memos.get("paintings", self.cause(asked))
+        if found is None or (found["picture"] is not None and memos.picture(found["picture"]) is None):
             return None
         return found
 
@@ -79,7 +83,7 @@ class Paintings:
         gave nothing that can be shown, and a `status`.
         """
         every = list(dict.fromkeys(wanted))
-        done = {asked: found for asked in every if (found := self.kept(asked, aids)) is not None}
+        done = {asked: found for asked in every if (found := self.kept(asked, aids.memos)) is not None}
         lacking = [asked for asked in every if asked not in done]
         for start in range(0, len(lacking), aids.batch_size):
             some = lacking[start : start + aids.batch_size]
@@ -91,8 +95,9 @@ class Paintings:
 
     def _fresh(self, some: Sequence[Asked], aids: Aids) -> Iterator[dict[str, Any]]:
         requests = [(self.prompt(asked), self.seed(asked)) for asked in some]
-        how = {"steps": self.steps or None, "guidance": self.guidance if self.guidance >= 0 else None}
-        for found in aids.instrument(self.painter).paint(requests, **how):
+        own = {**DEFAULTS, **self.painter.facts.get("defaults", {})}
+        steps, guidance = self.steps or own["steps"], self.guidance if self.guidance >= 0 else own["guidance"]
+        for found in aids.instrument(self.painter).paint(requests, steps=steps, guidance=guidance):
             if isinstance(found, Image.Image):
                 name = aids.memos.put_picture(png(found))
                 yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}
