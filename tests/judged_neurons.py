@@ -13,7 +13,7 @@ import belvedere
 
 CLASSES = {"blue": (20, 30, 200), "green": (30, 200, 40), "red": (210, 30, 20)}
 """The classes of the pictures, with their colours."""
-EACH = 5
+EACH = 12
 """Pictures of each class."""
 NEURONS = ("red", "green", "blue", "nothing")
 """What the neurons answer to; the last one is dead."""
@@ -41,7 +41,7 @@ def paint(folder: Path) -> Path:
     for name, colour in CLASSES.items():
         (folder / name).mkdir(parents=True)
         for number in range(EACH):
-            brighter = tuple(each + 5 * number for each in colour)
+            brighter = tuple(each + 3 * number for each in colour)
             Image.new("RGB", (12, 12), brighter).save(folder / name / f"{number}.png")
     return folder
 

@@ -180,7 +180,7 @@ class OneColour:
         colour = CLASSES[next(name for name in CLASSES if name in prompt)]
         if "green" in prompt:
             return Withheld("of one colour")
-        return Image.new("RGB", (8, 8), tuple(each + seed % 20 for each in colour))
+        return Image.new("RGB", (8, 8), tuple(each + seed % 30 for each in colour))
 
 
 @pytest.fixture
