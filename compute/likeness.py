@@ -38,7 +38,8 @@ class Likeness:
         every = [text for text, room in zip(every, rooms, strict=True) if room is None]
         for start in range(0, len(every), aids.batch_size):
             some = every[start : start + aids.batch_size]
-            found = aids.text_embeddings(clip, some)
+            found = aids.text_embeddings(clip, some).astype(np.float64)
+            found /= np.linalg.norm(found, axis=1, keepdims=True)  # to the last digit: a text is like itself
             if not np.isfinite(found).all():
                 raise ArithmeticError(f"model {clip.name!r} embeds one of {some} as zeros or as no numbers")
             self._known |= dict(zip(some, found, strict=True))
@@ -48,4 +49,4 @@ class Likeness:
         """Give the cosine of two texts; None where the model cannot read one of them whole."""
         if one not in self._known or other not in self._known:
             return None
-        return float(self._known[one].astype(np.float64) @ self._known[other].astype(np.float64))
+        return float(self._known[one] @ self._known[other])

@@ -284,6 +284,23 @@ def test_all_measures_stand_in_one_table(store: belvedere.Store) -> None:
     assert again == [(4,)]
 
 
+def test_labels_of_texts_and_of_none_are_renamed_pulled_and_published_together(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    asked = {"references": "truth"}
+    judged(store, "clip", ["value"], method="invert", **asked)
+    judged(store, "clip", ["value"], method="clip_dissect", texts="words", **asked)
+    query = "SELECT text_set, method, count(*) FROM label_evaluations GROUP BY ALL ORDER BY ALL"
+    expected = [("words", "clip_dissect", 4), (None, "invert", 4)]
+    other = belvedere.open(tmp_path / "other")
+    assert (other.pull(store.path).lacking, other.sql(query).fetchall()) == (0, expected)
+    assert store.publish().tables["label_clip_cosines"] == 8
+    store.rename("words", "vocabulary")
+    assert store.sql(query).fetchall() == [("vocabulary", "clip_dissect", 4), (None, "invert", 4)]
+    again = judged(store, "clip", ["neuron"], method="clip_dissect", texts="vocabulary", **asked)
+    assert again == [(0,), (1,), (2,), (3,)]
+
+
 def test_what_is_lacking_is_named(store: belvedere.Store) -> None:
     refused: list[tuple[type[Exception], str, dict[str, str]]] = [
         (BadSource, "needs method=…, one of describe_and_dissect, ", {"by": "clip"}),
