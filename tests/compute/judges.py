@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,14 +12,15 @@ WORDS = ("a", "red", "star", "green", "ring", "blue", "night", "nothing", "on")
 
 def make_bert(folder: Path, seed: int = 0) -> Path:
     """Save a BERT of three layers, with a tokenizer that does not say how long texts may be."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     torch.manual_seed(seed)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=512, **sizes)
-    BertModel(config).eval().save_pretrained(folder)
-    BertTokenizerFast(vocab={word: at for at, word in enumerate(vocabulary)}).save_pretrained(folder)
+    sizes: Any = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+    net: Any = BertModel(BertConfig(vocab_size=len(vocabulary), intermediate_size=32, **sizes))
+    net.eval().save_pretrained(folder)
+    tokenizer: Any = BertTokenizer(vocab={word: at for at, word in enumerate(vocabulary)})
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -33,7 +33,7 @@ def tokens(folder: Path, text: str, layer: int) -> NDArray[np.float64]:
     """What a layer gives for each token of a text by itself: "token width"."""
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     net = AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         given = net(**tokenizer(text, return_tensors="pt"), output_hidden_states=True)
@@ -92,7 +92,7 @@ def test_a_text_in_the_place_of_a_list_is_refused(bert: Path, sentences: Path) -
         judge = judging.find(source).load("cpu", "float32")
         for labels, real in (("red", ["r", "e", "d"]), (["r", "e", "d"], "red")):
             with pytest.raises(TypeError, match=r"a list of texts is asked for, and 'red' is one text"):
-                judge.compare(labels, real)  # type: ignore[arg-type]
+                judge.compare(labels, real)
 
 
 def test_a_judge_is_its_files_and_not_its_folder(bert: Path, sentences: Path, tmp_path: Path) -> None:

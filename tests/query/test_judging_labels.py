@@ -25,7 +25,7 @@ from tests.opened import Opened
 from tests.worlds import engine
 
 Rows = list[tuple[Any, ...]]
-NET = {"model": "net", "module": "colours"}
+NET: Any = {"model": "net", "module": "colours"}
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_a_picture_belongs_to_its_text_and_is_painted_once(
 def test_exemplars_that_are_alike_make_a_neuron_interpretable(store: belvedere.Store, clip: Opened) -> None:
     import torch
 
-    asked = {**NET, "exemplars": 4, "k": 5}
+    asked: Any = {**NET, "exemplars": 4, "k": 5}
     top = store.view("neuron_exemplars", **asked).arrow().to_pylist()
     files = engine(store).folder.names.image_set("colours")
     found = store.view("neuron_interpretability", **asked).arrow().to_pylist()
