@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from belvedere.compute import judging
-from belvedere.store.errors import BadSource, UnknownName
+from belvedere.store.errors import BadSource, MissingExtra, UnknownName
 from tests.compute.judges import make_bert, make_sentences, say_baseline
 
 LABELS = ["a red star", "green ring", "red", "a red star"]
@@ -124,3 +125,15 @@ def test_sources_that_are_no_judge_are_refused(bert: Path, tmp_path: Path) -> No
             judging.find(source).facts()
     with pytest.raises(BadSource, match=r"in float32, and not in float16"):
         judging.find(f"bertscore:{bert}#2").load("cpu", "float16")
+
+
+def test_without_the_libraries_the_extra_is_named(
+    bert: Path, sentences: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"bert_score": f"bertscore:{bert}#2", "sentence_transformers": f"sentences:{sentences}"}
+    for library, source in asked.items():
+        monkeypatch.setitem(sys.modules, library, None)
+        with pytest.raises(MissingExtra) as caught:
+            judging.find(source).load("cpu", "float32")
+        assert str(caught.value) == f'{library} is not installed; pip install "belvedere[judges]" adds it'
+        assert caught.value.library == library
