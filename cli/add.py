@@ -149,7 +149,7 @@ def texts(name: str, source: str, replace: bool, folder: Path | None) -> None:
 
 
 def _instrument(kind: str, what: str, sources: str, example: str) -> click.Command:
-    """Make the command that registers captioners, language models or painters."""
+    """Make the command that registers an instrument."""
 
     @click.argument("name")
     @click.argument("source")
@@ -162,6 +162,7 @@ def _instrument(kind: str, what: str, sources: str, example: str) -> click.Comma
             "captioner": store.add_captioner,
             "language": store.add_language,
             "painter": store.add_painter,
+            "judge": store.add_judge,
         }[kind]
         added = register(name, source, precision=precision, replace=replace)
         click.echo(f"{kind} {name}: {added.source}, {added.precision}")
@@ -195,6 +196,15 @@ command.add_command(
         "a model that paints pictures from texts",
         "diffusers:REPOSITORY or diffusers:FOLDER of a text-to-image pipeline, or demo:painter",
         "belvedere add painter sd diffusers:stable-diffusion-v1-5/stable-diffusion-v1-5 --precision float16",
+    )
+)
+command.add_command(
+    _instrument(
+        "judge",
+        "a model that says how near two texts are in meaning",
+        "sentences:REPOSITORY or sentences:FOLDER of a sentence encoder of sentence-transformers, or "
+        "bertscore:REPOSITORY or bertscore:FOLDER, with #LAYER where bert-score does not know the layer",
+        "belvedere add judge mpnet sentences:sentence-transformers/all-mpnet-base-v2",
     )
 )
 

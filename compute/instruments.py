@@ -1,4 +1,4 @@
-"""Instruments: captioners, language models and painters, found by their sources and registered by name."""
+"""Instruments: captioners, language models, painters and judges, found by sources, registered by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..store.errors import WeightsChanged
 from ..store.registry import Kept
-from ..store.sets import Captioner, Instrument, Language, Painter
+from ..store.sets import Captioner, Instrument, Judge, Language, Painter
 from ..store.tracing import emit
 
 RULES = "rules"
@@ -18,8 +18,8 @@ Precision = Literal["float32", "float16", "bfloat16"]
 def find(kind: type[Instrument], source: str, device: str = "cpu") -> Any:
     """Take apart a source and find what it names; `UnknownName` and `BadSource` as the finders have it.
 
-    What is found has `facts()`, which identify it and have no path among them. Captioners and painters are
-    loaded by its `load(device, precision)`; a language model is what can be asked.
+    What is found has `facts()`, which identify it and have no path among them. Captioners, painters
+    and judges are loaded by its `load(device, precision)`; a language model is what can be asked.
     """
     if kind is Captioner:
         if source.startswith("clip:"):
@@ -33,6 +33,10 @@ def find(kind: type[Instrument], source: str, device: str = "cpu") -> Any:
         from .painting import find as painter
 
         return painter(source)
+    if kind is Judge:
+        from .judging import find as judge
+
+        return judge(source)
     from .language import find as language
 
     return language(source, device=device)

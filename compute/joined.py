@@ -14,7 +14,7 @@ class Joined:
     """A name for several views that have the same columns."""
 
     param: str
-    """The parameter that picks one of them; a column of its name tells their rows apart."""
+    """The parameter that picks one of them."""
     views: Mapping[str, str]
     """The views, by the value of that parameter; the first is taken where none is given."""
     tables: tuple[str, ...]
@@ -52,7 +52,25 @@ JOINED: Mapping[str, Joined] = MappingProxyType(
                 *("score_name", "status", "evidence"),
             ),
             "What each neuron stands for, by every method at its defaults, and labels that were imported.",
-        )
+        ),
+        "label_evaluations": Joined(
+            "by",
+            MappingProxyType(
+                {
+                    "clip": "label_clip_cosines",
+                    "judge": "label_judgements",
+                    "painter": "label_cosy",
+                    "classes": "label_detections",
+                    "other": "label_agreements",
+                }
+            ),
+            (),
+            (
+                *("model", "image_set", "text_set", "module", "neuron", "method", "metric", "value"),
+                *("label", "reference", "n"),
+            ),
+            "How good the label of each neuron is, by every measure.",
+        ),
     }
 )
 """The names, with what they stand for."""

@@ -21,9 +21,10 @@ def same_question(recipe: Recipe, view: View) -> bool:
     """
     before = recipe["parameters"]
     for field in view.fields():
-        value = getattr(view, field.name)
-        if field.role == "param" and value != before.get(field.name, field.default):
-            return False
+        if field.role == "param":
+            now = view.recipe["parameters"][field.name]
+            if now != before.get(field.name, field.default):
+                return False
     beneath = ((recipe["inputs"].get(name), each) for name, each in view.inputs().items())
     return all(
         same_question(old, each)

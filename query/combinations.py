@@ -9,15 +9,25 @@ from types import MappingProxyType
 from typing import Any
 
 from ..store import digest
-from ..store.errors import NotAnnotated, NoTextTower, NotImported, UnsuitableModule, UnsupportedTower
+from ..store.errors import (
+    CannotJudge,
+    NotAnnotated,
+    NoTextTower,
+    NotImported,
+    UnsuitableModule,
+    UnsupportedTower,
+)
 from ..store.records import Records
-from ..store.views import View
+from ..store.sets import References
+from ..store.views import Field, View
 from .causes import same_question
 from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
+_NOT_OF_THIS = (CannotJudge, NotAnnotated, NoTextTower, NotImported, UnsuitableModule, UnsupportedTower)
+"""Errors that say that a view cannot be of some combination; it is left out."""
 
 
 def instances(
@@ -31,6 +41,13 @@ def instances(
     Parameters that are not given are at their defaults. The list is made once while the names that it is of
     stand for the same. Raises `UnknownName` for a given name that stands for nothing.
     """
+    left = [
+        [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
+    ]
+    if left:
+        picks = [{**params, **dict(each)} for each in product(*left)]
+        return [view for each in picks for view in instances(engine, cls, inputs, each)]
+    cls = cls.picked(params)
     names = Names(engine.folder.names)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
@@ -57,7 +74,7 @@ def _instances(
 ) -> Iterator[View]:
     for each in inputs:
         for values in _required(names, cls, each, params):
-            with suppress(UnsupportedTower, NoTextTower, NotImported, NotAnnotated, UnsuitableModule):
+            with suppress(*_NOT_OF_THIS):
                 yield engine.same(resolve(names, cls.name(), each, values))
 
 
@@ -65,7 +82,8 @@ def _required(
     names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
-    there = [(name, names.every(kind)) for name, kind in registered(cls).items() if name not in params]
+    named = [each for each in declared(cls) if each.name in registered(cls) and each.name not in params]
+    there = [(each.name, _known(names, each)) for each in named]
     if not all(known for _, known in there):
         return []  # the view needs an instrument that is not registered
     several = [[(name, each) for each in known] for name, known in there if len(known) > 1]
@@ -74,6 +92,14 @@ def _required(
         for values in _required_values(names, cls, inputs, params)
         for chosen in product(*several)
     ]
+
+
+def _known(names: Names, field: Field) -> list[str | None]:
+    """List what a parameter that is a registered name can be; None where it can be left out."""
+    there: list[str | None] = [*names.every(field.type)]
+    if field.type is References:
+        return [None, *there]
+    return there or ([None] if field.default is None else [])
 
 
 def _required_values(

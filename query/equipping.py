@@ -1,11 +1,11 @@
-"""What lets names stand for instruments: captioners, language models and painters."""
+"""What lets names stand for instruments: captioners, language models, painters and judges."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
-from ..store.sets import Captioner, Language, Painter
+from ..store.sets import Captioner, Judge, Language, Painter
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -96,3 +96,31 @@ class Equipping(ABC):
         from . import adding
 
         return adding.add_instrument(self._engine.folder, Painter, name, source, precision, replace=replace)
+
+    def add_judge(
+        self,
+        name: str,
+        source: str,
+        *,
+        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        replace: bool = False,
+    ) -> Judge:
+        """Let a name stand for a model that says how near two texts are in meaning.
+
+        Args:
+            name: Letters, digits, "_", "-" and ".".
+            source: `sentences:` and a repository or folder of a sentence encoder of sentence-transformers; or
+                `bertscore:` and one of a language model, with `#` and the layer to compare where bert-score
+                does not know it by its name.
+            precision: The data type to compute in; BERTScore takes float32 alone.
+            replace: Let the name stand for something else than before; what was judged stays.
+
+        Raises:
+            UnknownName: There is no such kind of source.
+            BadSource: It is no such model.
+            MissingExtra: The extra `judges` is not installed, which BERTScore's layers are told by.
+            NameTaken: The name stands for another one.
+        """
+        from . import adding
+
+        return adding.add_instrument(self._engine.folder, Judge, name, source, precision, replace=replace)

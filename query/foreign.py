@@ -140,5 +140,5 @@ def _here(view: str, names: Sequence[str], matched: Matched) -> Iterator[Sequenc
     """Give the names here of a combination of names there; none for a view that is not known here."""
     if view in all_views():
         kinds = needed_inputs(all_views()[view])
-        pairs = zip(kinds, names, strict=True)
+        pairs = zip(kinds, names, strict=False)  # some views can be without texts, and then have no third
         yield from product(*(matched.same.get(pair, []) for pair in pairs))

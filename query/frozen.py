@@ -28,6 +28,7 @@ from .imported_tables import TABLES
 from .published import Told
 from .resolve import COLUMN_OF, needed_inputs
 from .scan import schema_of
+from .scan import shown as as_shown
 
 AXES = frozenset({"module", "layer", "head", "neuron", "rank", "image_id", "text_id"})
 """Columns by which a table is sorted, as far as it begins with them."""
@@ -153,7 +154,7 @@ def _piece(reader: Reader, each: Combination, schema: pa.Schema, pool: ThreadPoo
     by = sorting(view, shown)
 
     def rows(unit: Unit) -> pa.Table:
-        return in_order(view.narrow(reader.rows(unit)).select(shown.names).cast(shown), by)
+        return in_order(as_shown(view.narrow(reader.rows(unit)), shown), by)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for table in ahead(pool, rows, view.units):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
-from ..store.sets import Clip, Instrument, Model
+from ..store.sets import Clip, Instrument, Model, References
 from ..store.views import View
 from .resolve import COLUMN_OF
 
@@ -33,7 +33,8 @@ def parameters(view: View) -> dict[str, Any]:
     for field in view.fields():
         value = getattr(view, field.name)
         if field.role != "input":
-            found[field.name] = value.name if isinstance(value, Clip | Instrument) else value
+            named = isinstance(value, Clip | Instrument | References)
+            found[field.name] = value.name if named else value
         elif isinstance(value, View):
             found = {**parameters(value), **found}
             if field.name in view.bound:

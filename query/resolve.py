@@ -14,11 +14,29 @@ from ..compute.kinds import OfTower, TextPass, TowerPass
 from ..compute.views import view_class
 from ..store.errors import BadSource, NoTextTower, UnknownName
 from ..store.registry import INSTRUMENTS, Registry
-from ..store.sets import Captioner, Clip, ImageSet, Instrument, Language, Model, Painter, TextSet
+from ..store.sets import (
+    Captioner,
+    Clip,
+    ImageSet,
+    Instrument,
+    Judge,
+    Language,
+    Model,
+    Painter,
+    References,
+    TextSet,
+)
 from ..store.views import Field, View
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
-_NAMED = {Clip: "clip", Captioner: "captioner", Language: "language", Painter: "painter"}
+_NAMED = {
+    Clip: "clip",
+    Captioner: "captioner",
+    Language: "language",
+    Painter: "painter",
+    Judge: "judge",
+    References: "references",
+}
 """Parameters whose values are registered names, by type."""
 COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
 """The column of a table in which an input's name stands, by what arguments and commands call the input."""
@@ -45,26 +63,30 @@ class Names:
         self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
         self._registry = registry
 
-    def of(self, kind: type[Clip | Instrument]) -> list[str]:
+    def of(self, kind: type[Clip | Instrument | References]) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
         if issubclass(kind, Clip):
             models = {name: self.model(name) for name in self.models()}
             return [name for name, model in models.items() if model.text and not model.imported]
+        if issubclass(kind, References):
+            return self.text_sets()
         there = self._registry.names(INSTRUMENTS[kind])
         return there or ([instruments.RULES] if kind is Language else [])
 
-    def every(self, kind: type[Clip | Instrument]) -> list[str]:
+    def every(self, kind: type[Clip | Instrument | References]) -> list[str]:
         """List all names that a parameter of a kind can be, `rules` among those of language models."""
         there = self.of(kind)
         return there if kind is not Language or instruments.RULES in there else [*there, instruments.RULES]
 
-    def get(self, kind: type[Clip | Instrument], name: str) -> Clip | Instrument:
+    def get(self, kind: type[Clip | Instrument | References], name: str) -> Clip | Instrument | References:
         """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
         if issubclass(kind, Clip):
             found = self._registry.clip(name)
             if not found.text:
                 raise NoTextTower(f"model {name!r} ({found.source}) embeds no texts, as clip=… has to")
             return found
+        if issubclass(kind, References):
+            return self._registry.references(name)
         if kind is Language and name == instruments.RULES and not self._registry.has("languages", name):
             return instruments.rules()
         return self._registry.instrument(kind, name)
@@ -83,7 +105,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     if name in JOINED:
         picked, params = JOINED[name], dict(params)
         return resolve(names, picked.view(name, params.pop(picked.param, None)), inputs, params)
-    cls = view_class(name)
+    cls = view_class(name).picked(params)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
     params = _preset(cls, params)
@@ -97,7 +119,10 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
             raise UnknownName(f"input of {name}", kind, needed)
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
-        raise BadSource(f"{name} needs {lacking[0]}=…{_which(names, inputs, lacking[0])}")
+        said = ", ".join(cls.choices().get(lacking[0], ()))
+        raise BadSource(
+            f"{name} needs {lacking[0]}=…{f', one of {said}' if said else _which(names, inputs, lacking[0])}"
+        )
     return _build(names, cls, inputs, values)
 
 
@@ -158,14 +183,14 @@ def required(cls: type[View]) -> list[Field]:
     return [each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED]
 
 
-def registered(cls: type[View]) -> dict[str, type[Clip | Instrument]]:
+def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | References]]:
     """List the parameters of a view, and of those beneath it, whose values are registered names."""
     return {field.name: field.type for field in parameters(cls) if field.type in _NAMED}
 
 
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
-    kinds = {field.name: field.type for field in parameters(view_class(name))}
+    kinds = {field.name: field.type for field in parameters(view_class(name).picked(texts))}
     return {param: text if kinds.get(param) is str else read_value(text) for param, text in texts.items()}
 
 
@@ -212,6 +237,8 @@ def _build(
 def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any]) -> Any:
     """Find what a parameter that is a registered name stands for: the one given, or the only one."""
     name, kind = params.get(field.name), field.type
+    if name is None and kind is References:
+        return None  # no set of texts says what neurons are unless somebody says that it does
     if name is None:
         there = names.of(kind)
         if field.default is None and (field.name in params or not there):

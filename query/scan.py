@@ -81,6 +81,14 @@ def spot(unit: Unit) -> Spot:
     return id(unit.view), unit.index
 
 
+def shown(rows: pa.Table, columns: pa.Schema) -> pa.Table:
+    """Give rows these columns; an input that a view can be without, and is, is null."""
+    for each in columns:
+        if each.name not in rows.column_names:
+            rows = rows.append_column(each, pa.nulls(len(rows), each.type))
+    return rows.select(columns.names).cast(columns)
+
+
 def schema_of(view: View | type[View], inputs: Sequence[str]) -> pa.Schema:
     """Give the columns of a view: its inputs, then its own."""
     return arrow_schema({**dict.fromkeys(inputs, "string"), **view.columns})
@@ -218,7 +226,7 @@ class Scan(ds.InMemoryDataset):
         rows = pa.concat_tables([view.narrow(reader.rows(unit)) for unit in units])
         for column, name in view.names.items():
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
-        rows = rows.select(self.schema.names).cast(self.schema)
+        rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)
 
 

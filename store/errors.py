@@ -24,6 +24,7 @@ BelvedereError
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
 │   ├── NotAnnotated (LookupError)         images without the classes or masks that a view is made from
+│   ├── CannotJudge (LookupError)          labels with nothing to compare them with
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
 │   ├── PictureChanged (ValueError)        a file whose bytes are not those that were added
@@ -185,6 +186,14 @@ class NotAnnotated(InputError, LookupError):
         super().__init__(f"the images {images!r} have no {lacking}: {hint}")
 
 
+class CannotJudge(InputError, LookupError):
+    """Labels that cannot be judged as asked, for want of something to compare them with; carries `module`."""
+
+    def __init__(self, module: str, lacking: str, hint: str) -> None:
+        self.module = module
+        super().__init__(f"the labels of {module!r} cannot be judged so: {lacking}; {hint}")
+
+
 class WeightsChanged(InputError, ValueError):
     """The checkpoint on disk is no longer the one that was added."""
 
@@ -202,11 +211,11 @@ class BadSelection(InputError, IndexError):
 
 
 class MissingExtra(InputError, ImportError):
-    """An optional library is not installed; carries `library`, which is the name of the extra too."""
+    """An optional library is not installed; carries `library`."""
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, library: str, extra: str | None = None) -> None:
         self.library = library
-        super().__init__(f'{library} is not installed; pip install "belvedere[{library}]" adds it')
+        super().__init__(f'{library} is not installed; pip install "belvedere[{extra or library}]" adds it')
 
 
 class BadKey(InputError, PermissionError):

@@ -1,4 +1,4 @@
-"""Libraries that are optional, each an extra of the package under its own name."""
+"""Libraries that are optional, each brought by an extra of the package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from .errors import MissingExtra
 
-Extra = Literal["datasets", "polars", "xarray"]
+Extra = Literal["bert_score", "datasets", "polars", "sentence_transformers", "xarray"]
+_BROUGHT_BY = {"bert_score": "judges", "sentence_transformers": "judges"}
+"""The extras of libraries that are not called as their extra is."""
 
 
 def extra(library: Extra) -> Any:
@@ -17,4 +19,4 @@ def extra(library: Extra) -> Any:
     except ModuleNotFoundError as error:
         if error.name != library:  # it is there, and something that it needs is not
             raise
-        raise MissingExtra(library) from error
+        raise MissingExtra(library, _BROUGHT_BY.get(library)) from error

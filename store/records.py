@@ -341,7 +341,7 @@ class Records:
         prefix = f"recipes/{view}/"
         for info in list(self._objects.list(prefix)):
             parts = info.path.removeprefix(prefix).split("/")
-            if parts[place] == old:
+            if place < len(parts) - 1 and parts[place] == old:
                 parts[place] = new
                 self._objects.create(f"{prefix}{'/'.join(parts)}", self._objects.get(info.path))
 

@@ -21,15 +21,17 @@ from .sets import (
     Clip,
     ImageSet,
     Instrument,
+    Judge,
     Language,
     Model,
     Module,
     Painter,
+    References,
     TextSet,
     TowerShape,
 )
 
-Kind = Literal["models", "images", "texts", "captioners", "languages", "painters", "declared"]
+Kind = Literal["models", "images", "texts", "captioners", "languages", "painters", "judges", "declared"]
 """What names stand for, as the folders of names call it."""
 _COMMANDS: dict[Kind, str] = {
     "models": "add model",
@@ -38,6 +40,7 @@ _COMMANDS: dict[Kind, str] = {
     "captioners": "add captioner",
     "languages": "add language",
     "painters": "add painter",
+    "judges": "add judge",
     "declared": "declare",
 }
 _SAID: dict[Kind, str] = {
@@ -47,10 +50,11 @@ _SAID: dict[Kind, str] = {
     "captioners": "captioner",
     "languages": "language model",
     "painters": "painter",
+    "judges": "judge",
     "declared": "declared view",
 }
 INSTRUMENTS: Mapping[type[Instrument], Kind] = MappingProxyType(
-    {Captioner: "captioners", Language: "languages", Painter: "painters"}
+    {Captioner: "captioners", Language: "languages", Painter: "painters", Judge: "judges"}
 )
 """The folder of names of each kind of instrument."""
 _REMOVED = "removed"
@@ -94,6 +98,7 @@ class Registry:
         self._made: dict[tuple[Kind, str], Any] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._clips: dict[str, tuple[Model, Clip]] = {}
+        self._references: dict[str, tuple[TextSet, References]] = {}
 
     def models(self) -> list[str]:
         """List the names of models."""
@@ -168,6 +173,14 @@ class Registry:
 
         texts: TextSet = self._once("texts", name, make)
         return texts
+
+    def references(self, name: str) -> References:
+        """Give the text set of a name as texts that say what neurons really are."""
+        texts = self.text_set(name)
+        if name not in self._references or self._references[name][0] is not texts:
+            found = References(texts.name, texts.source, texts.entries, texts.formerly)
+            self._references[name] = (texts, found)
+        return self._references[name][1]
 
     def declared(self, name: str) -> dict[str, Any] | None:
         """Give what a name was declared as, in plain facts; None where it was not."""

@@ -163,6 +163,11 @@ class Painter(Instrument):
 
 
 @dataclass(frozen=True, eq=False)
+class Judge(Instrument):
+    """Says how near two texts are in meaning."""
+
+
+@dataclass(frozen=True, eq=False)
 class OrderedSet(ABC):
     """What sets of images and of texts have in common: entries in an order, identified by their contents."""
 
@@ -240,3 +245,14 @@ class TextSet(OrderedSet):
     def categories(self) -> list[str | None]:
         """The categories in order, None where there is none."""
         return list(self.entries["category"].to_pylist())
+
+
+@dataclass(frozen=True, eq=False)
+class References(TextSet):
+    """A registered set of texts that say what neurons really are."""
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that identifies it: its texts and their categories, in order."""
+        said = zip(self.texts, self.categories, strict=True)
+        return {"references": digest.of_sequence(f"{category or ''}\t{text}" for text, category in said)}

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import digest
 from .grid import Grid
-from .sets import Clip, ImageSet, Instrument, Model, TextSet
+from .sets import Clip, ImageSet, Instrument, Model, References, TextSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,6 +132,16 @@ class View(ABC):
     def name(cls) -> str:
         """Give the view's name: the class's, in snake case."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def picked(cls, params: Mapping[str, Any]) -> type[View]:
+        """Give the class for some parameters, where one of them picks a view that it is made from."""
+        return cls
+
+    @classmethod
+    def choices(cls) -> Mapping[str, Sequence[str]]:
+        """Give the values of the parameters that pick a view, by name."""
+        return {}
 
     @classmethod
     def summary(cls) -> str:
@@ -303,7 +313,7 @@ class TableView(View):
 
 def _identified(value: Any) -> Any:
     """Give a parameter's value as a recipe has it: of a model or an instrument all that identifies it."""
-    if isinstance(value, Clip):
+    if isinstance(value, Clip | References):
         return value.facts
     return {**value.facts, "precision": value.precision} if isinstance(value, Instrument) else value
 

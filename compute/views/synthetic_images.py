@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...store import digest
-from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.sets import Painter
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
-from ..painting import Unpainted
-from ..pixels import pixels_of, png
+from ..paintings import Asked, Paintings
 from ..work import Amount, Known, Work
 from .label_candidates import LabelCandidates
 
 if TYPE_CHECKING:
-    from ...store.memos import Memos
     from ..aids import Aids
-
-
-DEFAULTS = {"steps": 25, "guidance": 7.5}
-"""How pictures are painted where neither a view nor the painter says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One picture that is to be painted."""
-
-    concept: str
-    """The candidate label."""
-    number: int
-    """Which picture of it, from 0."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +60,11 @@ class SyntheticImages(Assisted, TableView):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be painted."""
-        if self.paintings < 1 or self.steps < 0:
-            raise BadSource(f"paintings={self.paintings}, steps={self.steps}: they start at 1 and at 0")
-        if "{concept}" not in self.template:
-            raise BadSource(f"template={self.template!r} has no {{concept}} in it")
+        self._paintings.check(self.paintings)
+
+    @property
+    def _paintings(self) -> Paintings:
+        return Paintings(self.painter, self.template, self.steps, self.guidance)
 
     @property
     def grid(self) -> Grid:
@@ -114,21 +98,13 @@ class SyntheticImages(Assisted, TableView):
             rows = known.rows(self.candidates.units[unit.start])
             wanted |= set(self._asked(self._named(rows or ())))
             later += self.candidates.most * self.paintings if rows is None else 0
-        now = sum(self.kept(asked, known.memos) is None for asked in wanted)
+        now = sum(self._paintings.kept(asked, known.memos) is None for asked in wanted)
         return Work(paintings=Amount(0 if later else now, now + later))
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Paint what no memo has, all neurons' pictures in the same batches."""
         wanted = {unit.key: self._asked(self.concepts(unit, parts)) for unit in units}
-        every = list(dict.fromkeys(asked for found in wanted.values() for asked in found))
-        done = {asked: found for asked in every if (found := self.kept(asked, aids.memos)) is not None}
-        lacking = [asked for asked in every if asked not in done]
-        for start in range(0, len(lacking), aids.batch_size):
-            some = lacking[start : start + aids.batch_size]
-            for asked, found in zip(some, self._painted(some, aids), strict=True):
-                aids.memos.put("paintings", self.cause(asked), found)
-                done[asked] = found
-            aids.tick()
+        done = self._paintings.painted((asked for found in wanted.values() for asked in found), aids)
         return {
             unit.key: Made(rows=self._rows(unit.start, [(asked, done[asked]) for asked in wanted[unit.key]]))
             for unit in units
@@ -137,39 +113,6 @@ class SyntheticImages(Assisted, TableView):
     def _asked(self, concepts: Sequence[str]) -> list[Asked]:
         return [Asked(concept, number) for concept in concepts for number in range(self.paintings)]
 
-    def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
-        """Give what is kept of a painting, if its file is there, too."""
-        found = memos.get("paintings", self.cause(asked))
-        if found is None or (found["picture"] is not None and memos.picture(found["picture"]) is None):
-            return None
-        return found
-
-    def cause(self, asked: Asked) -> dict[str, Any]:
-        """Give what a painting follows from."""
-        return {
-            "painter": self.painter.key,
-            "prompt": self.template.format(concept=asked.concept),
-            "number": asked.number,
-            "steps": self.steps,
-            "guidance": self.guidance,
-        }
-
-    def seed(self, asked: Asked) -> int:
-        """Give the seed of a painting's noise: the low 63 bits of the digest of what it follows from."""
-        return int(digest.of_facts(self.cause(asked)), 16) & (2**63 - 1)
-
-    def _painted(self, some: Sequence[Asked], aids: Aids) -> Iterator[dict[str, Any]]:
-        requests = [(self.template.format(concept=asked.concept), self.seed(asked)) for asked in some]
-        own = {**DEFAULTS, **self.painter.facts.get("defaults", {})}
-        steps, guidance = self.steps or own["steps"], self.guidance if self.guidance >= 0 else own["guidance"]
-        painted = aids.instrument(self.painter).paint(requests, steps=steps, guidance=guidance)
-        for found in painted:
-            if isinstance(found, Unpainted):
-                yield {"picture": None, "pixels": None, "status": found.reason}
-            else:
-                name = aids.memos.put_picture(png(found))
-                yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}
-
     def _rows(self, neuron: int, found: Sequence[tuple[Asked, Mapping[str, Any]]]) -> dict[str, list[Any]]:
         module = self.candidates.captions.exemplars.seen.top.activations.module
         return {
@@ -177,7 +120,7 @@ class SyntheticImages(Assisted, TableView):
             "neuron": [neuron] * len(found),
             "concept": [asked.concept for asked, _ in found],
             "number": [asked.number for asked, _ in found],
-            "seed": [self.seed(asked) for asked, _ in found],
+            "seed": [self._paintings.seed(asked) for asked, _ in found],
             **{name: [each[name] for _, each in found] for name in ("picture", "pixels", "status")},
             "painter": [self.painter.source] * len(found),
         }

@@ -1,0 +1,105 @@
+"""Pictures that are painted of texts, each kept by what it follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from ..store import digest
+from ..store.errors import BadSource
+from ..store.sets import Painter
+from .pixels import pixels_of, png
+
+if TYPE_CHECKING:
+    from ..store.memos import Memos
+    from .aids import Aids
+
+DEFAULTS = {"steps": 25, "guidance": 7.5}
+"""How pictures are painted where neither a view nor the painter says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One picture that is to be painted."""
+
+    concept: str
+    """What it is of."""
+    number: int
+    """Which picture of it, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paintings:
+    """How pictures of concepts are asked for; equal requests to one painter share their pictures."""
+
+    painter: Painter
+    """Who paints."""
+    template: str
+    """What the painter is asked for; `{concept}` stands for the concept."""
+    steps: int
+    """Steps of diffusion; 0 for as many as the painter takes by default."""
+    guidance: float
+    """How closely the text is followed; below 0, the painter's own default."""
+
+    def check(self, count: int) -> None:
+        """Refuse what cannot be painted: `BadSource`."""
+        if count < 1 or self.steps < 0:
+            raise BadSource(f"{count} pictures in {self.steps} steps: they start at 1 and at 0")
+        if "{concept}" not in self.template:
+            raise BadSource(f"{self.template!r} has no {{concept}} in it")
+
+    def prompt(self, asked: Asked) -> str:
+        """Give what the painter is asked for."""
+        return self.template.replace("{concept}", asked.concept)
+
+    def cause(self, asked: Asked) -> dict[str, Any]:
+        """Give what a painting follows from."""
+        return {
+            "painter": self.painter.key,
+            "prompt": self.prompt(asked),
+            "number": asked.number,
+            "steps": self.steps,
+            "guidance": self.guidance,
+        }
+
+    def seed(self, asked: Asked) -> int:
+        """Give the seed of a painting's noise: the low 63 bits of the digest of what it follows from."""
+        return int(digest.of_facts(self.cause(asked)), 16) & (2**63 - 1)
+
+    def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
+        """Give what is kept of a painting, if its file is there, too."""
+        found = memos.get("paintings", self.cause(asked))
+        if found is None or (found["picture"] is not None and memos.picture(found["picture"]) is None):
+            return None
+        return found
+
+    def painted(self, wanted: Iterable[Asked], aids: Aids) -> dict[Asked, dict[str, Any]]:
+        """Paint what is not kept, all in the same batches.
+
+        Gives of each the digest of its file as `picture`, that of its `pixels`, both None where the painter
+        gave nothing that can be shown, and a `status`.
+        """
+        every = list(dict.fromkeys(wanted))
+        done = {asked: found for asked in every if (found := self.kept(asked, aids.memos)) is not None}
+        lacking = [asked for asked in every if asked not in done]
+        for start in range(0, len(lacking), aids.batch_size):
+            some = lacking[start : start + aids.batch_size]
+            for asked, found in zip(some, self._fresh(some, aids), strict=True):
+                aids.memos.put("paintings", self.cause(asked), found)
+                done[asked] = found
+            aids.tick()
+        return done
+
+    def _fresh(self, some: Sequence[Asked], aids: Aids) -> Iterator[dict[str, Any]]:
+        requests = [(self.prompt(asked), self.seed(asked)) for asked in some]
+        own = {**DEFAULTS, **self.painter.facts.get("defaults", {})}
+        steps, guidance = self.steps or own["steps"], self.guidance if self.guidance >= 0 else own["guidance"]
+        for found in aids.instrument(self.painter).paint(requests, steps=steps, guidance=guidance):
+            if isinstance(found, Image.Image):
+                name = aids.memos.put_picture(png(found))
+                yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}
+            else:
+                yield {"picture": None, "pixels": None, "status": found.reason}

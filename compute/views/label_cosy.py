@@ -1,0 +1,118 @@
+"""The view of how neurons answer to pictures that are painted of their labels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from ...store import digest
+from ...store.sets import Painter
+from ...store.views import Array, Param, Parts, Unit
+from ..judged import Judged, Verdict, best
+from ..kinds import Assisted, Made
+from ..paintings import Asked, Paintings
+from ..telling import auroc, shift
+from ..work import Amount, Known, Work
+
+if TYPE_CHECKING:
+    from ..aids import Aids
+
+
+@dataclass(frozen=True)
+class LabelCosy(Assisted, Judged):
+    """Whether each neuron answers to pictures painted of its best label more than to the images of the set.
+
+    `cosy_auc` is the share of pairs, a picture and an image, of which the neuron gives more for the picture,
+    ties counted half. `cosy_mad` is how far the mean over the pictures lies above that over the images, in
+    standard deviations (divided by their number) of the images; 0 where these are all equal (CoSy, Kopf et
+    al. 2024, section 4). Images that cannot be read and pictures that show nothing are left out; `n` counts
+    the pictures. Pictures are those of `synthetic_images` where painter, prompt, steps and guidance are: a
+    picture belongs to its prompt and its number, and not to a neuron.
+    """
+
+    painter: Param[Painter]
+    """The name of a registered painter."""
+    photos: Param[int] = 50
+    """Pictures of each label."""
+    photo_prompt: Param[str] = "a realistic close-up photo of {concept}"
+    """What the painter is asked for; `{concept}` stands for the label."""
+    steps: Param[int] = 0
+    """Steps of diffusion; 0 for as many as the painter takes by default."""
+    guidance: Param[float] = -1.0
+    """How closely the text is followed (classifier-free guidance); below 0, the painter's own default."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be painted."""
+        self._paintings.check(self.photos)
+
+    @property
+    def _paintings(self) -> Paintings:
+        return Paintings(self.painter, self.photo_prompt, self.steps, self.guidance)
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        """List the unit of labels, and all activations."""
+        return (self.labels.units[index], *self.activations.units)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the labels, and of all activations."""
+        return digest.of_sequence([self.labelled(start).key, *(unit.key for unit in self.activations.units)])
+
+    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
+        """Count the pictures that are not kept, each once, and those that are to go through the model."""
+        wanted: set[Asked] = set()
+        later = 0
+        for unit in units:
+            rows = known.rows(self.labels.units[unit.index])
+            said = [row["label"] for row in rows or () if row["rank"] == 0 and row["label"] is not None]
+            wanted |= {Asked(label, number) for label in said for number in range(self.photos)}
+            later += (unit.stop - unit.start) * self.photos if rows is None else 0
+        now = sum(self._paintings.kept(asked, known.memos) is None for asked in wanted)
+        through = Amount(0, len(wanted) + later)
+        return Work(pictures=through, paintings=Amount(0 if later else now, now + later))
+
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Paint what no memo has, run each label's pictures through the model once, and compare."""
+        labels = {unit.key: best([self.labels.units[unit.index]], parts) for unit in units}
+        said = sorted({label for of in labels.values() for label in of.values() if label is not None})
+        wanted = {label: [Asked(label, number) for number in range(self.photos)] for label in said}
+        done = self._paintings.painted((asked for of in wanted.values() for asked in of), aids)
+        answers = {}
+        for label, asked in wanted.items():
+            answers[label] = self._answers([done[each] for each in asked], aids)
+        return {
+            unit.key: Made(rows=self.rows(self._verdicts(unit, labels[unit.key], answers, parts)))
+            for unit in units
+        }
+
+    def _answers(self, found: Sequence[Mapping[str, Any]], aids: Aids) -> Array:
+        """Give what all neurons give for the pictures of a label: "picture neuron"."""
+        shown = [each["picture"] for each in found if each["picture"] is not None]
+        if not shown:
+            return np.empty((0, self.activations.shape[1]), np.float32)
+        return aids.activations(self.activations, [_opened(name, aids) for name in shown])
+
+    def _verdicts(
+        self, unit: Unit, labels: Mapping[int, str | None], answers: Mapping[str, Array], parts: Parts
+    ) -> Iterator[Verdict]:
+        control = parts.array(
+            self.activations, "activation", (slice(None), slice(unit.start, unit.stop))
+        ).astype(np.float32)
+        control = control[~np.isnan(control).any(axis=1)]
+        for neuron, label in labels.items():
+            pictures = answers[label][:, neuron] if label is not None else np.empty(0, np.float32)
+            images = control[:, neuron - unit.start]
+            yield Verdict(neuron, "cosy_auc", auroc(pictures, images), label, None, len(pictures))
+            yield Verdict(neuron, "cosy_mad", shift(pictures, images), label, None, len(pictures))
+
+
+def _opened(name: str, aids: Aids) -> Image.Image:
+    """Open a picture that was painted; `FileNotFoundError` where its file was taken away just now."""
+    data = aids.memos.picture(name)
+    if data is None:
+        raise FileNotFoundError(f"the painted picture {name[:12]} is gone; filling again paints it")
+    return Image.open(io.BytesIO(data)).convert("RGB")
