@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import secrets
 import socket
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..store import arrays, markup, parts
+from ..store import markup
 from ..store.claims import Claims
 from ..store.errors import (
     BadKey,
@@ -35,16 +34,15 @@ from ..store.errors import (
 )
 from ..store.failures import failure
 from ..store.folder import Folder
-from ..store.grid import Grid
 from ..store.reader import Reader
 from ..store.sealed import seal
 from ..store.tracing import emit
-from ..store.views import ArrayView, TableView, Unit, View
+from ..store.views import Unit
 from .allowance import Allowance
+from .encoding import encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextPass
 from .residents import Residents
-from .steps import Step
-from .views import package_of
+from .steps import Step, described
 
 if TYPE_CHECKING:
     from ..store.sets import Language
@@ -53,8 +51,6 @@ if TYPE_CHECKING:
     from .models import Loaded
     from .pictures import Pictures
 
-LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
-"""Libraries whose versions are recorded with each unit, and that of the package that a view comes from."""
 ENDING = (
     *(StoreError, WeightsChanged, BadSource, CannotRun, MissingExtra),
     *(BadKey, BudgetSpent, NotRecorded, ProviderDown, RequestRejected),
@@ -175,7 +171,7 @@ class Runner:
         self._done = set(ready)
         started = time.time()
         pending = deque(steps)
-        self._progress.begin(sum(step.weight for step in steps), _described(steps))
+        self._progress.begin(sum(step.weight for step in steps), described(steps))
         try:
             while pending:
                 waiting = [step for step in pending if self._attempt(step) == "waiting"]
@@ -351,9 +347,9 @@ class Runner:
             "run": self._run,
             "seconds": round(seconds, 3),
             **(self._where(unit) if ran else {}),
-            "libraries": _libraries(unit.view),
+            "libraries": libraries(unit.view),
         }
-        data = _encoded(unit, made)
+        data = encoded(unit, made)
         rows = [self._absent(unit, row, reason) for row, reason in sorted(made.absent.items())]
         self._folder.failures.settle(
             unit, rows
@@ -398,43 +394,3 @@ class Runner:
         }
         with suppress(StoreFull):  # the unit that did not fit has said so, or all of them did
             self._folder.objects.create(f"runs/{self._run}.json", seal(facts))
-
-
-def _encoded(unit: Unit, made: Made) -> dict[str, bytes]:
-    """Turn what was made to the data objects of a unit: path below the attempt, and bytes."""
-    view = unit.view
-    if isinstance(view, TableView):
-        _check_rows(unit, view, made.rows)
-        return {"part.parquet": parts.encode({**view.columns, **view.beside}, made.rows)}
-    members = cast("ArrayView", view).members()
-    shard = cast("ArrayView", view).shard
-    data: dict[str, bytes] = {}
-    for member in members:
-        start, stop = Grid(member.shape[0], shard).span(unit.index)
-        arrays.check_arrays([member], made.arrays, stop - start)
-        encoded = arrays.encode(member, made.arrays[member.name], shard)
-        data |= {f"{member.name}/{name}": content for name, content in encoded.items()}
-    return data
-
-
-def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
-    """Refuse rows of another unit, which SQL would not find, or of none; `ValueError` says which."""
-    for name in set(view.keys) & set(view.columns):
-        if any(place is None or place != place for place in rows.get(name, ())):
-            raise ValueError(f"a row of {unit} has no {name}: it is null, or not a number")
-    column = view.axis_column
-    there = rows.get(column, ()) if column else ()
-    outside = [place for place in there if not unit.start <= place < unit.stop]
-    if outside:
-        raise ValueError(f"a row has {column} {outside[0]}, which is not of {unit}")
-
-
-def _libraries(view: View) -> dict[str, str]:
-    package = package_of(view)
-    return {each: importlib.metadata.version(each) for each in (*LIBRARIES, *([package] if package else []))}
-
-
-def _described(steps: Sequence[Step]) -> str:
-    """Say in a few words what a run makes."""
-    names = dict.fromkeys(unit.view.name() for step in steps for unit in step.units)
-    return ", ".join(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..store.sets import Model
@@ -106,3 +106,9 @@ def _depth(view: View) -> int:
     """Count the views beneath a view, one above the other."""
     beneath = [each for each in view.inputs().values() if isinstance(each, View)]
     return 1 + max(map(_depth, beneath), default=0)
+
+
+def described(steps: Sequence[Step]) -> str:
+    """Say in a few words what a run makes."""
+    names = dict.fromkeys(unit.view.name() for step in steps for unit in step.units)
+    return ", ".join(names)
