@@ -34,7 +34,7 @@ replace_option = click.option(
     )
 )
 def command() -> None:
-    """Let a name stand for a model, images, texts, or what neurons are described with.
+    """Let a name stand for a model, images, texts, or an instrument.
 
     The store is made where --store names a new or an empty folder.
     """

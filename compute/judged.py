@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ..store.grid import Grid
 from ..store.views import Field, Input, Param, Parts, TableView, Unit, View
 from .joined import JOINED
+from .views.activation_maps import ActivationMaps
 from .views.neuron_activations import NeuronActivations
 
 METHODS = JOINED["neuron_labels"]
@@ -140,8 +141,10 @@ def _of(cls: type[Judged], said: tuple[tuple[str, str], ...]) -> type[Judged]:
 
 
 def _activations(view: View) -> NeuronActivations | None:
-    """Find the activations beneath a view of labels."""
+    """Find the activations beneath a view of labels; of maps, their means."""
     if isinstance(view, NeuronActivations):
         return view
+    if isinstance(view, ActivationMaps):
+        return NeuronActivations(view.model, view.images, view.module, channels=view.channels)
     found = (_activations(each) for each in view.inputs().values() if isinstance(each, View))
     return next((each for each in found if each is not None), None)
