@@ -23,10 +23,11 @@ GROUP = "belvedere.views"
 """The group of entry points; each is called as its view is, and leads to the view's class."""
 RESERVED = frozenset(
     {"models", "image_sets", "images", "text_sets", "texts", "views", "units", "errors", "runs"}
+    | {"instruments", "replies"}
     | {"imported_labels", "imported_scores", "human_ratings", "imports", "import_rejects"}
     | JOINED.keys()
 )
-"""Names of the catalog's own tables."""
+"""Names of the catalog's own tables, and those that stand for several views."""
 PLAIN = (bool, int, float, str)
 """Types that a parameter can have, beside a `Literal`."""
 KINDS = tuple(

@@ -15,6 +15,7 @@ import pytest
 
 import belvedere.views
 from belvedere.compute import plugins
+from belvedere.compute.joined import JOINED
 from belvedere.compute.plugins import Broken, Plugins
 from belvedere.compute.views import built_in
 from belvedere.query import catalog
@@ -181,7 +182,7 @@ def test_a_name_that_is_belvederes_own_is_not_given_away(name: str, reason: str,
 
 
 def test_names_of_the_catalog_are_known_to_be_taken() -> None:
-    assert set(catalog.COLUMNS) == plugins.RESERVED
+    assert {*catalog.COLUMNS, *JOINED} == plugins.RESERVED
 
 
 def test_of_two_packages_with_one_name_neither_is_used(site: Path) -> None:
@@ -215,7 +216,7 @@ REASON = "torn:Torn raised ModuleNotFoundError: No module named 'nowhere_to_be_f
 def test_the_list_of_views_has_what_works_and_stderr_what_does_not(broken_site: Path) -> None:
     listed = shell(broken_site, "views", "--json")
     names = [row["view"] for row in json.loads(listed.stdout)]
-    assert (listed.returncode, names) == (0, [*built_in(), "word_lengths"])
+    assert (listed.returncode, names) == (0, [*built_in(), "word_lengths", *JOINED])
     assert listed.stderr == f"I am imported\nbroken: torn of torn 1.2: {REASON}\n"
 
 

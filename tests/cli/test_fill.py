@@ -87,6 +87,7 @@ def test_a_plan_says_what_a_fill_would_do_and_does_nothing(run: Run, bare: Path)
                 "head_descriptions": 4,
                 "head_roles": 4,
             },
+            "work": {},
         }
     ]
     assert sorted(bare.rglob("*")) == before

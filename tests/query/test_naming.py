@@ -139,11 +139,11 @@ def test_the_kind_is_needed_only_where_a_name_stands_for_several(store: belveder
         (
             ("photo",),
             UnknownName,
-            r"no model, set of images or set of texts 'photo'; did you mean 'photos'\?",
+            r"no model, set of images, texts, or instrument 'photo'; did you mean 'photos'\?",
         ),
         (("photos", "texts"), UnknownName, "no set of texts 'photos'; there are words"),
         (("photos", "image"), UnknownName, r"no kind of name 'image'; did you mean 'images'\?"),
-        (("../x",), UnknownName, "no model, set of images or set of texts"),
+        (("../x",), UnknownName, "no model, set of images, texts, or instrument"),
     ],
 )
 def test_names_that_stand_for_nothing_are_refused(
