@@ -15,10 +15,12 @@ import pyarrow as pa
 import pytest
 
 import belvedere
-from belvedere.query import frozen, published
+from belvedere.compute.views import all_views
+from belvedere.query import catalog, frozen, published
 from belvedere.query.published import CATALOG, Publication
 from belvedere.store.errors import ReadOnlyStore
 from belvedere.store.grid import Grid
+from belvedere.store.views import TableView
 from tests.query.test_damage import damage
 from tests.readme import ROOT
 from tests.small_views import Numbers, text_set
@@ -26,9 +28,8 @@ from tests.worlds import World, add_pictures, records
 
 MODULE = "visual.transformer.resblocks.1.mlp.gelu"
 TABLES = {
-    *("completeness", "errors", "head_descriptions", "head_roles", "head_top_images", "images", "image_sets"),
-    *("models", "runs", "text_sets", "texts", "top_images", "units", "views"),
-    *("human_ratings", "import_rejects", "imported_labels", "imported_scores", "imports"),
+    *("completeness", *catalog.COLUMNS),
+    *(name for name, view in all_views().items() if issubclass(view, TableView)),
 }
 
 
