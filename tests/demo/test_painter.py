@@ -18,13 +18,13 @@ BARS = {"shape": 0.6, "colour": 0.8, "number": 0.6, "background": 0.8}
 
 @pytest.fixture(scope="module")
 def painted() -> NDArray[np.uint8]:
-    prompts = [each.caption for each in asked_scenes(200)]
+    prompts = [each.caption for each in asked_scenes(120)]
     return paint(painter_dir(), prompts, steps=PAINTER_STEPS, guidance=PAINTER_GUIDANCE)
 
 
 @pytest.fixture(scope="module")
 def shares(painted: NDArray[np.uint8]) -> Mapping[str, float]:
-    return judge(painted, asked_scenes(200))
+    return judge(painted, asked_scenes(120))
 
 
 @pytest.mark.parametrize("attribute", list(BARS))
@@ -33,7 +33,7 @@ def test_it_paints_what_a_caption_asks_for(attribute: str, shares: Mapping[str, 
 
 
 def test_real_scenes_are_judged_as_what_they_are() -> None:
-    scenes = asked_scenes(200)
+    scenes = asked_scenes(120)
     shares = judge(np.stack([each.pixels() for each in scenes]), scenes)
     assert {name for name, share in shares.items() if share >= 0.85} == set(shares)
 
