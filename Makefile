@@ -30,6 +30,7 @@ test: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+	$(BIN)/pytest -m slow
 
 train-demo: setup
 	$(BIN)/python -m belvedere.demo.train_clip

@@ -65,6 +65,7 @@ def test_labels_of_the_last_layer_name_its_classes(store: belvedere.Store) -> No
     assert sum(named) >= 0.9 * len(CLASSES)
 
 
+@pytest.mark.slow
 def test_labels_of_an_inner_layer_name_what_its_neurons_tell_apart(store: belvedere.Store) -> None:
     known = told(store, "layer4")
     some = sorted(known)[:MOST]

@@ -183,6 +183,7 @@ def test_replies_are_asked_for_once_and_shared(path: Path) -> None:
         assert server.calls == calls
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_between_stages_asks_nothing_twice(path: Path, tmp_path: Path) -> None:
     undisturbed = Path(shutil.copytree(path, tmp_path / "undisturbed"))
     with serving(reply) as server:
