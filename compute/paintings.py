@@ -77,10 +77,9 @@ class Paintings:
         return found
 
     def painted(self, wanted: Iterable[Asked], aids: Aids) -> dict[Asked, dict[str, Any]]:
-        """Paint what is not kept; a batch has paintings of one concept, and all of them.
+        """Paint what is not kept; a batch has paintings of one concept.
 
-        So what a painting looks like, to the last bit, depends neither on which other concepts are asked for
-        nor on what an interrupted run had finished.
+        So what a painting looks like, to the last bit, does not depend on which other concepts are asked for.
 
         Gives of each the digest of its file as `picture`, that of its `pixels`, both None where the painter
         gave nothing that can be shown, and a `status`.
@@ -88,15 +87,12 @@ class Paintings:
         every = list(dict.fromkeys(wanted))
         done = {asked: found for asked in every if (found := self.kept(asked, aids.memos)) is not None}
         for concept in dict.fromkeys(asked.concept for asked in every):
-            mine = [asked for asked in every if asked.concept == concept]
-            for start in range(0, len(mine), aids.batch_size):
-                some = mine[start : start + aids.batch_size]
-                if all(asked in done for asked in some):
-                    continue
+            lacking = [asked for asked in every if asked.concept == concept and asked not in done]
+            for start in range(0, len(lacking), aids.batch_size):
+                some = lacking[start : start + aids.batch_size]
                 for asked, found in zip(some, self._fresh(some, aids), strict=True):
-                    if asked not in done:
-                        aids.memos.put("paintings", self.cause(asked), found)
-                        done[asked] = found
+                    aids.memos.put("paintings", self.cause(asked), found)
+                    done[asked] = found
                 aids.tick()
         return done
 
