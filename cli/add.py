@@ -132,19 +132,26 @@ def images(
     epilog=examples(
         "belvedere add texts general builtin:general",
         "belvedere add texts mine words.csv",
+        "belvedere add texts classes classes.txt --templates builtin:templates",
     )
 )
 @click.argument("name")
 @click.argument("source")
+@click.option(
+    "--templates",
+    metavar="SOURCE",
+    help="Write each text into each of these sentences, where they have {}: a file, or builtin:templates.",
+)
 @replace_option
 @store_option
-def texts(name: str, source: str, replace: bool, folder: Path | None) -> None:
+def texts(name: str, source: str, templates: str | None, replace: bool, folder: Path | None) -> None:
     """Let NAME stand for an ordered set of texts.
 
     SOURCE is a file with one text a line, a .csv or .parquet table with text[,category],
-    builtin:general or demo:scenes.
+    builtin:general, demo:scenes or demo:classes. A set can stand for classes: those are its
+    categories, or its texts where these have none.
     """
-    added = open_store(folder, create=True).add_texts(name, source, replace=replace)
+    added = open_store(folder, create=True).add_texts(name, source, templates=templates, replace=replace)
     click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")
 
 

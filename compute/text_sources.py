@@ -12,8 +12,12 @@ import pyarrow as pa
 from ..store.errors import BadSource, UnknownName
 from ..store.registry import TEXT_ENTRIES
 
-POOLS = ("builtin:general", "demo:scenes")
+POOLS = ("builtin:general", "demo:scenes", "demo:classes")
 """The pools that come with the package."""
+TEMPLATES = "builtin:templates"
+"""The templates that come with the package."""
+PLACE = "{}"
+"""Where a template has the text."""
 TextSource = str | Path | Sequence[str]
 """What `add_texts` takes."""
 
@@ -23,7 +27,8 @@ def find(source: TextSource) -> pa.Table:
 
     Args:
         source: A file with one text a line (blank lines are left out), a .csv or .parquet table with a
-            column `text` and perhaps `category`, a list of texts, or `builtin:general` or `demo:scenes`.
+            column `text` and perhaps `category`, a list of texts, or `builtin:general`, `demo:scenes` or
+            `demo:classes`.
 
     Raises:
         BadSource: There is no such file, or no text in it.
@@ -44,15 +49,52 @@ def find(source: TextSource) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TEXT_ENTRIES)
 
 
+def filled(entries: pa.Table, templates: TextSource) -> pa.Table:
+    """Write each text into each template, all of one text after each other; its category is its class.
+
+    A text without a category is a class of its own, and becomes the category.
+
+    Args:
+        entries: As `find` gives them.
+        templates: A file with one template a line, a list, or `builtin:templates`; each has `{}` once, for
+            the text.
+
+    Raises:
+        BadSource: There is no such file, or a template has no place for the text, or more than one.
+    """
+    if templates == TEMPLATES:
+        found = [text for text, _ in _pool(TEMPLATES)]
+    else:
+        found = [str(each) for each in find(templates)["text"].to_pylist()]
+    for template in found:
+        if template.count(PLACE) != 1:
+            raise BadSource(f"the template {template!r} has to have {PLACE} once, where the text goes")
+    rows = [
+        {"text": template.replace(PLACE, row["text"]), "category": row["category"] or row["text"]}
+        for row in entries.to_pylist()
+        for template in found
+    ]
+    numbered = [{"text_id": i, **row} for i, row in enumerate(rows)]
+    return pa.Table.from_pylist(numbered, schema=TEXT_ENTRIES)
+
+
 def _pool(source: str) -> list[tuple[str, str | None]]:
     if source == "builtin:general":
         from .pools import general
 
         return list(general())
+    if source == TEMPLATES:
+        from .pools import templates
+
+        return [(text, None) for text in templates()]
     if source == "demo:scenes":
         from ..demo.descriptions import descriptions
 
         return list(descriptions())
+    if source == "demo:classes":
+        from ..demo.descriptions import classes
+
+        return list(classes())
     raise UnknownName("pool", source, POOLS)
 
 

@@ -1,6 +1,6 @@
 """The description pool ``demo:scenes``: what the demo world shows, and what it never does."""
 
-from .captions import phrase
+from .captions import phrase, prompt
 from .words import VALUES, WORDINGS
 
 DISTRACTORS = (
@@ -72,3 +72,8 @@ def descriptions() -> list[tuple[str, str]]:
         for place, value in enumerate(values)
     ]
     return pool + [(text, "distractor") for text in DISTRACTORS]
+
+
+def classes() -> list[tuple[str, str]]:
+    """Return the pool ``demo:classes``: a plain prompt for each shape, with the shape, a scene's label."""
+    return [(prompt("shape", value), value) for value in VALUES["shape"]]

@@ -207,10 +207,14 @@ def _merged(
     return [{**row, "image_id": place} for place, row in enumerate(rows)]
 
 
-def add_texts(folder: Folder, name: str, source: TextSource, *, replace: bool) -> Added:
+def add_texts(
+    folder: Folder, name: str, source: TextSource, templates: TextSource | None, *, replace: bool
+) -> Added:
     """Register a set of texts; see `Store.add_texts`."""
     check_name("a set of texts", name)
     entries = text_sources.find(source)
+    if templates is not None:
+        entries = text_sources.filled(entries, templates)
     while True:
         after, new = folder.names.version("texts", name), len(entries)
         if folder.names.has("texts", name) and not replace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..compute.head_sets import conditions
 from ..store import digest
 from ..store.sets import ImageSet, TextSet
 from ..store.views import View
@@ -19,12 +20,12 @@ def same_question(recipe: Recipe, view: View) -> bool:
 
     A parameter that the view had not yet, when it was made, was at its default.
     """
-    before = recipe["parameters"]
-    for field in view.fields():
-        if field.role == "param":
-            now = view.recipe["parameters"][field.name]
-            if now != before.get(field.name, field.default):
-                return False
+    before, defaults = recipe["parameters"], {field.name: field.default for field in view.fields()}
+    now = view.recipe["parameters"]
+    if any(now[name] != before.get(name, defaults[name]) for name in now):
+        return False
+    if [*conditions(recipe)] != [*conditions(view.recipe)]:
+        return False
     beneath = ((recipe["inputs"].get(name), each) for name, each in view.inputs().items())
     return all(
         same_question(old, each)

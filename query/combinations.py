@@ -8,12 +8,15 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
+from ..compute.head_sets import conditions, takes_heads
 from ..store import digest
 from ..store.errors import (
+    BadSource,
     CannotJudge,
     NotAnnotated,
     NoTextTower,
     NotImported,
+    QueryError,
     UnsuitableModule,
     UnsupportedTower,
 )
@@ -48,7 +51,7 @@ def instances(
         picks = [{**params, **dict(each)} for each in product(*left)]
         return [view for each in picks for view in instances(engine, cls, inputs, each)]
     cls = cls.picked(params)
-    names = Names(engine.folder.names)
+    names = Names(engine)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
     needed = needed_inputs(cls)
@@ -56,13 +59,37 @@ def instances(
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
     sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
+    takes = [each.name for each in declared(cls) if takes_heads(each)]
+    if takes:  # what a condition chooses can change although no name does
+        found = _all(engine, cls, names, needed, there, params)
+        for given in _conditions(engine, cls, [each for each in takes if each not in params]):
+            with suppress(QueryError, BadSource):  # one that cannot be asked any more
+                found += _all(engine, cls, names, needed, there, {**params, **given})
+        return found
     if asked not in engine.instances or engine.instances[asked][0] != sources:
-        combinations = [
-            Inputs(**dict(zip(needed, each, strict=True)))
-            for each in product(*(there[kind] for kind in needed))
-        ]
-        engine.instances[asked] = sources, list(_instances(engine, cls, names, combinations, params))
+        engine.instances[asked] = sources, _all(engine, cls, names, needed, there, params)
     return engine.instances[asked][1]
+
+
+def _all(
+    engine: Engine,
+    cls: type[View],
+    names: Names,
+    needed: Sequence[str],
+    there: Mapping[str, Sequence[str]],
+    params: Mapping[str, Any],
+) -> list[View]:
+    inputs = [
+        Inputs(**dict(zip(needed, each, strict=True))) for each in product(*(there[kind] for kind in needed))
+    ]
+    return list(_instances(engine, cls, names, inputs, params))
+
+
+def _conditions(engine: Engine, cls: type[View], left: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Give the conditions on heads that a view was filled with."""
+    known = {each for recipe in engine.folder.records.every_recipe(cls.name()) for each in conditions(recipe)}
+    for condition in sorted(known):
+        yield from ({name: condition} for name in left)
 
 
 def _instances(

@@ -137,25 +137,31 @@ def defined(engine: Engine, name: str, text: str) -> Defined:
 
 
 def _defined(engine: Engine, name: str, text: str) -> Defined:
-    statement = duck.parse(text)
+    view = Defined(text)
+    schema = mean(engine, view, name)
+    vars(view).update(name=lambda: name, summary=lambda: f"Declared: {text}", columns=_columns(name, schema))
+    return view
+
+
+def mean(engine: Engine, view: Defined, name: str) -> pa.Schema:
+    """Let a view's statement mean what it does as of now; give the columns of its answer.
+
+    Raises `QueryError` and `UnknownName` where it cannot be answered, or be kept as a table; `name` is how
+    the message calls it.
+    """
+    statement = duck.parse(view.statement)
     tables = lazy_tables(engine, statement, None, looking=True)
     _refuse_others(name, statement, tables)
     with duck.unhinted(tables) as con:
-        schema = run(con, text, None, tables).schema
+        schema = run(con, view.statement, None, tables).schema
     found = completeness(tables)
-    view = Defined(text)
-    vars(view).update(
-        name=lambda: name,
-        summary=lambda: f"Declared: {text}",
-        columns=_columns(name, schema),
-        _meant=Meant(
-            engine,
-            tuple(touched(tables)),
-            {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
-            str(found) if found.empty or found.unknown else "",
-        ),
+    vars(view)["_meant"] = Meant(
+        engine,
+        tuple(touched(tables)),
+        {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
+        str(found) if found.empty or found.unknown else "",
     )
-    return view
+    return schema
 
 
 def _refuse_others(name: str, statement: duck.Statement, tables: Mapping[str, object]) -> None:

@@ -43,7 +43,7 @@ def heads_for(
 ) -> pd.DataFrame:
     """Rank the heads by how much of what they write is about each of these texts; see `Store.heads_for`."""
     asked, told = _checked(texts), teller(progress)
-    names = Names(engine.folder.names)
+    names = Names(engine)
     found = resolve(names, "head_moments", Inputs(inputs.model, inputs.images), {})
     moments = cast("HeadMoments", engine.same(found))
     model = moments.contributions.model

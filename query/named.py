@@ -41,7 +41,7 @@ def values_of(engine: Engine, name: str, texts: Mapping[str, str]) -> dict[str, 
 
 def _resolved(engine: Engine, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
     try:
-        return resolve(Names(engine.folder.names), name, inputs, params)
+        return resolve(Names(engine), name, inputs, params)
     except UnknownName as error:
         declared = engine.folder.names.names("declared")
         if error.kind != "view" or not declared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compute.head_sets import HeadSet
 from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
@@ -35,6 +36,8 @@ def parameters(view: View) -> dict[str, Any]:
         if field.role != "input":
             named = isinstance(value, Clip | Instrument | References)
             found[field.name] = value.name if named else value
+        elif isinstance(value, HeadSet):
+            found[field.name] = value.condition
         elif isinstance(value, View):
             found = {**parameters(value), **found}
             if field.name in view.bound:

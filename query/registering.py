@@ -132,13 +132,24 @@ class Registering(ABC):
         with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
             return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
 
-    def add_texts(self, name: str, source: TextSource, *, replace: bool = False) -> Added:
+    def add_texts(
+        self,
+        name: str,
+        source: TextSource,
+        *,
+        templates: TextSource | None = None,
+        replace: bool = False,
+    ) -> Added:
         """Let a name stand for an ordered set of texts.
+
+        The set can stand for classes: those are its categories, or its texts where these have none. With
+        `templates` each text is written into each template, and `class_embeddings` has the mean of them.
 
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: A file of lines (blank ones are left out), a .csv or .parquet table with
-                text[,category], a list of texts, `builtin:general` or `demo:scenes`.
+                text[,category], a list of texts, `builtin:general`, `demo:scenes` or `demo:classes`.
+            templates: A file of lines, a list, or `builtin:templates`: sentences with `{}` for the text.
             replace: Let the name stand for other texts than before.
 
         Raises:
@@ -147,7 +158,7 @@ class Registering(ABC):
         """
         from . import adding
 
-        return adding.add_texts(self._engine.folder, name, source, replace=replace)
+        return adding.add_texts(self._engine.folder, name, source, templates, replace=replace)
 
     def import_arrays(
         self,

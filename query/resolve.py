@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ..compute import instruments
+from ..compute.head_sets import HeadSet, takes_heads
 from ..compute.joined import JOINED
 from ..compute.kinds import OfTower, TextPass, TowerPass
 from ..compute.views import view_class
@@ -27,6 +28,9 @@ from ..store.sets import (
     TextSet,
 )
 from ..store.views import Field, View
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
 _NAMED = {
@@ -57,11 +61,26 @@ class Inputs:
 class Names:
     """What a store's names stand for as one question sees them: each is read once."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, engine: Engine) -> None:
+        registry: Registry = engine.folder.names
+        self._engine = engine
         self.models, self.model = cache(registry.models), cache(registry.model)
         self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
         self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
         self._registry = registry
+
+    def heads(self, condition: str, inputs: Inputs, model: Model) -> HeadSet:
+        """Give the heads of a model that a condition chooses; see `query.chosen`.
+
+        Roles and descriptions are those over the images that are asked about, and by the only text set, or
+        the only one beside that which is asked about.
+        """
+        from .chosen import chosen
+
+        images = inputs.images or (self.image_sets()[0] if len(self.image_sets()) == 1 else None)
+        texts = self.text_sets()
+        pools = [name for name in texts if name != inputs.texts] or texts
+        return chosen(self._engine, condition, model, images, pools)
 
     def of(self, kind: type[Clip | Instrument | References]) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
@@ -190,8 +209,9 @@ def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | References
 
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
-    kinds = {field.name: field.type for field in parameters(view_class(name).picked(texts))}
-    return {param: text if kinds.get(param) is str else read_value(text) for param, text in texts.items()}
+    kinds = parameters(view_class(name).picked(texts))
+    plain = {field.name for field in kinds if field.type is str or takes_heads(field)}
+    return {param: text if param in plain else read_value(text) for param, text in texts.items()}
 
 
 def read_value(text: str) -> Any:
@@ -203,7 +223,8 @@ def read_value(text: str) -> Any:
 
 
 def _tree(cls: type[View]) -> Iterator[Field]:
-    yield from cls.fields()
+    for field in cls.fields():
+        yield replace(field, role="param") if takes_heads(field) else field
     for field in cls.fields():
         if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
             param = cls.bound.get(field.name)
@@ -224,6 +245,10 @@ def _build(
             values[field.name] = _named(names, cls, Field(clip, "param", Clip, MISSING), params)
         elif field.type in _KINDS:
             values[field.name] = _source(names, cls, field, inputs)
+        elif takes_heads(field):
+            condition = params.get(field.name)
+            model = _source(names, cls, Field("model", "input", Model, MISSING), inputs)
+            values[field.name] = condition and names.heads(condition, inputs, model)
         elif field.role == "input":
             beneath = cls.bound.get(field.name, clip)
             values[field.name] = _build(names, field.type, inputs, params, beneath)
@@ -284,6 +309,10 @@ def _checked(view: str, field: Field, value: Any) -> Any:
     if field.type in _NAMED:
         if not isinstance(value, str) and (value is not None or field.default is not None):
             raise BadSource(f"{view}'s {field.name} takes a registered name, not {value!r}")
+        return value
+    if takes_heads(field):
+        if not isinstance(value, str | None):
+            raise BadSource(f"{view}'s {field.name} takes a condition on heads, not {value!r}")
         return value
     if get_origin(field.type) is Literal:
         if value not in get_args(field.type):

@@ -147,7 +147,7 @@ def _stands_for(engine: Engine, name: str) -> _Stands | None:
 
 def _wants(engine: Engine, cls: type[View]) -> str:
     """Say which instruments a view needs of which there is none; nothing where it needs no other."""
-    names = Names(engine.folder.names)
+    names = Names(engine)
     lacking = [name for name, kind in registered(cls).items() if not names.every(kind)]
     adds = ("model" if name == "clip" else name for name in lacking)
     return f"{cls.name()} needs {', '.join(f'belvedere add {each}' for each in adds)}" if lacking else ""

@@ -319,6 +319,12 @@ class Records:
             for key in self._objects.names(prefix)
         ]
 
+    def every_recipe(self, view: str) -> list[dict[str, Any]]:
+        """List the recipes by which units of a view were made, under whatever names."""
+        remedy = f"belvedere fill {view} writes it again"
+        paths = sorted(each.path for each in self._objects.list(f"recipes/{view}/"))
+        return [self._objects.get_sealed(path, remedy) for path in paths]
+
     def places(self, view: View, recipe_key: str) -> dict[Place, Mapping[str, Any]]:
         """Give what the units that are kept under a recipe cover, by the place that `places` names."""
         found = self._summaries.of(f"{view.name()}/{recipe_key}").values()

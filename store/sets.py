@@ -246,6 +246,14 @@ class TextSet(OrderedSet):
         """The categories in order, None where there is none."""
         return list(self.entries["category"].to_pylist())
 
+    @cached_property
+    def classes(self) -> dict[str, list[int]]:
+        """The texts of each class by their places; a class is a category, or a text that has none."""
+        found: dict[str, list[int]] = {}
+        for place, (text, category) in enumerate(zip(self.texts, self.categories, strict=True)):
+            found.setdefault(category or text, []).append(place)
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class References(TextSet):

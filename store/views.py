@@ -157,8 +157,8 @@ class View(ABC):
         return {field.name: getattr(self, field.name) for field in self.fields() if field.role == role}
 
     def inputs(self) -> dict[str, View | Source]:
-        """Give what it is made from, by field."""
-        return self._values("input")
+        """Give what it is made from, by field; one that it can be without, and is, is left out."""
+        return {field: each for field, each in self._values("input").items() if each is not None}
 
     def params(self) -> dict[str, Any]:
         """Give the parameters that are part of its identity."""

@@ -1,4 +1,4 @@
-"""The pool of descriptions that comes with the package, ready to be embedded as a text set."""
+"""Descriptions and templates that come with the package, ready to be embedded as text sets."""
 
 import csv
 from importlib import resources
@@ -12,3 +12,8 @@ def general() -> list[tuple[str, str]]:
     """
     table = resources.files(__package__).joinpath("general.csv").read_text(encoding="ascii")
     return [(row["text"], row["category"]) for row in csv.DictReader(table.splitlines())]
+
+
+def templates() -> list[str]:
+    """Return `builtin:templates`: sentences that say what is in a picture; `{}` stands for that."""
+    return resources.files(__package__).joinpath("templates.txt").read_text(encoding="ascii").splitlines()

@@ -1,0 +1,52 @@
+"""Sets of heads that a condition chooses, as other views are made from them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, ClassVar
+
+from ..store.views import Field, Parts, TableView
+
+NAME = "chosen_heads"
+"""What a set of heads is called where views are named."""
+
+
+class HeadSet(TableView):
+    """A table with a row for each head that a condition chooses: layer, head.
+
+    A view with a field `heads: Input[Heads] = None` is asked for with `heads="role = 'background'"`, which is
+    a condition on the columns of `head_roles`, `head_descriptions` and `texts`, or with the name of a
+    declared view that has the columns layer and head. None stands for no condition. Its one unit is a need
+    of such a view.
+    """
+
+    axis: ClassVar[str] = "table"
+    keys: ClassVar[Collection[str]] = ("layer", "head")
+    columns: ClassVar[Mapping[str, str]] = {"layer": "int32", "head": "int32"}
+
+    @property
+    @abstractmethod
+    def condition(self) -> str:
+        """The condition, as it was asked."""
+
+    def read(self, parts: Parts) -> list[tuple[int, int]]:
+        """List the layer and head of each, in order."""
+        return [(int(row["layer"]), int(row["head"])) for row in parts.rows(self.units[0]).to_pylist()]
+
+
+Heads = HeadSet | None
+"""The type of a field that takes a condition on heads."""
+
+
+def takes_heads(field: Field) -> bool:
+    """Tell whether a field takes a condition on heads."""
+    return bool(field.type == Heads)
+
+
+def conditions(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Give the conditions on heads in a recipe and in those beneath it."""
+    if recipe.get("view") == NAME:
+        yield str(recipe["parameters"]["asked"])
+    for each in recipe.get("inputs", {}).values():
+        yield from conditions(each)

@@ -1,0 +1,198 @@
+"""Heads that a condition chooses: a table that a statement over roles and descriptions defines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from ..compute.head_sets import NAME, HeadSet
+from ..compute.kinds import Made
+from ..compute.views import view_class
+from ..store import digest
+from ..store.errors import BadSelection, BadSource, QueryError
+from ..store.parts import schema
+from ..store.sets import ImageSet, Model, TextSet
+from ..store.views import Param, Parts, Source, Unit
+from . import catalog, duck
+from .declared import find
+from .defined import Defined, mean
+from .engine import Engine
+from .resolve import COLUMN_OF, needed_inputs
+from .scan import schema_of
+from .settled import parts
+
+EVERY = (
+    "(SELECT layer::INTEGER AS layer, head::INTEGER AS head "
+    "FROM range({layers}) l(layer) CROSS JOIN range({heads}) h(head))"
+)
+"""All heads of a tower."""
+ROLES = "(SELECT * FROM head_roles WHERE {pinned})"
+"""Their roles, for one model."""
+DESCRIBED = (
+    f"{ROLES} JOIN (SELECT * FROM head_descriptions WHERE {{pinned}}) "
+    "USING (model, image_set, text_set, layer, head)"
+)
+"""A row for each of their descriptions, with the role beside it."""
+CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
+"""The same with the category of each description."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenHeads(Defined, HeadSet):
+    """The heads of a model that a condition chooses, in order.
+
+    It is identified by the condition and by the units that this leaves, and by no name of a set or model.
+    """
+
+    asked: Param[str]
+    """The condition."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The same for every condition."""
+        return NAME
+
+    @property
+    def condition(self) -> str:
+        """The condition, as it was asked."""
+        return self.asked
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The condition; the statement that is made of it has names."""
+        return {"view": NAME, "version": self.version, "parameters": {"asked": self.asked}, "inputs": {}}
+
+    def sources(self) -> list[Source]:
+        """None of its own: what is made from it has a model, and may have images and texts of its own."""
+        return []
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the units and the rows of the catalog that the heads follow from."""
+        units = sorted({unit.key for unit in self.meant.units})
+        tables = (f"{name}:{_rows(table, self.meant.units)}" for name, table in self.meant.tables.items())
+        return digest.of_sequence([*units, *sorted(tables)])
+
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        """Answer the statement; `BadSelection` where it chooses no head."""
+        made = super().derive(unit, parts)
+        if not made.facts["rows"]:
+            raise BadSelection(f"heads={self.asked!r} chooses none of the heads that there are")
+        return made
+
+
+def chosen(
+    engine: Engine, condition: str, model: Model, images: str | None, pools: Sequence[str]
+) -> ChosenHeads:
+    """Give the heads that a condition chooses, as of now; nothing is computed.
+
+    Args:
+        engine: Reads the store.
+        condition: An SQL condition on layer and head, on the columns of `head_roles`, or on those of
+            `head_descriptions` and `texts` (a head is chosen where one of its descriptions fits); or the name
+            of a declared view with the columns layer and head.
+        model: Whose heads.
+        images: The image set whose roles and descriptions count, unless the condition names one
+            (`image_set = …`).
+        pools: The text sets whose descriptions they can be, unless the condition names one
+            (`text_set = …`); there must be one then, where roles or descriptions are asked about.
+
+    Raises:
+        QueryError: The condition is not understood, or has no such column.
+        BadSource: It is empty, or the text set cannot be told.
+    """
+    if not condition.strip():
+        raise BadSource('heads=… takes a condition on heads, such as "role = \'background\'" or "layer > 8"')
+    declared = find(engine.folder, condition.strip())
+    if declared is not None:
+        statement = f"SELECT DISTINCT layer::INTEGER AS layer, head::INTEGER AS head FROM {declared.name}"
+    else:
+        statement = _over(condition, model, images, pools)
+    view = ChosenHeads(f"{statement} ORDER BY layer, head", condition)
+    mean(engine, view, f"heads={condition!r}")
+    return view
+
+
+def _over(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
+    """Ask the condition of as little as has its columns: of places, roles, or descriptions."""
+    _parsed(condition)
+    shape = model.shape
+    bases = [EVERY.format(layers=shape.layers, heads=shape.heads), ROLES, DESCRIBED, CATEGORISED]
+    trouble: QueryError | None = None
+    for base in bases:
+        statement = f"SELECT DISTINCT layer, head FROM {base} WHERE ({condition}\n)"
+        try:
+            _bind(statement.replace("{pinned}", "true"))
+        except QueryError as error:
+            trouble = error
+            continue
+        if "{pinned}" not in statement:
+            return statement
+        return statement.replace("{pinned}", _pinned(condition, model, images, pools))
+    raise _no_condition(condition, trouble)
+
+
+def _parsed(condition: str) -> duck.Statement:
+    """Read a condition, and nothing but one."""
+    try:
+        return duck.parse(f"SELECT 1 WHERE {condition}\n")
+    except QueryError as error:
+        raise _no_condition(condition, error) from error
+
+
+def _no_condition(condition: str, trouble: QueryError | None) -> QueryError:
+    return QueryError(
+        f"heads={condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
+        "columns of head_roles and head_descriptions, and of the texts' category"
+    )
+
+
+def _bind(statement: str) -> None:
+    """Raise `QueryError` unless a statement can be asked of roles, descriptions and texts."""
+    duck.parse(statement)
+    tables = {"texts": schema(catalog.COLUMNS["texts"]).empty_table()}
+    for name in ("head_roles", "head_descriptions"):
+        cls = view_class(name)
+        tables[name] = schema_of(cls, [COLUMN_OF[kind] for kind in needed_inputs(cls)]).empty_table()
+    with duck.connection(tables) as con:
+        duck.run(con, statement)
+
+
+def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
+    """Say of which model, images and texts roles and descriptions are, where the condition does not."""
+    mentioned = set(_columns(_parsed(condition).tree))
+    pinned = {Model.column: model.name}
+    if ImageSet.column not in mentioned and images is not None:
+        pinned[ImageSet.column] = images
+    if TextSet.column not in mentioned:
+        if len(pools) != 1:
+            there = f"there are {', '.join(pools)}" if pools else "there is none: belvedere add texts"
+            raise BadSource(
+                f"heads={condition!r} asks for descriptions by one of the text sets; say by which, with "
+                f"AND text_set = '…'; {there}"
+            )
+        pinned[TextSet.column] = pools[0]
+    return " AND ".join(f"{column} = '{_quoted(name)}'" for column, name in pinned.items())
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
+
+
+def _columns(tree: Any) -> Iterator[str]:
+    """Give the names of the columns that a statement's tree speaks of, in lower case."""
+    for part in parts(tree):
+        if part.get("class") == "COLUMN_REF":
+            yield str(part["column_names"][-1]).lower()
+
+
+def _rows(table: pa.Table, units: Sequence[Unit]) -> str:
+    """Give the digest of a table's rows, of texts only those of the sets that the units are of."""
+    rows = table.to_pylist()
+    used = {unit.view.names.get(TextSet.column) for unit in units}
+    if TextSet.column in table.column_names and used - {None}:
+        rows = [{**row, TextSet.column: ""} for row in rows if row[TextSet.column] in used]
+    return digest.of_facts(rows)

@@ -1,0 +1,152 @@
+"""Heads that a condition chooses, as what other views are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+import belvedere
+from belvedere.compute.head_sets import Heads, HeadSet
+from belvedere.compute.kinds import Derived, Made
+from belvedere.compute.views import all_views
+from belvedere.compute.views.head_moments import HeadMoments
+from belvedere.store import digest
+from belvedere.store.errors import BadSource, QueryError
+from belvedere.store.grid import Grid
+from belvedere.store.views import Input, Parts, TableView, Unit
+
+
+@dataclass(frozen=True)
+class HeadCounts(Derived, TableView):
+    """How many heads a condition chooses."""
+
+    moments: Input[HeadMoments]
+    heads: Input[Heads] = None
+    axis: ClassVar[str] = "table"
+    columns: ClassVar[Mapping[str, str]] = {"heads": "string", "count": "int32"}
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(1, 1)
+
+    def constant(self) -> Mapping[str, str]:
+        return {"heads": self.heads.condition} if self.heads else {}
+
+    def needs(self, index: int) -> Sequence[Unit]:
+        return (*self.moments.units, *(self.heads.units if self.heads else ()))
+
+    def contents(self, start: int, stop: int) -> str:
+        return digest.of_sequence(unit.key for unit in self.needs(0))
+
+    def derive(self, unit: Unit, parts: Parts) -> Made:
+        found = len(self.heads.read(parts)) if self.heads else 0
+        return Made(rows={"heads": [self.heads.condition if self.heads else None], "count": [found]})
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the view above be one of all."""
+    monkeypatch.setitem(all_views(), "head_counts", HeadCounts)
+
+
+def counted(store: belvedere.Store, condition: str) -> int:
+    table = store.view("head_counts", heads=condition)
+    assert table.fill(progress=False).complete
+    return int(table.df()["count"][0])
+
+
+def test_a_condition_on_places_needs_no_descriptions(store: belvedere.Store) -> None:
+    plan = store.view("head_counts", heads="layer = 1 AND head < 1").plan()
+    assert "head_roles" not in str(plan)
+    assert counted(store, "layer = 1 AND head < 1") == 1
+    assert counted(store, "true") == 4
+
+
+def test_a_condition_on_roles_computes_them_once_somebody_asks(store: belvedere.Store) -> None:
+    table = store.view("head_counts", heads="score >= 0")
+    assert "head_roles" in str(table.plan())
+    assert counted(store, "score >= 0") == 4
+    assert counted(store, "layer = 0 AND (role = 'none' OR role <> 'none')") == 2
+
+
+def test_a_head_is_chosen_where_one_of_its_descriptions_fits(filled: belvedere.Store) -> None:
+    rows = filled.sql("SELECT layer, head, description FROM head_descriptions WHERE rank < 2").fetchall()
+    dogs = {(layer, head) for layer, head, text in rows if "dog" in text}
+    assert dogs
+    assert counted(filled, "description LIKE '%dog%' AND rank < 2") == len(dogs)
+    assert counted(filled, "category IS NULL OR category = 'x'") == 4
+
+
+def test_a_declared_table_of_heads_is_a_condition_too(store: belvedere.Store) -> None:
+    store.declare(
+        "first", sql="SELECT layer, head FROM head_roles WHERE layer = 0 ORDER BY score DESC LIMIT 1"
+    )
+    assert counted(store, "first") == 1
+    store.declare("first", sql="SELECT layer, head FROM head_roles WHERE layer = 0", replace=True)
+    assert counted(store, "first") == 2
+
+
+def test_what_was_filled_with_a_condition_has_rows_in_sql(store: belvedere.Store) -> None:
+    assert counted(store, "layer = 1") == 2
+    assert counted(store, "head = 0 AND layer = 1") == 1
+    assert store.view("head_counts").fill(progress=False).complete
+    found = store.sql("SELECT heads, count FROM head_counts ORDER BY count")
+    assert found.completeness.complete
+    assert found.fetchall() == [(None, 0), ("head = 0 AND layer = 1", 1), ("layer = 1", 2)]
+    assert [each.view for each in store.status() if "head_counts" in each.view and each.ready == 1] == [
+        "head_counts[m × photos]",
+        "head_counts[m × photos × head = 0 AND layer = 1]",
+        "head_counts[m × photos × layer = 1]",
+    ]
+
+
+def test_a_renamed_model_recomputes_nothing(store: belvedere.Store) -> None:
+    counted(store, "score >= 0")
+    store.rename("m", "other")
+    assert store.view("head_counts", heads="score >= 0").status().ready == 1
+
+
+def test_texts_that_nobody_asked_about_change_nothing(store: belvedere.Store) -> None:
+    condition = "text_set = 'words' AND category IS NULL"
+    counted(store, condition)
+    store.add_texts("more", ["a thing"])
+    assert store.view("head_counts", heads=condition).status().ready == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "error", "said"),
+    [
+        ("colour = 'red'", QueryError, "is no condition on heads"),
+        ("layer = ", QueryError, "is no condition on heads"),
+        ("1) OR (1=1", QueryError, "is no condition on heads"),
+        (" ", BadSource, "takes a condition on heads"),
+        (3, BadSource, "takes a condition on heads, not 3"),
+    ],
+)
+def test_what_is_no_condition_is_refused_at_once(
+    store: belvedere.Store, condition: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        store.view("head_counts", heads=condition)
+
+
+def test_a_condition_that_chooses_nothing_fails_by_name(store: belvedere.Store) -> None:
+    report = store.view("head_counts", heads="layer = 7").fill(progress=False)
+    assert not report.complete
+    assert "heads='layer = 7' chooses none of the heads" in " ".join(each.message for each in store.errors())
+
+
+def test_several_text_sets_have_to_be_told_apart(store: belvedere.Store) -> None:
+    store.add_texts("more", ["a thing", "two things"])
+    with pytest.raises(BadSource, match="say by which, with AND text_set"):
+        store.view("head_counts", heads="role = 'none'")
+    assert counted(store, "(role = 'none' OR role <> 'none') AND text_set = 'more'") == 4
+
+
+def test_a_set_of_heads_is_a_table(store: belvedere.Store) -> None:
+    view = store.view("head_counts", heads="layer = 1")._view
+    assert isinstance(view.heads, HeadSet)
+    assert view.heads.title().startswith("chosen_heads")
