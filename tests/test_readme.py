@@ -46,7 +46,7 @@ def test_pages_with_prompts_are_found_and_others_left_alone(tmp_path: Path) -> N
     page = tmp_path / "page.md"
     page.write_text("```python\n>>> 1 + 1\n3\n```\n\n```python\nx = 1\n```\n\n```console\n$ echo a\nb\n```\n")
     assert [kind for _, kind in blocks(page.read_text())] == ["python", "console"]
-    readme.main([str(page)])
+    readme.rewrite([str(page)])
     assert page.read_text() == (
         "```python\n>>> 1 + 1\n2\n```\n\n```python\nx = 1\n```\n\n```console\n$ echo a\na\n```\n"
     )
