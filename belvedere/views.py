@@ -24,6 +24,7 @@ How a unit is made. By a method of the view.
     TowerPass       during a pass of the images through a decomposed tower: `collect(trace)`
     ModulePass      during a pass of the images, from what one module gives: `collect(output)`
     TextPass        during a pass of the texts: `collect(features)`
+    TextTowerPass   during a pass of the texts through a decomposed text tower: `collect(trace)`
     OfTower         from the vision tower's weights: `extract(constants)`
     Parts           reads what is kept: `array(view, member, selection)` and `rows(unit)`
     Made            what was made: arrays or rows, which rows are absent, what was measured on the way
@@ -41,7 +42,7 @@ The views that others can be made from are in `belvedere.compute.views`, each in
 
 from __future__ import annotations
 
-from .compute.kinds import Derived, Made, ModulePass, OfTower, TextPass, TowerPass
+from .compute.kinds import Derived, Made, ModulePass, OfTower, TextPass, TextTowerPass, TowerPass
 from .store import digest
 from .store.errors import BadSource
 from .store.grid import Grid
@@ -82,6 +83,7 @@ __all__ = [
     "TableView",
     "TextPass",
     "TextSet",
+    "TextTowerPass",
     "TowerPass",
     "Unit",
     "View",

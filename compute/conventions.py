@@ -9,12 +9,15 @@ What is linear in z is shared out; what is left is a matter of convention:
 * `clip_prs`: ln_post's mean and bias are split equally over T = 2L + 1 components (L attention layers,
   L MLPs, the entry), then over an attention layer's heads and tokens, as is its output bias: as published.
 
-Under each of them all terms sum to the unit-norm image embedding. Numpy only: reading needs no model.
+Under each of them all terms sum to the unit-norm image embedding. A text is read alike: the pooled row
+stands in the class token's place, ln_final in ln_post's, and what enters differs by text. Numpy only: reading
+needs no model.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -95,29 +98,50 @@ def mlps(
     return contributions.astype(np.float32, copy=False)
 
 
-def residual_terms(shape: TowerShape, convention: Convention) -> tuple[str, ...]:
-    """Name the terms that are neither heads nor MLPs, in the order of `residual`."""
+def residual_terms(
+    shape: TowerShape, convention: Convention, last: Sequence[str] = ("ln_post_bias",)
+) -> tuple[str, ...]:
+    """Name the terms that are neither heads nor MLPs, in the order of `residual`.
+
+    `last` are the names of what is added after the last norm's scaling: of its own bias, and of the
+    projection's where that has one.
+    """
     if convention == "clip_prs":
         return ("embedding",)
     layers = tuple(f"attn_bias[{layer}]" for layer in range(shape.layers))
-    return ("embedding", *layers, "ln_post_bias")
+    return ("embedding", *layers, *last)
 
 
-def residual(sigma: Stored, mu: Stored, norm: Stored, constants: Constants, convention: Convention) -> Array:
+def residual(
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention,
+    entry: Stored | None = None,
+    entry_mean: Stored | None = None,
+) -> Array:
     """Give every term that is neither a head nor an MLP, "image term joint".
 
     The terms are those that `residual_terms` names, `constants` those of all layers. In `own` each term is a
-    constant direction at an image's scale.
+    constant direction at an image's scale, but for what enters where that differs: `entry`, "image joint",
+    and its mean `entry_mean`, "image", as a trace has them.
     """
     scale = _scale(sigma, norm)
     if convention == "clip_prs":
-        mean = (np.float32(constants.embedding_mean) - mu / constants.shape.components) * scale
-        entry = _outer(scale, constants.embedding) + _outer(mean, constants.gain)
-        entry += _outer(_bias_share(norm, constants), constants.bias)
-        return entry[:, None]
-    scaled = np.vstack([constants.embedding, constants.attn_bias])
-    last = _outer(np.reciprocal(norm), constants.bias)[:, None]
-    return np.concatenate([_outer(scale[:, None], scaled), last], axis=1)
+        own_mean = np.float32(constants.embedding_mean) if entry_mean is None else entry_mean
+        mean = (own_mean - mu / constants.shape.components) * scale
+        first = _outer(scale, constants.embedding) if entry is None else entry * scale[:, None]
+        first += _outer(mean, constants.gain)
+        first += _outer(_bias_share(norm, constants), constants.bias)
+        return first[:, None]
+    own = constants.projection_bias
+    biases = [constants.bias] if own is None else [constants.bias - own, own]
+    last = _outer(np.reciprocal(norm)[:, None], np.vstack(biases))
+    scaled = _outer(scale[:, None], np.vstack([constants.embedding, constants.attn_bias]))
+    if entry is not None:
+        scaled[:, 0] = entry * scale[:, None]
+    return np.concatenate([scaled, last], axis=1)
 
 
 def _operands(

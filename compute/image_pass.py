@@ -89,7 +89,7 @@ class _Draft:
     def put(self, rows: Sequence[int], found: Mapping[str, Array]) -> None:
         """Take rows that were computed."""
         for member in self.view.members():
-            self.arrays[member.name][rows] = _narrowed(found[member.name], member)
+            self.arrays[member.name][rows] = narrowed(found[member.name], member)
         self._there[rows] = True
 
     def lack(self, absent: Mapping[int, str]) -> None:
@@ -200,7 +200,7 @@ def _looks(views: Sequence[ModulePass]) -> dict[str, Callable[[Tensor], dict[int
     return {name: partial(look, [view for view in views if view.module == name]) for name in names}
 
 
-def _narrowed(values: Array, member: Member) -> Array:
+def narrowed(values: Array, member: Member) -> Array:
     """Bring values to the type that is kept; `OverflowError` where one is too large for it."""
     with np.errstate(over="ignore"):
         narrow = np.asarray(values).astype(member.dtype, copy=False)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ..store import digest
 from ..store.errors import NoTextTower
 from ..store.grid import Grid
-from ..store.sets import ImageSet, Model, TextSet
+from ..store.sets import ImageSet, Model, TextSet, TowerShape
 from ..store.views import Array, ArrayView, Parts, Unit, View
+from .towers.text_support import text_shape
 from .work import Known, Work
 
 if TYPE_CHECKING:
@@ -68,7 +69,12 @@ class TowerPass(ImagePass):
 
     def __post_init__(self) -> None:
         """Refuse a model without such a tower: `UnsupportedTower`."""
-        _ = self.model.shape
+        _ = self.tower
+
+    @property
+    def tower(self) -> TowerShape:
+        """The sizes of the vision tower."""
+        return self.model.shape
 
     @abstractmethod
     def collect(self, trace: Trace) -> Mapping[str, Array]:
@@ -85,42 +91,74 @@ class ModulePass(ImagePass):
         """Take what is kept from the module's output of one batch: an array for each member."""
 
 
-class TextPass(ArrayView):
-    """An array with a row for each text, made during a forward pass of the model's text tower."""
+class TextRows(ArrayView):
+    """An array with a row for each text, made while the texts go through the model."""
 
     axis: ClassVar[str] = "text"
     side: ClassVar[Literal["image", "text"]] = "text"
+    block: ClassVar[int] = TEXT_BLOCK
+    """Texts of one unit."""
     model: Model
     texts: TextSet
+
+    @property
+    def grid(self) -> Grid:
+        """Blocks of 1,024 texts, unless a view says otherwise."""
+        return Grid(len(self.texts), self.block)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of the texts."""
+        return self.texts.contents(start, stop)
+
+
+class TextPass(TextRows):
+    """An array made from what the model's text tower gives for each text."""
 
     def __post_init__(self) -> None:
         """Refuse a model that embeds no texts: `NoTextTower`."""
         if not self.model.text:
             raise NoTextTower(f"model {self.model.name!r} ({self.model.source}) embeds no texts")
 
-    @property
-    def grid(self) -> Grid:
-        """Blocks of 1,024 texts."""
-        return Grid(len(self.texts), TEXT_BLOCK)
-
-    def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the texts."""
-        return self.texts.contents(start, stop)
-
     @abstractmethod
     def collect(self, features: Array) -> Mapping[str, Array]:
         """Take what is kept from the text tower's outputs, "text joint", not normalised."""
 
 
+class TextTowerPass(TextRows):
+    """An array made from the trace of a text tower that is decomposed."""
+
+    block: ClassVar[int] = BLOCK
+    tokens: ClassVar[bool] = False
+    """Whether it needs what each token adds, and not only their sum."""
+
+    def __post_init__(self) -> None:
+        """Refuse a model without such a tower: `NoTextTower`, `UnsupportedTower`."""
+        _ = self.tower
+
+    @property
+    def tower(self) -> TowerShape:
+        """The sizes of the text tower."""
+        return text_shape(self.model)
+
+    @abstractmethod
+    def collect(self, trace: Trace) -> Mapping[str, Array]:
+        """Take what is kept from the trace of one batch: an array for each member, one row a text."""
+
+
 class OfTower(ArrayView):
-    """An array that follows from a vision tower's weights alone."""
+    """An array that follows from the weights of one tower alone, that of its `side`: vision, or text."""
 
     axis: ClassVar[str] = "layer"
     model: Model
 
     def __post_init__(self) -> None:
         """Refuse a model without such a tower: `UnsupportedTower`."""
-        _ = self.model.shape
+        _ = self.tower
+
+    @property
+    def tower(self) -> TowerShape:
+        """The sizes of the tower."""
+        return self.model.shape if self.side == "image" else text_shape(self.model)
 
     def contents(self, start: int, stop: int) -> str:
         """Nothing but the weights, which the recipe has."""

@@ -21,6 +21,7 @@ from . import modules, pictures
 from .families.family import Found, Transform
 
 if TYPE_CHECKING:
+    from .towers.tower import Tower
     from .towers.trace import Constants
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -55,6 +56,20 @@ class Loaded:
 
         return constants(self.side)
 
+    @cached_property
+    def text_tower(self) -> Tower:
+        """The text tower, to be taken apart; `UnsupportedTower` where it cannot be."""
+        from .towers.text import text
+
+        return text(self.net)
+
+    @cached_property
+    def text_constants(self) -> Constants:
+        """The text tower's fixed maps."""
+        from .towers.constants import constants
+
+        return constants(self.text_tower)
+
     def run(self, pixels: Tensor) -> None:
         """Run preprocessed images, "image channel y x", through the model at its device and precision."""
         kind = next((each.dtype for each in self.side.parameters() if each.is_floating_point()), None)
@@ -62,10 +77,13 @@ class Loaded:
 
     def encode_texts(self, texts: Sequence[str]) -> Array:
         """Embed texts: float32 on the host, "text joint", not normalised."""
-        tokens = self.tokenizer(list(texts)).to(self.device)
         with torch.inference_mode():
-            features = self.net.encode_text(tokens)
+            features = self.net.encode_text(self.tokens(texts))
         return cast("Array", features.float().cpu().numpy())
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Give the tokens of texts on the device, "text token"."""
+        return cast("Tensor", self.tokenizer(list(texts)).to(self.device))
 
     def too_long(self, texts: Sequence[str]) -> list[int | None]:
         """Give each text's room in tokens where the text needs more than that, else None."""

@@ -40,7 +40,7 @@ from ..store.tracing import emit
 from ..store.views import Unit
 from .allowance import Allowance
 from .encoding import encoded, libraries
-from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextPass
+from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextRows
 from .residents import Residents
 from .steps import Step, described
 
@@ -273,18 +273,21 @@ class Runner:
             self._tick(step.weight)
             return helped
         if isinstance(view, OfTower):
-            made = Made(dict(view.extract(self._loaded(step).constants)))
+            loaded = self._loaded(step)
+            made = Made(
+                dict(view.extract(loaded.constants if view.side == "image" else loaded.text_constants))
+            )
             self._tick(step.weight)
             return {unit.key: made}
         size = self._settings.batch_size
-        if isinstance(view, TextPass):
+        if isinstance(view, TextRows):
             from . import text_pass
 
             found = text_pass.make(
-                unit, self._loaded(step), batch_size=size, tick=lambda _: self._claims.renew()
+                step.units, self._loaded(step), batch_size=size, tick=lambda _: self._claims.renew()
             )
             self._progress.advance(step.weight)
-            return {unit.key: found}
+            return found
         from . import image_pass
 
         return image_pass.make(
@@ -368,7 +371,7 @@ class Runner:
     def _absent(self, unit: Unit, row: int, reason: str) -> Any:
         view, place = unit.view, unit.start + row
         if not isinstance(view, ImagePass):
-            kind = "TextTooLong" if isinstance(view, TextPass) else "AbsentRow"
+            kind = "TextTooLong" if isinstance(view, TextRows) else "AbsentRow"
             return failure(unit, kind, reason, row=place)
         kind = "AbsentRow" if view.model.imported else "UnreadablePicture"
         return failure(unit, kind, reason, row=place, path=view.images.path(place))

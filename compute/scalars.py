@@ -1,4 +1,4 @@
-"""The three numbers per image by which every contribution is scaled."""
+"""The three numbers per image, or per text, by which every contribution is scaled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Scalars(NamedTuple):
-    """What an image's last LayerNorm and its embedding's length were, each "image"."""
+    """What an image's, or a text's, last LayerNorm and its embedding's length were, each "image"."""
 
     sigma: Array
     """The deviation that ln_post divides by."""
@@ -23,9 +23,9 @@ class Scalars(NamedTuple):
     """The length of the embedding before it is brought to unit norm."""
 
 
-def member(images: int, block: int) -> Member:
-    """Declare the array in which they are kept, "image scalar" with sigma, mu, norm."""
-    return Member("scalars", ("image", "scalar"), (images, 3), "float32", (min(64, block), 3))
+def member(images: int, block: int, axis: str = "image") -> Member:
+    """Declare the array in which they are kept, "image scalar" (or "text scalar") with sigma, mu, norm."""
+    return Member("scalars", (axis, "scalar"), (images, 3), "float32", (min(64, block), 3))
 
 
 def collect(trace: Trace) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
-from .kinds import Assisted, ImagePass, OfTower, TextPass
+from .kinds import Assisted, ImagePass, OfTower, TextRows, TextTowerPass
 
 Kept = Mapping[int, Row]
 """Rows that other units have, by their number from a unit's first."""
@@ -19,7 +19,7 @@ class Step:
     """Units that are made in one go."""
 
     units: tuple[Unit, ...]
-    """The units; those of a pass over images cover the same images with the same model."""
+    """The units; those of a pass over images, or over texts, cover the same of them with the same model."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """By a unit's key, the rows that are copied from what is kept."""
 
@@ -34,7 +34,7 @@ class Step:
         view = self.view
         if isinstance(view, ImagePass):
             return view.model if self.run else None
-        return view.model if isinstance(view, TextPass | OfTower) else None
+        return view.model if isinstance(view, TextRows | OfTower) else None
 
     @property
     def run(self) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class Step:
 
 
 def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
-    """Join units of passes over the same images with the same model; others stand alone. Pure.
+    """Join units of passes over the same images or texts with the same model; others stand alone. Pure.
 
     A unit of which all rows are kept elsewhere needs no pass, and stands alone, too.
     """
@@ -88,8 +88,9 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
             if rows:
                 copies[unit.key] = rows
             if len(rows) < unit.stop - unit.start:
-                side = repr(sorted(view.model.identity("image").items(), key=lambda item: item[0]))
-                key = (side, view.contents(unit.start, unit.stop))
+                key = (_side(view), view.contents(unit.start, unit.stop))
+        elif isinstance(view, TextTowerPass):
+            key = (_side(view), view.contents(unit.start, unit.stop))
         elif isinstance(view, Assisted):
             key = (view.recipe_key, unit.index // view.together)
         groups.setdefault(key, []).append(unit)
@@ -100,6 +101,11 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
     if any(isinstance(step.view, Assisted) for step in steps):
         steps.sort(key=lambda step: _depth(step.view))  # stage by stage: each large model is loaded once
     return steps
+
+
+def _side(view: ImagePass | TextTowerPass) -> str:
+    """Write down what identifies the side of a model that images, or texts, go through."""
+    return repr(sorted(view.model.identity(view.side).items(), key=lambda item: item[0]))
 
 
 def _depth(view: View) -> int:

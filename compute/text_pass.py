@@ -1,28 +1,35 @@
-"""One forward pass over a block of texts."""
+"""One forward pass over a block of texts, for every view that needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import cast
 
 import numpy as np
 import torch
 
-from ..store.views import Unit
-from .kinds import Made, TextPass
+from ..store.errors import InexactDecomposition
+from ..store.views import Array, Unit
+from .image_pass import narrowed
+from .kinds import Made, TextPass, TextRows, TextTowerPass
 from .models import Loaded
-from .towers.check import directed
+from .towers.check import TOLERANCE, check, directed
+from .towers.native import Tracer
 
 
-def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], None]) -> Made:
-    """Run the texts that a unit covers through the text tower.
+def make(
+    units: Sequence[Unit], loaded: Loaded, *, batch_size: int, tick: Callable[[int], None]
+) -> dict[str, Made]:
+    """Run the texts that some units cover, all of them the same, through the text tower.
 
     Texts that need more tokens than the model reads are rows of NaN, listed as absent: cut short they
     would stand for something that nobody wrote. Raises `NoDirection` where the model embeds texts as zeros or
-    as no numbers.
+    as no numbers, and `InexactDecomposition` where the terms of a tower that is taken apart do not sum to the
+    model's own embedding within the tolerance of its precision.
     """
-    view = cast("TextPass", unit.view)
-    texts = view.texts.texts[unit.start : unit.stop]
+    views = [cast("TextRows", unit.view) for unit in units]
+    texts = views[0].texts.texts[units[0].start : units[0].stop]
     rooms = loaded.too_long(texts)
     absent = {
         row: f"needs more than the {room} tokens that the model reads"
@@ -30,25 +37,66 @@ def make(unit: Unit, loaded: Loaded, *, batch_size: int, tick: Callable[[int], N
         if room
     }
     rows = [row for row in range(len(texts)) if row not in absent]
-    arrays = {
-        member.name: np.full((len(texts), *member.shape[1:]), np.nan, member.dtype)
-        for member in view.members()
-    }
+    arrays = [_empty(view, len(texts)) for view in views]
+    worst: float | None = None
     start = 0
-    while start < len(rows):
-        batch = rows[start : start + min(batch_size, loaded.fits or batch_size)]
-        try:
-            features = loaded.encode_texts([texts[row] for row in batch])
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-            loaded.fits = len(batch) // 2
-            torch.cuda.empty_cache()
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            directed(np.linalg.norm(features, axis=1), "texts")
-        for name, values in view.collect(features).items():
-            arrays[name][batch] = values
-        start += len(batch)
-        tick(len(batch))
-    return Made(arrays, absent=absent)
+    with _Pass(loaded, views) as running:
+        while start < len(rows):
+            batch = rows[start : start + min(batch_size, loaded.fits or batch_size)]
+            try:
+                found, error = running.part([texts[row] for row in batch])
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                loaded.fits = len(batch) // 2
+                torch.cuda.empty_cache()
+                continue
+            for view, mine, values in zip(views, arrays, found, strict=True):
+                for member in view.members():
+                    mine[member.name][batch] = narrowed(values[member.name], member)
+            if error is not None:
+                worst = max(error, worst or 0.0)
+            start += len(batch)
+            tick(len(batch))
+    facts = {} if worst is None else {"relative_error": worst}
+    return {
+        unit.key: Made(mine, absent=absent, facts=facts) for unit, mine in zip(units, arrays, strict=True)
+    }
+
+
+def _empty(view: TextRows, count: int) -> dict[str, Array]:
+    return {
+        member.name: np.full((count, *member.shape[1:]), np.nan, member.dtype) for member in view.members()
+    }
+
+
+class _Pass:
+    """A text tower, watched where views need that while the `with` block lasts."""
+
+    def __init__(self, loaded: Loaded, views: Sequence[TextRows]) -> None:
+        self._loaded, self._views, self._hooks = loaded, views, ExitStack()
+        towers = [view for view in views if isinstance(view, TextTowerPass)]
+        self._tokens = any(view.tokens for view in towers)
+        self._tracer = Tracer(loaded.text_tower) if towers else None
+
+    def __enter__(self) -> _Pass:
+        if self._tracer is not None:
+            self._hooks.enter_context(self._tracer)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._hooks.close()
+
+    def part(self, texts: Sequence[str]) -> tuple[list[Mapping[str, Array]], float | None]:
+        """Run a batch; give what each view takes of it, and the relative error of its sum."""
+        if self._tracer is None:
+            features = self._loaded.encode_texts(texts)
+            with np.errstate(over="ignore", invalid="ignore"):
+                directed(np.linalg.norm(features, axis=1), "texts")
+            return [cast("TextPass", view).collect(features) for view in self._views], None
+        trace = self._tracer(self._loaded.tokens(texts), self._tokens)
+        directed(trace.norm, "texts")
+        error, allowed = check(trace, self._loaded.text_constants), TOLERANCE[self._views[0].model.precision]
+        if not error <= allowed:
+            raise InexactDecomposition(error, allowed)
+        return [cast("TextTowerPass", view).collect(trace) for view in self._views], error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from ..compute import instruments
 from ..compute.head_sets import HeadSet, takes_heads
 from ..compute.joined import JOINED
-from ..compute.kinds import OfTower, TextPass, TowerPass
+from ..compute.kinds import OfTower, TextRows, TextTowerPass, TowerPass
+from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
-from ..store.errors import BadSource, NoTextTower, UnknownName
+from ..store.errors import BadSource, NoTextTower, UnknownName, UnsupportedTower
 from ..store.registry import INSTRUMENTS, Registry
 from ..store.sets import (
     Captioner,
@@ -297,9 +299,13 @@ def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
 
 def _takes(cls: type[View], model: Model) -> bool:
     """Tell whether a view can be of a model: whether that has the tower or the numbers that it needs."""
+    if issubclass(cls, TextTowerPass) or (issubclass(cls, OfTower) and cls.side == "text"):
+        with suppress(NoTextTower, UnsupportedTower):
+            return bool(text_shape(model))
+        return False
     if issubclass(cls, TowerPass | OfTower):
         return model.tower is not None
-    if issubclass(cls, TextPass):
+    if issubclass(cls, TextRows):
         return bool(model.text)
     return cls.name() != "imported_contributions" or "contributions" in (model.imported or {})
 

@@ -18,7 +18,7 @@ BelvedereError
 ├── InputError
 │   ├── BadSource (ValueError)             a source that cannot be read as what was asked
 │   ├── BadDestination (ValueError)        a place that cannot be written to as asked
-│   ├── UnsupportedTower (ValueError)      a vision tower that is not decomposed exactly
+│   ├── UnsupportedTower (ValueError)      a vision or text tower that is not decomposed exactly
 │   ├── NoTextTower (ValueError)           a model that embeds no texts
 │   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
@@ -52,6 +52,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 
 class BelvedereError(Exception):
@@ -141,13 +142,16 @@ class BadDestination(InputError, ValueError):
 
 
 class UnsupportedTower(InputError, ValueError):
-    """A vision tower that cannot be decomposed exactly; carries `name` and `reason`."""
+    """A vision tower, or a text tower, that cannot be decomposed exactly; carries `name` and `reason`."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, side: Literal["vision", "text"] = "vision") -> None:
         self.name, self.reason = name, reason
+        known = {
+            "vision": "open_clip vision transformers with class-token pooling",
+            "text": "open_clip's own text transformers, of CLIP and CustomTextCLIP",
+        }
         super().__init__(
-            f"the vision tower of {name!r} is not supported: {reason}. "
-            "Towers that are: open_clip vision transformers with class-token pooling"
+            f"the {side} tower of {name!r} is not supported: {reason}. Towers that are: {known[side]}"
         )
 
 

@@ -48,6 +48,8 @@ def _linear_sum(trace: Trace, constants: Constants) -> Exact:
     """Sum every own-centred term before scaling, "image joint"."""
     total: Exact = trace.mlp.sum(axis=1, dtype=np.float64)
     total += constants.embedding + constants.attn_bias.sum(axis=0, dtype=np.float64)
+    if trace.entry is not None:
+        total += trace.entry
     for layer, maps in enumerate(constants.head_map):
         factor = trace.factor[:, layer].reshape(len(trace.factor), -1)
         joined = maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)
@@ -61,4 +63,6 @@ def _mean_sum(trace: Trace, constants: Constants) -> Exact:
     total: Exact = trace.factor.reshape(-1, size).astype(np.float64) @ constants.head_mean.reshape(size)
     total += trace.mlp_mean.sum(axis=1, dtype=np.float64)
     total += constants.attn_bias_mean.sum(dtype=np.float64) + constants.embedding_mean
+    if trace.entry_mean is not None:
+        total += trace.entry_mean
     return total

@@ -7,32 +7,33 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from open_clip.transformer import LayerScale, VisionTransformer
+from open_clip.transformer import LayerScale
 from torch import Tensor, nn
 
-from .native import Block, blocks_of, describe, refuse_unless_traceable
+from .native import vision
+from .tower import Block, Tower
 from .trace import Array, Constants
 
 Exact = npt.NDArray[np.float64]
 
 
-def constants(visual: nn.Module) -> Constants:
-    """Compute the fixed maps of a tower (`model.visual`); raises `UnsupportedTower`.
+def constants(side: nn.Module | Tower) -> Constants:
+    """Compute the fixed maps of a tower, or of a model's vision tower; raises `UnsupportedTower`.
 
     With R = Pᵀ diag(g), C taking the mean away and LayerScale folded into W_O and b_O, the maps are R C W_O
     and R C b_O; the means beside them give R W_O = R C W_O + (R 1) (1ᵀ W_O / d) back.
     """
-    visual = refuse_unless_traceable(visual, None)
-    shape = describe(visual)
-    read, bias = _read_out(visual)
+    tower = side if isinstance(side, Tower) else vision(side)
+    shape = tower.shape
+    read, bias, projection_bias = _read_out(tower)
     centred = read - read.mean(axis=1, keepdims=True)
-    entry = _entry(visual)
+    entry = _entry(tower)
     # Kept with joint innermost, so that a layer's heads are one matrix for the product with its factors.
     head_map = np.empty((shape.layers, shape.heads, shape.head_dim, shape.joint), np.float32)
     head_mean = np.empty(head_map.shape[:-1], np.float32)
     attn_bias = np.empty((shape.layers, shape.joint), np.float32)
     attn_bias_mean = np.empty(shape.layers, np.float32)
-    for layer, block in enumerate(blocks_of(visual)):
+    for layer, block in enumerate(tower.blocks):
         weight, out_bias = _written(block)
         head_map[layer] = (weight.T @ centred.T).reshape(head_map.shape[1:])
         head_mean[layer] = weight.mean(axis=0).reshape(head_mean.shape[1:])
@@ -48,16 +49,22 @@ def constants(visual: nn.Module) -> Constants:
         embedding_mean=float(entry.mean()),
         gain=_narrow(read.sum(axis=1)),
         bias=_narrow(bias),
+        projection_bias=None if projection_bias is None else _narrow(projection_bias),
     )
 
 
-def _read_out(visual: VisionTransformer) -> tuple[Exact, Exact]:
-    """Give Pᵀ diag(g), "joint width", and Pᵀ b, "joint"."""
-    weight, bias = _affine(visual.ln_post)
-    if visual.proj is None:
-        return np.diag(weight), bias
-    projection = _exact(visual.proj)
-    return projection.T * weight, projection.T @ bias
+def _read_out(tower: Tower) -> tuple[Exact, Exact, Exact | None]:
+    """Give Pᵀ diag(g), "joint width", Pᵀ b with the projection's bias, and that one, "joint"."""
+    weight, bias = _affine(tower.last_norm)
+    projection = tower.projection
+    if projection is None:
+        return np.diag(weight), bias, None
+    if not isinstance(projection, nn.Linear):
+        exact = _exact(projection)
+        return exact.T * weight, exact.T @ bias, None
+    exact = _exact(projection.weight)
+    own = _exact(projection.bias) if "bias" in dict(projection.named_parameters()) else None
+    return exact * weight, exact @ bias if own is None else exact @ bias + own, own
 
 
 def _written(block: Block) -> tuple[Exact, Exact]:
@@ -72,14 +79,16 @@ def _written(block: Block) -> tuple[Exact, Exact]:
     return weight, bias
 
 
-def _entry(visual: VisionTransformer) -> Exact:
-    """Give z0, "width": the class token as it enters the first block, the same for every image."""
-    token: Exact = _exact(visual.class_embedding) + _exact(visual.positional_embedding)[0]
-    if not isinstance(visual.ln_pre, nn.LayerNorm):
+def _entry(tower: Tower) -> Exact:
+    """Give z0, "width": the pooled row as it enters the first block; zero where that differs by input."""
+    token: Exact = np.zeros(tower.shape.width)
+    for part in tower.token:
+        token += _exact(part)
+    if tower.first_norm is None or not tower.token:
         return token
-    weight, bias = _affine(visual.ln_pre)
+    weight, bias = _affine(tower.first_norm)
     deviation = token - token.mean()
-    entry: Exact = deviation / np.sqrt(np.square(deviation).mean() + visual.ln_pre.eps) * weight + bias
+    entry: Exact = deviation / np.sqrt(np.square(deviation).mean() + tower.first_norm.eps) * weight + bias
     return entry
 
 

@@ -1,9 +1,9 @@
-"""One plain forward pass of an open_clip vision transformer, watched by hooks, as factors and scalars.
+"""One plain forward pass of an open_clip transformer, watched by hooks, as factors and scalars.
 
-The tower is open_clip's own `VisionTransformer`, unmodified, pooled by its class token. Only the class
-token's query matters to the embedding, so each attention layer is looked at through that one row: with LN1(z)
-as Z, alpha = softmax(q0ᵀ W_K Z) (the key bias cancels) and s = W_V (Z alpha) + b_V. Nothing larger than what
-the tower itself holds is ever made.
+The tower is open_clip's own, unmodified: a `VisionTransformer` pooled by its class token, or a text tower
+(`towers.text`). Only the pooled row's query matters to the embedding, so each attention layer is looked at
+through that one row: with LN1(z) as Z, alpha = softmax(q0ᵀ W_K Z + mask) (the key bias cancels) and
+s = W_V (Z alpha) + b_V. Nothing larger than what the tower itself holds is ever made.
 """
 
 from __future__ import annotations
@@ -13,23 +13,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, cast
 
 import torch
-from open_clip.transformer import (
-    Attention,
-    CustomResidualAttentionBlock,
-    ResidualAttentionBlock,
-    VisionTransformer,
-)
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
+from .tower import Block, Tower, why_block
 from .trace import Array, Trace
-
-Block: TypeAlias = Any  # one of open_clip's two; it carries no types of its own
 
 
 def blocks_of(visual: VisionTransformer) -> list[Block]:
@@ -57,24 +51,7 @@ def _why_tower(visual: nn.Module) -> str | None:
         return f"it pools its patch tokens (pool_type={visual.pool_type!r}), not its class token"
     if not isinstance(visual.ln_post, nn.LayerNorm):
         return f"its last norm is of class {type(visual.ln_post).__name__}, not LayerNorm"
-    return next((reason for block in visual.transformer.resblocks if (reason := _why_block(block))), None)
-
-
-def _why_block(block: Block) -> str | None:
-    if type(block) not in (ResidualAttentionBlock, CustomResidualAttentionBlock):
-        return f"a block is of class {type(block).__name__}, not one of open_clip's own"
-    attention = block.attn
-    if type(attention) not in (nn.MultiheadAttention, Attention):
-        return f"a block's attention is of class {type(attention).__name__}, not torch's or open_clip's own"
-    if not getattr(attention, "batch_first", True):
-        return "its attention takes tokens before images (batch_first=False)"
-    if getattr(attention, "scaled_cosine", False):
-        return "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run"
-    if not isinstance(getattr(attention, "ln_inner", nn.Identity()), nn.Identity):
-        return "a LayerNorm over all heads (scale_attn_inner) stands before their output projection"
-    if not isinstance(getattr(block, "ln_attn", nn.Identity()), nn.Identity):
-        return "a LayerNorm (scale_attn) stands between the heads and the residual stream"
-    return None
+    return next((reason for block in visual.transformer.resblocks if (reason := why_block(block))), None)
 
 
 def describe(visual: VisionTransformer) -> TowerShape:
@@ -91,11 +68,35 @@ def describe(visual: VisionTransformer) -> TowerShape:
     )
 
 
+def vision(visual: nn.Module, name: str | None = None) -> Tower:
+    """Take a vision tower (`model.visual`) to be taken apart; raises `UnsupportedTower` under this name."""
+    tower = refuse_unless_traceable(visual, name)
+    weight = tower.conv1.weight
+
+    def run(images: Tensor) -> Tensor:
+        output = tower(images.to(device=weight.device, dtype=weight.dtype))
+        return cast(Tensor, output[0] if isinstance(output, tuple) else output)
+
+    return Tower(
+        module=tower,
+        shape=describe(tower),
+        blocks=blocks_of(tower),
+        last_norm=cast(nn.LayerNorm, tower.ln_post),
+        projection=tower.proj,
+        run=run,
+        rows=lambda images: None,
+        token=(tower.class_embedding, tower.positional_embedding[0]),
+        first_norm=tower.ln_pre if isinstance(tower.ln_pre, nn.LayerNorm) else None,
+    )
+
+
 @dataclass(slots=True)
 class _Pass:
     """What the hooks have seen of the batch that is under way."""
 
+    rows: Tensor | None
     token_factor: Tensor | None
+    entry: Tensor | None = None
     factor: list[Tensor] = field(default_factory=list)
     mlp: list[Tensor] = field(default_factory=list)
     mu: Tensor | None = None
@@ -103,26 +104,28 @@ class _Pass:
 
 
 class Tracer:
-    """Watches a vision tower while the `with` block lasts; called with images, it traces them.
+    """Watches a tower while the `with` block lasts; called with a batch of inputs, it traces them.
 
     The hooks do nothing outside such a call, and leave with the block, whatever ends it.
     """
 
-    def __init__(self, visual: nn.Module, name: str | None = None) -> None:
-        """Take the tower of a model (`model.visual`); raises `UnsupportedTower` under this name."""
-        self._visual = refuse_unless_traceable(visual, name)
+    def __init__(self, side: nn.Module | Tower, name: str | None = None) -> None:
+        """Take a tower, or a model's vision tower (`model.visual`); or `UnsupportedTower`."""
+        self._tower = side if isinstance(side, Tower) else vision(side, name)
         self._hooks: ExitStack | None = None
         self._pass: _Pass | None = None
-        self.shape = describe(self._visual)
+        self.shape = self._tower.shape
         """The tower's shape."""
 
     def __enter__(self) -> Self:
         with ExitStack() as hooks:
-            for layer, block in enumerate(blocks_of(self._visual)):
+            for layer, block in enumerate(self._tower.blocks):
                 watch = partial(self._on_attention, layer)
-                hooks.callback(block.attn.register_forward_pre_hook(watch).remove)
+                hooks.callback(block.attn.register_forward_pre_hook(watch, with_kwargs=True).remove)
                 hooks.callback(block.ls_2.register_forward_hook(self._on_mlp).remove)
-            hooks.callback(self._visual.ln_post.register_forward_pre_hook(self._on_ln_post).remove)
+            if not self._tower.token:
+                hooks.callback(self._tower.blocks[0].register_forward_pre_hook(self._on_entry).remove)
+            hooks.callback(self._tower.last_norm.register_forward_pre_hook(self._on_last_norm).remove)
             self._hooks = hooks.pop_all()
         return self
 
@@ -133,32 +136,35 @@ class Tracer:
             self._hooks.close()
             self._hooks = None
 
-    def __call__(self, images: Tensor, tokens: bool = False) -> Trace:
-        """Trace preprocessed images, "image channel y x", in one forward pass of the tower.
+    def __call__(self, inputs: Tensor, tokens: bool = False) -> Trace:
+        """Trace preprocessed images, "image channel y x", or tokenised texts, "text token", in one pass.
 
         They are taken to the tower's device and precision. `tokens` asks for the token factors too. A tower
         in training mode is in evaluation mode meanwhile. Memory grows with the batch alone.
         """
         if self._hooks is None:
             raise RuntimeError("nothing is watched yet: `with Tracer(visual) as tracer: tracer(images)`")
-        weight = self._visual.conv1.weight
-        with torch.inference_mode(), _evaluating(self._visual):
-            self._pass = _Pass(self._room_for_tokens(len(images), weight.device) if tokens else None)
+        with torch.inference_mode(), _evaluating(self._tower.module):
+            device = next(self._tower.module.parameters()).device
+            inputs = inputs.to(device)
+            room = self._room_for_tokens(len(inputs), device) if tokens else None
+            self._pass = _Pass(self._tower.rows(inputs), room)
             try:
-                output = self._visual(images.to(device=weight.device, dtype=weight.dtype))
-                return self._finish(self._pass, output[0] if isinstance(output, tuple) else output)
+                return self._finish(self._pass, self._tower.run(inputs))
             finally:
                 self._pass = None
 
-    def _room_for_tokens(self, images: int, device: torch.device) -> Tensor:
+    def _room_for_tokens(self, inputs: int, device: torch.device) -> Tensor:
         shape = self.shape
-        size = (images, shape.layers, shape.heads, shape.tokens, shape.head_dim)
+        size = (inputs, shape.layers, shape.heads, shape.tokens, shape.head_dim)
         return torch.empty(size, dtype=torch.float32, device=device)
 
-    def _on_attention(self, layer: int, attention: nn.Module, args: tuple[Any, ...]) -> None:
+    def _on_attention(
+        self, layer: int, attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         if self._pass is None:
             return
-        alpha, factor = _class_row(attention, args[0])
+        alpha, factor = _pooled_row(attention, args[0], self._pass.rows, kwargs.get("attn_mask"))
         self._pass.factor.append(factor)
         if self._pass.token_factor is not None:
             values = _values(attention, args[0])
@@ -166,59 +172,98 @@ class Tracer:
 
     def _on_mlp(self, scaled: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if self._pass is not None:
-            self._pass.mlp.append(output[:, 0].to(torch.float32, copy=True))
+            self._pass.mlp.append(_taken(output, self._pass.rows).to(torch.float32, copy=True))
 
-    def _on_ln_post(self, norm: nn.Module, args: tuple[Any, ...]) -> None:
+    def _on_entry(self, block: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._pass is not None:
+            self._pass.entry = _taken(args[0], self._pass.rows).to(torch.float32, copy=True)
+
+    def _on_last_norm(self, norm: nn.Module, args: tuple[Any, ...]) -> None:
         if self._pass is None:
             return
         stream = cast(Tensor, args[0])
-        last = (stream[:, 0] if stream.ndim == 3 else stream).float()
+        last = (_taken(stream, self._pass.rows) if stream.ndim == 3 else stream).float()
         self._pass.mu = last.mean(dim=-1)
         variance = (last - self._pass.mu[:, None]).square().mean(dim=-1)
         self._pass.sigma = (variance + cast(nn.LayerNorm, norm).eps).sqrt()
 
     def _finish(self, seen: _Pass, output: Tensor) -> Trace:
-        mlp = torch.stack(seen.mlp, dim=1)
-        mlp_mean = mlp.mean(dim=-1)
-        read = (mlp - mlp_mean[..., None]) * _affine(self._visual.ln_post)
+        mlp, mlp_mean = self._read_out(torch.stack(seen.mlp, dim=1))
+        entry, entry_mean = (None, None) if seen.entry is None else self._read_out(seen.entry)
         output = output.float()
         norm = output.norm(dim=-1)
         return Trace(
             factor=_on_host(torch.stack(seen.factor, dim=1)),
             token_factor=None if seen.token_factor is None else _on_host(seen.token_factor),
-            mlp=_on_host(read if self._visual.proj is None else read @ self._visual.proj.float()),
+            mlp=_on_host(mlp),
             mlp_mean=_on_host(mlp_mean),
             sigma=_on_host(cast(Tensor, seen.sigma)),
             mu=_on_host(cast(Tensor, seen.mu)),
             norm=_on_host(norm),
             embedding=_on_host(output / norm[:, None]),
+            entry=None if entry is None else _on_host(entry),
+            entry_mean=None if entry_mean is None else _on_host(entry_mean),
         )
 
+    def _read_out(self, written: Tensor) -> tuple[Tensor, Tensor]:
+        """Give Pᵀ diag(g) C y and mean(y) of what was written to the stream."""
+        mean = written.mean(dim=-1)
+        read = (written - mean[..., None]) * _affine(self._tower.last_norm)
+        projection = self._tower.projection
+        if projection is None:
+            return read, mean
+        matrix = projection.weight.T if isinstance(projection, nn.Linear) else projection
+        return read @ matrix.float(), mean
 
-def _class_row(attention: Any, stream: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the class token's attention, "image head token", and what it gathers, "image head head_dim".
 
-    `stream` is the attention's input, "image token width", at any precision; the answers are float32.
+def _taken(stream: Tensor, rows: Tensor | None) -> Tensor:
+    """Take the pooled row of each input, of "input token …"."""
+    return stream[:, 0] if rows is None else stream[torch.arange(len(stream), device=stream.device), rows]
+
+
+def _pooled_row(
+    attention: Any, stream: Tensor, rows: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Give the pooled row's attention, "input head token", and what it gathers, "input head head_dim".
+
+    `stream` is the attention's input, "input token width", at any precision; the answers are float32.
     """
     by_head = (attention.num_heads, attention.head_dim)
     query_map, key_map, value_map = attention.in_proj_weight.chunk(3)
     query_bias, key_bias, value_bias = attention.in_proj_bias.chunk(3)
     exact = stream.float()
     if isinstance(getattr(attention, "ln_k", None), nn.LayerNorm):
-        query = attention.ln_q(linear(stream[:, 0], query_map, query_bias).view(-1, *by_head))
+        query = attention.ln_q(linear(_taken(stream, rows), query_map, query_bias).view(-1, *by_head))
         keys = attention.ln_k(linear(stream, key_map, key_bias).view(*stream.shape[:2], *by_head))
         scores = torch.einsum("ihd,ithd->iht", query.float(), keys.float())
     else:
-        query = linear(exact[:, 0], query_map.float(), query_bias.float()).view(-1, *by_head)
+        query = linear(_taken(exact, rows), query_map.float(), query_bias.float()).view(-1, *by_head)
         probe = torch.einsum("ihd,hdw->ihw", query, key_map.float().view(*by_head, -1))
         scores = probe @ exact.transpose(1, 2)
-    alpha = torch.softmax(scores * attention.head_dim**-0.5, dim=-1)
+    scores = scores * attention.head_dim**-0.5
+    if mask is not None:
+        scores = scores + _mask_row(mask, rows, scores)
+    alpha = torch.softmax(scores, dim=-1)
     gathered = torch.einsum("ihw,hdw->ihd", alpha @ exact, value_map.float().view(*by_head, -1))
     return alpha, gathered + value_bias.float().view(by_head)
 
 
+def _mask_row(mask: Tensor, rows: Tensor | None, scores: Tensor) -> Tensor:
+    """Give what is added to the pooled row's scores, "input head token" or what broadcasts to it.
+
+    `mask` is as torch takes it: "query token", or that for each input and head, "input·head query token".
+    """
+    inputs, heads, _ = scores.shape
+    if mask.dtype == torch.bool:
+        mask = torch.zeros_like(mask, dtype=torch.float32).masked_fill(mask, -torch.inf)
+    if mask.ndim == 3:
+        each = mask.view(inputs, heads, *mask.shape[1:]).transpose(1, 2)
+        return _taken(each, rows).float()
+    return (mask[:1] if rows is None else mask[rows]).float()[:, None]
+
+
 def _values(attention: Any, stream: Tensor) -> Tensor:
-    """Give every token's values as the tower itself computes them, "image head token head_dim"."""
+    """Give every token's values as the tower itself computes them, "input head token head_dim"."""
     value_map, value_bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
     values = linear(stream, value_map, value_bias)
     return values.view(*stream.shape[:2], attention.num_heads, attention.head_dim).transpose(1, 2)
@@ -233,9 +278,9 @@ def _on_host(tensor: Tensor) -> Array:
 
 
 @contextmanager
-def _evaluating(visual: nn.Module) -> Iterator[None]:
+def _evaluating(tower: nn.Module) -> Iterator[None]:
     """Put the modules that are in training mode in evaluation mode, and back."""
-    training = [module for module in visual.modules() if module.training]
+    training = [module for module in tower.modules() if module.training]
     try:
         for module in training:
             module.training = False

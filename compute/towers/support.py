@@ -7,7 +7,7 @@ from typing import Any
 
 from ...store.errors import UnsupportedTower
 
-_REFUSED_OPTIONS = {
+REFUSED_OPTIONS = {
     "scaled_cosine_attn": "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run",
     "scale_attn_inner": "a LayerNorm over all heads (scale_attn_inner) stands before their output projection",
     "scale_attn": "a LayerNorm (scale_attn) stands between the heads and the residual stream",
@@ -42,4 +42,4 @@ def why_unsupported(model_cfg: Mapping[str, Any]) -> str | None:
         return "it pools by attention (attentional_pool), not by its class token"
     if (pool := vision.get("pool_type", "tok")) != "tok":
         return f"it pools its patch tokens (pool_type={pool!r}), not its class token"
-    return next((reason for option, reason in _REFUSED_OPTIONS.items() if vision.get(option)), None)
+    return next((reason for option, reason in REFUSED_OPTIONS.items() if vision.get(option)), None)

@@ -16,10 +16,11 @@ Index = slice | npt.NDArray[np.intp] | Sequence[int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """One batch of images, as contiguous float32 numpy arrays on the host.
+    """One batch of images, or of texts in their place, as contiguous float32 numpy arrays on the host.
 
-    Lengths of the axes are those of the tower's `TowerShape`; each head's value bias is inside `factor`,
-    LayerScale inside `mlp`. See `compute.conventions` for what they become.
+    Of a text the pooled row, as a rule that of its last token, stands in the class token's place. Lengths of
+    the axes are those of the tower's `TowerShape`; each head's value bias is inside `factor`, LayerScale
+    inside `mlp`. See `compute.conventions` for what they become.
     """
 
     factor: Array
@@ -38,6 +39,11 @@ class Trace:
     """Euclidean norm of the tower's output, "image"."""
     embedding: Array
     """The tower's output at unit norm, "image joint"."""
+    entry: Array | None = None
+    """Pᵀ diag(g) C z0 of what the pooled row brings into the first block, "image joint"; only where that is
+    not the same for all, as it is not for texts."""
+    entry_mean: Array | None = None
+    """mean(z0), "image"; only beside `entry`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +66,16 @@ class Constants:
     attn_bias_mean: Array
     """mean(b_O), "layer"."""
     embedding: Array
-    """Pᵀ diag(g) C z0 of what the class token brings into the first block, "joint"."""
+    """Pᵀ diag(g) C z0 of what the class token brings into the first block, "joint"; zero where a trace has
+    it as its `entry`."""
     embedding_mean: float
     """mean(z0)."""
     gain: Array
     """Pᵀ g, "joint"."""
     bias: Array
-    """Pᵀ b, "joint"."""
+    """Pᵀ b, "joint", and the projection's own bias where it has one: all that is added after scaling."""
+    projection_bias: Array | None = None
+    """That own bias, "joint"; None where the projection has none."""
 
     def select(
         self, layers: Index = slice(None), heads: Index = slice(None), joint: Index = slice(None)
@@ -81,4 +90,5 @@ class Constants:
             embedding=self.embedding[joint],
             gain=self.gain[joint],
             bias=self.bias[joint],
+            projection_bias=None if self.projection_bias is None else self.projection_bias[joint],
         )

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ...store.sets import ImageSet, Model
-from ...store.views import Array, Axis, Input, Member, Param, Parts, Read
-from .. import conventions, scalars
+from ...store.views import Input, Param, Read
+from ..contributed import Heads, OfImages
 from ..conventions import Convention
-from ..mapped import MappedPass
-
-if TYPE_CHECKING:
-    from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
-class HeadContributions(MappedPass):
+class HeadContributions(Heads, OfImages):
     """What each head adds to each image's embedding: c[i,l,h] summed over tokens.
 
     Kept as factors, head_dim numbers per image, layer and head, and multiplied on read with the tower's
@@ -37,33 +33,3 @@ class HeadContributions(MappedPass):
         "head": "int32",
         "vector": "list[float32]",
     }
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Image, layer, head, joint."""
-        return ("image", "layer", "head", "joint")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of these axes."""
-        size = self.model.shape
-        return (len(self.images), size.layers, size.heads, size.joint)
-
-    def members(self) -> tuple[Member, ...]:
-        """The factors, and the scalars of each image."""
-        images, layers, heads, _ = self.shape
-        width = self.model.shape.head_dim
-        dims = ("image", "layer", "head", "head_dim")
-        factor = Member("factor", dims, (images, layers, heads, width), self.dtype, (64, 1, heads, width))
-        return (factor, scalars.member(images, self.block))
-
-    def collect(self, trace: Trace) -> Mapping[str, Array]:
-        """Take the factors and the scalars."""
-        return {"factor": trace.factor, "scalars": scalars.collect(trace)}
-
-    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        """Multiply the factors out."""
-        images, layers, heads, joint = selection
-        factor = parts.array(self, "factor", (images, layers, heads))
-        constants = self.maps.constants(parts).select(layers, heads, joint)
-        return conventions.heads(factor, *scalars.read(self, parts, images), constants, self.convention)

@@ -73,18 +73,30 @@ def _one(visual: VisionTransformer, image: Exact, convention: str) -> Literal:
     stream = _enter(visual, image)
     entry, written, biases, mlps = stream[0].copy(), [], [], []
     for block in visual.transformer.resblocks:
-        heads, bias = _attention(block, _norm(block.ln_1, stream))
+        heads, bias = attention(block, norm_of(block.ln_1, stream))
         stream = stream + heads.sum((1, 2)) + bias
         written.append(heads[0])
         biases.append(bias)
-        mlp = np.stack([_mlp(block, token) for token in stream])
+        mlp = np.stack([mlp_of(block, token) for token in stream])
         stream = stream + mlp
         mlps.append(mlp[0])
-    return _share_out(visual, stream[0], entry, np.stack(written), np.stack(biases), mlps, convention)
+    width = len(stream[0])
+    end = End(visual.ln_post, np.eye(width) if visual.proj is None else exact(visual.proj), {})
+    return share_out(end, stream[0], entry, np.stack(written), np.stack(biases), mlps, convention)
 
 
-def _share_out(
-    visual: VisionTransformer,
+@dataclass
+class End:
+    """How a tower ends."""
+
+    norm: Any
+    P: Exact
+    bias: dict[str, Exact]  # the projection's own, by the name of its term; none where it has none
+    name: str = "ln_post_bias"
+
+
+def share_out(
+    end: End,
     last: Exact,
     entry: Exact,
     written: Exact,
@@ -92,10 +104,10 @@ def _share_out(
     mlps: list[Exact],
     convention: str,
 ) -> Literal:
-    g, b = exact(visual.ln_post.weight), exact(visual.ln_post.bias)
-    P = np.eye(len(g)) if visual.proj is None else exact(visual.proj)
-    mu, sigma = last.mean(), math.sqrt(last.var() + visual.ln_post.eps)
-    output = ((last - mu) / sigma * g + b) @ P
+    g, b, P = exact(end.norm.weight), exact(end.norm.bias), end.P
+    more = sum(end.bias.values(), np.zeros(P.shape[1]))
+    mu, sigma = last.mean(), math.sqrt(last.var() + end.norm.eps)
+    output = ((last - mu) / sigma * g + b) @ P + more
     n = np.linalg.norm(output)
     layers, heads, tokens, _ = written.shape
     T = 2 * layers + 1
@@ -105,7 +117,7 @@ def _share_out(
         return term
 
     def clip_prs(x: Exact, share: int) -> Exact:
-        term: Exact = ((x - mu / share) * g / sigma + b / share) @ P / n
+        term: Exact = (((x - mu / share) * g / sigma + b / share) @ P + more / share) / n
         return term
 
     c = np.zeros((layers, heads, tokens, P.shape[1]))
@@ -117,7 +129,8 @@ def _share_out(
             c[layer, head, token] = clip_prs(x + biases[layer] / (tokens * heads), T * tokens * heads)
     if convention == "own":
         constants = {f"attn_bias[{layer}]": own(bias) for layer, bias in enumerate(biases)}
-        residual = {"embedding": own(entry), **constants, "ln_post_bias": b @ P / n}
+        residual = {"embedding": own(entry), **constants, end.name: b @ P / n}
+        residual |= {name: bias / n for name, bias in end.bias.items()}
         return Literal(c, np.stack([own(y) for y in mlps]), residual, output / n)
     return Literal(c, np.stack([clip_prs(y, T) for y in mlps]), {"embedding": clip_prs(entry, T)}, output / n)
 
@@ -130,11 +143,14 @@ def _enter(visual: VisionTransformer, image: Exact) -> Exact:
         patch = image[:, y * height : (y + 1) * height, x * width : (x + 1) * width]
         tokens.append((kernel * patch).sum((1, 2, 3)))
     stream = np.stack(tokens) + exact(visual.positional_embedding)
-    return _norm(visual.ln_pre, stream)
+    return norm_of(visual.ln_pre, stream)
 
 
-def _attention(block: nn.Module, z: Exact) -> tuple[Exact, Exact]:
-    """Give what each head writes for each query from each token, "query head token width", and the bias."""
+def attention(block: nn.Module, z: Exact, hidden: Exact | None = None) -> tuple[Exact, Exact]:
+    """Give what each head writes for each query from each token, "query head token width", and the bias.
+
+    `hidden` is added to the scores, "query token": minus infinity where a query may not look.
+    """
     attention: Any = block.attn
     W_q, W_k, W_v = np.split(exact(attention.in_proj_weight), 3)
     b_q, b_k, b_v = np.split(exact(attention.in_proj_bias), 3)
@@ -147,9 +163,9 @@ def _attention(block: nn.Module, z: Exact) -> tuple[Exact, Exact]:
         mine = slice(head * dim, (head + 1) * dim)
         q, k, v = z @ W_q[mine].T + b_q[mine], z @ W_k[mine].T + b_k[mine], z @ W_v[mine].T + b_v[mine]
         if hasattr(attention, "ln_q"):
-            q, k = _norm(attention.ln_q, q), _norm(attention.ln_k, k)
+            q, k = norm_of(attention.ln_q, q), norm_of(attention.ln_k, k)
         for query in range(len(z)):
-            weights = np.exp(k @ q[query] / math.sqrt(dim))
+            weights = np.exp(k @ q[query] / math.sqrt(dim) + (0 if hidden is None else hidden[query]))
             alpha = weights / weights.sum()
             for token in range(len(z)):
                 x = W_O[:, mine] @ (scales[head] * alpha[token] * v[token])
@@ -157,20 +173,20 @@ def _attention(block: nn.Module, z: Exact) -> tuple[Exact, Exact]:
     return written, gamma * b_O
 
 
-def _mlp(block: nn.Module, token: Exact) -> Exact:
+def mlp_of(block: nn.Module, token: Exact) -> Exact:
     layers: Any = block.mlp
-    hidden = exact(layers.c_fc.weight) @ _norm(block.ln_2, token) + exact(layers.c_fc.bias)
+    hidden = exact(layers.c_fc.weight) @ norm_of(block.ln_2, token) + exact(layers.c_fc.bias)
     if isinstance(layers.gelu, QuickGELU):
         hidden = hidden / (1 + np.exp(-1.702 * hidden))
     else:
         hidden = np.array([h * 0.5 * (1 + math.erf(h / math.sqrt(2))) for h in hidden])
     if hasattr(layers, "ln"):
-        hidden = _norm(layers.ln, hidden)
+        hidden = norm_of(layers.ln, hidden)
     output = exact(layers.c_proj.weight) @ hidden + exact(layers.c_proj.bias)
     return output * exact(block.ls_2.gamma) if isinstance(block.ls_2, LayerScale) else output
 
 
-def _norm(norm: Any, x: Exact) -> Exact:
+def norm_of(norm: Any, x: Exact) -> Exact:
     if isinstance(norm, nn.Identity):
         return x
     mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)

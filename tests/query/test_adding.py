@@ -136,7 +136,7 @@ def test_a_picture_with_absurdly_many_pixels_is_unreadable(monkeypatch: pytest.M
 def test_values_too_large_for_half_width_are_refused() -> None:
     member = Member("factor", ("image",), (2,), "float16", (2,))
     with pytest.raises(OverflowError, match="factor has values too large for float16; use dtype='float32'"):
-        image_pass._narrowed(np.array([1.0, 70000.0], np.float32), member)
+        image_pass.narrowed(np.array([1.0, 70000.0], np.float32), member)
 
 
 def test_a_mended_picture_leaves_the_errors(world: World, tmp_path: Path) -> None:
