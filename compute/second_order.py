@@ -119,16 +119,17 @@ def _pursue(gram: Doubles, fit: Doubles, m: int) -> Doubles:
     """Pick the text that fits the rest best, fit all picked texts anew, and so on (Pati et al. 1993)."""
     coefficients = np.zeros(len(fit))
     picked: list[int] = []
+    solved = np.empty(0)
     left = fit.copy()
     for _ in range(min(m, len(fit))):
         best = int(np.abs(left).argmax())
-        among = gram[np.ix_([*picked, best], [*picked, best])]
-        if abs(left[best]) < 1e-9 or np.linalg.cond(among) > 1e10:
+        among = gram[np.ix_(picked, picked)]
+        beside = gram[best, best] - gram[best, picked] @ np.linalg.solve(among, gram[picked, best])
+        if abs(left[best]) < 1e-9 or beside < 1e-9:  # nothing is left, or nothing that this text could add
             break
         picked.append(best)
-        solved = np.linalg.solve(among, fit[picked])
-        left = fit - gram[:, picked] @ solved
+        solved = np.linalg.solve(gram[np.ix_(picked, picked)], fit[picked])
+        left = fit - solved @ gram[picked]
         left[picked] = 0
-    if picked:
-        coefficients[picked] = solved
+    coefficients[picked] = solved
     return coefficients
