@@ -133,7 +133,8 @@ class _Pass:
         self._precision = views[0].model.precision
         towers = [view for view in views if isinstance(view, TowerPass)]
         self._tokens = any(view.tokens for view in towers)
-        self._tracer = Tracer(loaded.side, views[0].model.name) if towers else None
+        neurons = sorted({layer for view in towers for layer in view.neurons})
+        self._tracer = Tracer(loaded.side, views[0].model.name, neurons) if towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
 
     def __enter__(self) -> _Pass:

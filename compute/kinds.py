@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .aids import Aids
+    from .models import Loaded
     from .towers.trace import Constants, Trace
 
 BLOCK = 256
@@ -75,6 +76,11 @@ class TowerPass(ImagePass):
     def tower(self) -> TowerShape:
         """The sizes of the vision tower."""
         return self.model.shape
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """The layers of whose neurons it needs what later heads read."""
+        return ()
 
     @abstractmethod
     def collect(self, trace: Trace) -> Mapping[str, Array]:
@@ -145,7 +151,7 @@ class TextTowerPass(TextRows):
         """Take what is kept from the trace of one batch: an array for each member, one row a text."""
 
 
-class OfTower(ArrayView):
+class OfWeights(ArrayView):
     """An array that follows from the weights of one tower alone, that of its `side`: vision, or text."""
 
     axis: ClassVar[str] = "layer"
@@ -163,6 +169,18 @@ class OfTower(ArrayView):
     def contents(self, start: int, stop: int) -> str:
         """Nothing but the weights, which the recipe has."""
         return ""
+
+    @abstractmethod
+    def take(self, loaded: Loaded) -> Mapping[str, Array]:
+        """Take what is kept from the model in memory."""
+
+
+class OfTower(OfWeights):
+    """An array that follows from a tower's fixed maps."""
+
+    def take(self, loaded: Loaded) -> Mapping[str, Array]:
+        """Take what is kept from the tower's fixed maps."""
+        return self.extract(loaded.constants if self.side == "image" else loaded.text_constants)
 
     @abstractmethod
     def extract(self, constants: Constants) -> Mapping[str, Array]:

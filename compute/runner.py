@@ -40,7 +40,7 @@ from ..store.tracing import emit
 from ..store.views import Unit
 from .allowance import Allowance
 from .encoding import encoded, libraries
-from .kinds import Assisted, Derived, ImagePass, Made, OfTower, TextRows
+from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
 from .residents import Residents
 from .steps import Step, described
 
@@ -272,11 +272,8 @@ class Runner:
             helped = view.assist(step.units, self._reader, self._aids)
             self._tick(step.weight)
             return helped
-        if isinstance(view, OfTower):
-            loaded = self._loaded(step)
-            made = Made(
-                dict(view.extract(loaded.constants if view.side == "image" else loaded.text_constants))
-            )
+        if isinstance(view, OfWeights):
+            made = Made(dict(view.take(self._loaded(step))))
             self._tick(step.weight)
             return {unit.key: made}
         size = self._settings.batch_size

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
-from .kinds import Assisted, ImagePass, OfTower, TextRows, TextTowerPass
+from .kinds import Assisted, ImagePass, OfWeights, TextRows, TextTowerPass
 
 Kept = Mapping[int, Row]
 """Rows that other units have, by their number from a unit's first."""
@@ -34,7 +34,7 @@ class Step:
         view = self.view
         if isinstance(view, ImagePass):
             return view.model if self.run else None
-        return view.model if isinstance(view, TextRows | OfTower) else None
+        return view.model if isinstance(view, TextRows | OfWeights) else None
 
     @property
     def run(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from ..store import digest
 from ..store.errors import (
     BadSource,
     CannotJudge,
+    NoLaterHead,
     NotAnnotated,
     NoTextTower,
     NotImported,
@@ -29,7 +30,10 @@ from .resolve import Inputs, Names, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_NOT_OF_THIS = (CannotJudge, NotAnnotated, NoTextTower, NotImported, UnsuitableModule, UnsupportedTower)
+_NOT_OF_THIS = (
+    *(CannotJudge, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
+    *(UnsuitableModule, UnsupportedTower),
+)
 """Errors that say that a view cannot be of some combination; it is left out."""
 
 
@@ -135,9 +139,11 @@ def _required_values(
     needed = [field.name for field in required(cls) if field.name not in params]
     if not needed:
         return [dict(params)]
-    if needed != ["module"] or inputs.model is None:
+    if needed not in (["module"], ["layer"]) or inputs.model is None:
         return []
     model = names.model(inputs.model)
+    if needed == ["layer"]:
+        return [{"layer": layer, **params} for layer in range(model.tower.layers if model.tower else 0)]
     said = {key: value for key, value in (model.imported or {}).items() if key == "pool"}
     pool = said if "pool" in {field.name for field in declared(cls)} else {}
     modules = (name for name, module in model.modules.items() if module.problem is None)

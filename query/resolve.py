@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from ..compute import instruments
 from ..compute.head_sets import HeadSet, takes_heads
 from ..compute.joined import JOINED
-from ..compute.kinds import OfTower, TextRows, TextTowerPass, TowerPass
+from ..compute.kinds import OfWeights, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
 from ..store.errors import BadSource, NoTextTower, UnknownName, UnsupportedTower
@@ -299,11 +299,11 @@ def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
 
 def _takes(cls: type[View], model: Model) -> bool:
     """Tell whether a view can be of a model: whether that has the tower or the numbers that it needs."""
-    if issubclass(cls, TextTowerPass) or (issubclass(cls, OfTower) and cls.side == "text"):
+    if issubclass(cls, TextTowerPass) or (issubclass(cls, OfWeights) and cls.side == "text"):
         with suppress(NoTextTower, UnsupportedTower):
             return bool(text_shape(model))
         return False
-    if issubclass(cls, TowerPass | OfTower):
+    if issubclass(cls, TowerPass | OfWeights):
         return model.tower is not None
     if issubclass(cls, TextRows):
         return bool(model.text)

@@ -20,6 +20,7 @@ BelvedereError
 │   ├── BadDestination (ValueError)        a place that cannot be written to as asked
 │   ├── UnsupportedTower (ValueError)      a vision or text tower that is not decomposed exactly
 │   ├── NoTextTower (ValueError)           a model that embeds no texts
+│   ├── NoLaterHead (ValueError)           neurons that no head stands after
 │   ├── UnsuitableModule (ValueError)      a module whose output cannot be taken as activations
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
@@ -157,6 +158,10 @@ class UnsupportedTower(InputError, ValueError):
 
 class NoTextTower(InputError, ValueError):
     """A model that embeds no texts."""
+
+
+class NoLaterHead(InputError, ValueError):
+    """An MLP whose neurons no attention head reads, or a layer that is none."""
 
 
 class UnsuitableModule(InputError, ValueError):

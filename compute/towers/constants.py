@@ -55,26 +55,26 @@ def constants(side: nn.Module | Tower) -> Constants:
 
 def _read_out(tower: Tower) -> tuple[Exact, Exact, Exact | None]:
     """Give Pᵀ diag(g), "joint width", Pᵀ b with the projection's bias, and that one, "joint"."""
-    weight, bias = _affine(tower.last_norm)
+    weight, bias = affine(tower.last_norm)
     projection = tower.projection
     if projection is None:
         return np.diag(weight), bias, None
     if not isinstance(projection, nn.Linear):
-        exact = _exact(projection)
-        return exact.T * weight, exact.T @ bias, None
-    exact = _exact(projection.weight)
-    own = _exact(projection.bias) if "bias" in dict(projection.named_parameters()) else None
-    return exact * weight, exact @ bias if own is None else exact @ bias + own, own
+        matrix = exact(projection)
+        return matrix.T * weight, matrix.T @ bias, None
+    matrix = exact(projection.weight)
+    own = exact(projection.bias) if "bias" in dict(projection.named_parameters()) else None
+    return matrix * weight, matrix @ bias if own is None else matrix @ bias + own, own
 
 
 def _written(block: Block) -> tuple[Exact, Exact]:
     """Give what an attention layer writes to the stream: W_O, "width width", and b_O, "width"."""
     attention = block.attn
-    weight, bias = _exact(attention.out_proj.weight), _exact(attention.out_proj.bias)
+    weight, bias = exact(attention.out_proj.weight), exact(attention.out_proj.bias)
     if getattr(attention, "head_scale", None) is not None:
-        weight *= np.repeat(_exact(attention.head_scale).reshape(-1), attention.head_dim)
+        weight *= np.repeat(exact(attention.head_scale).reshape(-1), attention.head_dim)
     if isinstance(block.ls_1, LayerScale):
-        gamma = _exact(block.ls_1.gamma)
+        gamma = exact(block.ls_1.gamma)
         weight, bias = weight * gamma[:, None], bias * gamma
     return weight, bias
 
@@ -83,26 +83,27 @@ def _entry(tower: Tower) -> Exact:
     """Give z0, "width": the pooled row as it enters the first block; zero where that differs by input."""
     token: Exact = np.zeros(tower.shape.width)
     for part in tower.token:
-        token += _exact(part)
+        token += exact(part)
     if tower.first_norm is None or not tower.token:
         return token
-    weight, bias = _affine(tower.first_norm)
+    weight, bias = affine(tower.first_norm)
     deviation = token - token.mean()
     entry: Exact = deviation / np.sqrt(np.square(deviation).mean() + tower.first_norm.eps) * weight + bias
     return entry
 
 
-def _affine(norm: nn.LayerNorm) -> tuple[Exact, Exact]:
+def affine(norm: nn.LayerNorm) -> tuple[Exact, Exact]:
     """Give a norm's weight and bias, where it has none 1 and 0."""
     weight, bias = (cast(Tensor | None, value) for value in (norm.weight, norm.bias))
     width = norm.normalized_shape[0]
     return (
-        np.ones(width) if weight is None else _exact(weight),
-        np.zeros(width) if bias is None else _exact(bias),
+        np.ones(width) if weight is None else exact(weight),
+        np.zeros(width) if bias is None else exact(bias),
     )
 
 
-def _exact(tensor: Tensor) -> Exact:
+def exact(tensor: Tensor) -> Exact:
+    """Give a tensor's values in float64 on the host."""
     values: Exact = tensor.detach().cpu().to(torch.float64, copy=True).numpy()
     return values
 

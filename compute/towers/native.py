@@ -8,7 +8,7 @@ s = W_V (Z alpha) + b_V. Nothing larger than what the tower itself holds is ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,6 +96,9 @@ class _Pass:
 
     rows: Tensor | None
     token_factor: Tensor | None
+    active: dict[int, Tensor] = field(default_factory=dict)
+    spread: Tensor | None = None
+    neuron_factor: dict[int, list[Tensor]] = field(default_factory=dict)
     entry: Tensor | None = None
     factor: list[Tensor] = field(default_factory=list)
     mlp: list[Tensor] = field(default_factory=list)
@@ -109,9 +112,13 @@ class Tracer:
     The hooks do nothing outside such a call, and leave with the block, whatever ends it.
     """
 
-    def __init__(self, side: nn.Module | Tower, name: str | None = None) -> None:
-        """Take a tower, or a model's vision tower (`model.visual`); or `UnsupportedTower`."""
+    def __init__(self, side: nn.Module | Tower, name: str | None = None, neurons: Sequence[int] = ()) -> None:
+        """Take a tower, or a model's vision tower (`model.visual`); raises `UnsupportedTower`.
+
+        `neurons` are layers: what later heads read of the neurons of their MLPs is traced, too.
+        """
         self._tower = side if isinstance(side, Tower) else vision(side, name)
+        self._neurons = tuple(neurons)
         self._hooks: ExitStack | None = None
         self._pass: _Pass | None = None
         self.shape = self._tower.shape
@@ -123,6 +130,11 @@ class Tracer:
                 watch = partial(self._on_attention, layer)
                 hooks.callback(block.attn.register_forward_pre_hook(watch, with_kwargs=True).remove)
                 hooks.callback(block.ls_2.register_forward_hook(self._on_mlp).remove)
+                if layer in self._neurons:
+                    neurons = partial(self._on_neurons, layer)
+                    hooks.callback(block.mlp.c_proj.register_forward_pre_hook(neurons).remove)
+                if any(each < layer for each in self._neurons):
+                    hooks.callback(block.ln_1.register_forward_pre_hook(self._on_first_norm).remove)
             if not self._tower.token:
                 hooks.callback(self._tower.blocks[0].register_forward_pre_hook(self._on_entry).remove)
             hooks.callback(self._tower.last_norm.register_forward_pre_hook(self._on_last_norm).remove)
@@ -166,6 +178,9 @@ class Tracer:
             return
         alpha, factor = _pooled_row(attention, args[0], self._pass.rows, kwargs.get("attn_mask"))
         self._pass.factor.append(factor)
+        for each, active in self._pass.active.items():
+            weights = alpha / cast(Tensor, self._pass.spread)[:, None]
+            self._pass.neuron_factor[each].append(weights @ active.float())
         if self._pass.token_factor is not None:
             values = _values(attention, args[0])
             torch.mul(alpha[..., None], values, out=self._pass.token_factor[:, layer])
@@ -173,6 +188,14 @@ class Tracer:
     def _on_mlp(self, scaled: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if self._pass is not None:
             self._pass.mlp.append(_taken(output, self._pass.rows).to(torch.float32, copy=True))
+
+    def _on_neurons(self, layer: int, last: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._pass is not None:
+            self._pass.active[layer], self._pass.neuron_factor[layer] = args[0], []
+
+    def _on_first_norm(self, norm: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._pass is not None:
+            self._pass.spread = _spread(args[0].float(), norm)[1]
 
     def _on_entry(self, block: nn.Module, args: tuple[Any, ...]) -> None:
         if self._pass is not None:
@@ -183,9 +206,7 @@ class Tracer:
             return
         stream = cast(Tensor, args[0])
         last = (_taken(stream, self._pass.rows) if stream.ndim == 3 else stream).float()
-        self._pass.mu = last.mean(dim=-1)
-        variance = (last - self._pass.mu[:, None]).square().mean(dim=-1)
-        self._pass.sigma = (variance + cast(nn.LayerNorm, norm).eps).sqrt()
+        self._pass.mu, self._pass.sigma = _spread(last, norm)
 
     def _finish(self, seen: _Pass, output: Tensor) -> Trace:
         mlp, mlp_mean = self._read_out(torch.stack(seen.mlp, dim=1))
@@ -203,6 +224,10 @@ class Tracer:
             embedding=_on_host(output / norm[:, None]),
             entry=None if entry is None else _on_host(entry),
             entry_mean=None if entry_mean is None else _on_host(entry_mean),
+            neuron_factor={
+                layer: _on_host(torch.stack(found, dim=1)) for layer, found in seen.neuron_factor.items()
+            }
+            or None,
         )
 
     def _read_out(self, written: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,6 +239,13 @@ class Tracer:
             return read, mean
         matrix = projection.weight.T if isinstance(projection, nn.Linear) else projection
         return read @ matrix.float(), mean
+
+
+def _spread(stream: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Give the mean and the deviation that a LayerNorm takes of what enters it, in two passes."""
+    mean = stream.mean(dim=-1)
+    variance = (stream - mean[..., None]).square().mean(dim=-1)
+    return mean, (variance + cast(nn.LayerNorm, norm).eps).sqrt()
 
 
 def _taken(stream: Tensor, rows: Tensor | None) -> Tensor:

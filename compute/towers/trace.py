@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +44,9 @@ class Trace:
     not the same for all, as it is not for texts."""
     entry_mean: Array | None = None
     """mean(z0), "image"; only beside `entry`."""
+    neuron_factor: Mapping[int, Array] | None = None
+    """By the layer of an MLP, Σ_i alpha_i p_i,n / sigma_i of its neurons n as each head of a later layer
+    reads them at the class token, "image later head neuron"; only where layers were asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

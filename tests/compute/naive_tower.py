@@ -70,7 +70,7 @@ def decompose(visual: VisionTransformer, images: torch.Tensor, convention: str) 
 
 
 def _one(visual: VisionTransformer, image: Exact, convention: str) -> Literal:
-    stream = _enter(visual, image)
+    stream = enter(visual, image)
     entry, written, biases, mlps = stream[0].copy(), [], [], []
     for block in visual.transformer.resblocks:
         heads, bias = attention(block, norm_of(block.ln_1, stream))
@@ -135,7 +135,8 @@ def share_out(
     return Literal(c, np.stack([clip_prs(y, T) for y in mlps]), {"embedding": clip_prs(entry, T)}, output / n)
 
 
-def _enter(visual: VisionTransformer, image: Exact) -> Exact:
+def enter(visual: VisionTransformer, image: Exact) -> Exact:
+    """Give the tokens of an image as they enter the first block, "token width"."""
     kernel = exact(visual.conv1.weight)
     height, width = visual.patch_size
     tokens = [exact(visual.class_embedding)]
@@ -173,8 +174,9 @@ def attention(block: nn.Module, z: Exact, hidden: Exact | None = None) -> tuple[
     return written, gamma * b_O
 
 
-def mlp_of(block: nn.Module, token: Exact) -> Exact:
-    layers: Any = block.mlp
+def hidden_of(block: Any, token: Exact) -> Exact:
+    """Give the neurons of a block's MLP at one token."""
+    layers = block.mlp
     hidden = exact(layers.c_fc.weight) @ norm_of(block.ln_2, token) + exact(layers.c_fc.bias)
     if isinstance(layers.gelu, QuickGELU):
         hidden = hidden / (1 + np.exp(-1.702 * hidden))
@@ -182,6 +184,12 @@ def mlp_of(block: nn.Module, token: Exact) -> Exact:
         hidden = np.array([h * 0.5 * (1 + math.erf(h / math.sqrt(2))) for h in hidden])
     if hasattr(layers, "ln"):
         hidden = norm_of(layers.ln, hidden)
+    return hidden
+
+
+def mlp_of(block: Any, token: Exact) -> Exact:
+    """Give what a block's MLP writes at one token."""
+    layers, hidden = block.mlp, hidden_of(block, token)
     output = exact(layers.c_proj.weight) @ hidden + exact(layers.c_proj.bias)
     return output * exact(block.ls_2.gamma) if isinstance(block.ls_2, LayerScale) else output
 

@@ -38,8 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "patch_dropout": 0.5,
     },
 }
-ENTRY = ("entry", "entry_mean")
-"""Parts of a trace that only texts have."""
+ENTRY = ("entry", "entry_mean", "neuron_factor")
+"""Parts of a trace that only texts have, or that only some ask for."""
 
 
 def traced(visual: VisionTransformer, images: torch.Tensor, tokens: bool = False) -> Trace:

@@ -29,10 +29,6 @@ class TestTextHeadContributions(ViewContract):
     view = "text_head_contributions"
 
 
-class TestTextMlpContributions(ViewContract):
-    view = "text_mlp_contributions"
-
-
 class TestTextResidualContributions(ViewContract):
     view = "text_residual_contributions"
 
@@ -46,10 +42,6 @@ class TestTextTokenContributions(ViewContract):
             store.add_texts("few", store._engine.folder.names.text_set("words").texts[:40])
         few: LazyArray = store.view(self.view, model="clip", texts="few")
         return few
-
-
-class TestTextTowerMaps(ViewContract):
-    view = "text_tower_maps"
 
 
 @pytest.mark.parametrize("convention", get_args(Convention))
