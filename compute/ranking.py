@@ -1,14 +1,29 @@
 """How well candidate labels fit a neuron, from how it answers to pictures that are painted of each.
 
-The pictures of all candidates are ranked together by the neuron's activation, the highest first; a
-candidate is good if its own pictures come early, and if they look like the neuron's exemplars
-(Describe-and-Dissect, Bai et al. 2024, section 3.3 and appendix).
+In the paper the pictures of all candidates are ranked together by the neuron's activation, the highest first;
+a candidate is good if its own pictures come early, and if they look like the neuron's exemplars
+(Describe-and-Dissect, Bai et al. 2024, section 3.3 and appendix). `top_squared_products`, which the released
+code decides by, multiplies the place that ranks give with the look.
+
+`shift`, the default here, asks only how much more the neuron gives for a candidate's pictures than for the
+images of the set, in standard deviations of the latter: CoSy's mean activation difference (Kopf et al. 2024,
+section 4). It depends on no other candidate, and can be compared between neurons. Look has no part in it:
+
+* The pictures whose look counts are chosen by the neuron. Those of a wrong candidate that come early are
+  those that happen to show the right one, too: "triangle" is judged by its one triangle on sand, which looks
+  more like triangles on sand than the pictures of "sand" do.
+* What a product of a place and a cosine comes to depends on how widely a model spreads its cosines, and on
+  how many candidates there are.
+
+On the demo's classifier and 400 scenes (`pytest -m slow tests/test_demo_labels.py`) the first label is right
+for 28 of the 30 neurons of the last layer by `shift`, `mean` and `top_squared`, and for 22 by
+`top_squared_products`; in `layer4` for 35, 35, 33 and 31 of 38.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +31,9 @@ from scipy.stats import rankdata
 
 from ..store.views import Array
 
-Score = Literal["mean", "top", "top_squared", "image_products", "mean_products", "top_squared_products"]
+Score = Literal[
+    "shift", "mean", "top", "top_squared", "image_products", "mean_products", "top_squared_products"
+]
 LOW = frozenset({"mean", "top", "top_squared"})
 """Scores of which the lowest is the best."""
 
@@ -25,7 +42,7 @@ LOW = frozenset({"mean", "top", "top_squared"})
 class Rules:
     """What a score is made of."""
 
-    score: Score = "top_squared_products"
+    score: Score = "shift"
     """Which score decides."""
     beta: int = 5
     """Pictures of a candidate, its best ones, that `top` and `top_squared` look at."""
@@ -45,6 +62,10 @@ class Judged:
     """The candidate."""
     pictures: int
     """Its pictures."""
+    activation: float
+    """What the neuron gives for them, on average."""
+    shift: float
+    """How far that lies above what it gives for the images of the set, in deviations of these."""
     mean_rank: float
     """The mean rank of its pictures."""
     top_rank: float
@@ -59,8 +80,24 @@ class Judged:
     """The score that decides."""
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a neuron gives for the images of the set."""
+
+    mean: float
+    """On average."""
+    deviation: float
+    """The standard deviation, divided by their number."""
+
+
 def judged(
-    concepts: Sequence[str], activations: Array, pictures: Array, exemplars: Array, rules: Rules
+    concepts: Sequence[str],
+    activations: Array,
+    pictures: Array,
+    exemplars: Array,
+    *,
+    usual: Usual,
+    rules: Rules,
 ) -> list[Judged]:
     """Judge candidates, the best first; of equal ones the first by letters.
 
@@ -69,6 +106,7 @@ def judged(
         activations: What the neuron gives for each picture.
         pictures: The pictures' embeddings, "picture joint", unit norm.
         exemplars: The exemplars' embeddings, "exemplar joint", unit norm.
+        usual: What the neuron gives for the images of the set.
         rules: What the score is made of.
     """
     ranks = rankdata(-activations, method="average") - 1 + rules.rank_base
@@ -76,47 +114,41 @@ def judged(
     places: dict[str, list[int]] = {concept: [] for concept in sorted(set(concepts))}
     for place, concept in enumerate(concepts):
         places[concept].append(place)
-    found = [_one(each, ranks[own], cosines[own], rules) for each, own in places.items()]
+    found = [
+        _one(each, activations[own], ranks[own], cosines[own], usual, rules) for each, own in places.items()
+    ]
     scores = _scores(found, rules)
     order = sorted(range(len(found)), key=lambda at: _key(scores[at], found[at].concept, rules))
-    return [_with(found[at], scores[at]) for at in order]
+    return [replace(found[at], score=scores[at]) for at in order]
 
 
 def _key(score: float, concept: str, rules: Rules) -> tuple[float, str]:
     return (score if rules.score in LOW else -score, concept)
 
 
-def _one(concept: str, ranks: Array, cosines: Array, rules: Rules) -> Judged:
+def _one(
+    concept: str, activations: Array, ranks: Array, cosines: Array, usual: Usual, rules: Rules
+) -> Judged:
     best = np.sort(ranks)[: rules.beta]
     among = ranks < rules.top + rules.rank_base
-    product = float(cosines[among].mean()) if among.any() else rules.floor
+    mean = float(activations.astype(np.float64).mean())
     return Judged(
-        concept,
-        len(ranks),
-        float(ranks.mean()),
-        float(best.mean()),
-        float((best**2).mean()),
-        int(among.sum()),
-        product,
-        float("nan"),
-    )
-
-
-def _with(one: Judged, score: float) -> Judged:
-    return Judged(
-        one.concept,
-        one.pictures,
-        one.mean_rank,
-        one.top_rank,
-        one.top_rank_squared,
-        one.in_top,
-        one.image_product,
-        score,
+        concept=concept,
+        pictures=len(ranks),
+        activation=mean,
+        shift=(mean - usual.mean) / usual.deviation if usual.deviation else 0.0,
+        mean_rank=float(ranks.mean()),
+        top_rank=float(best.mean()),
+        top_rank_squared=float((best**2).mean()),
+        in_top=int(among.sum()),
+        image_product=float(cosines[among].mean()) if among.any() else rules.floor,
+        score=float("nan"),
     )
 
 
 def _scores(found: Sequence[Judged], rules: Rules) -> list[float]:
     plain: Mapping[str, list[float]] = {
+        "shift": [each.shift for each in found],
         "mean": [each.mean_rank for each in found],
         "top": [each.top_rank for each in found],
         "top_squared": [each.top_rank_squared for each in found],

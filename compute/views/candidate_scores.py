@@ -18,7 +18,8 @@ from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from ..causes import embedding_cause, layer_cause
 from ..kinds import Assisted, Made
 from ..work import Amount, Known, Work
-from .neuron_exemplars import shown_in
+from .neuron_activations import NEURONS
+from .neuron_exemplars import NeuronExemplars, shown_in
 from .synthetic_images import SyntheticImages
 
 if TYPE_CHECKING:
@@ -27,23 +28,28 @@ if TYPE_CHECKING:
 else:
     from typing import Literal
 
-    Score = Literal["mean", "top", "top_squared", "image_products", "mean_products", "top_squared_products"]
+    Score = Literal[
+        "shift", "mean", "top", "top_squared", "image_products", "mean_products", "top_squared_products"
+    ]
 
 
 @dataclass(frozen=True)
 class CandidateScores(Assisted, TableView):
     """How each neuron answers to the pictures of its candidates, and how like its exemplars these are.
 
-    The pictures of all candidates of a neuron are ranked together by its activation, from `rank_base` down.
-    `position` 0 is the best candidate by `score`, which is one of the other columns or, by default, the image
-    product times the candidate's place by `top_rank_squared` counted from below (Describe-and-Dissect, Bai et
-    al. 2024, section 3.3). Scores compare candidates of one neuron, and not neurons.
+    `position` 0 is the best candidate by `score`, by default `shift`: how far the mean activation over its
+    pictures lies above that over the images of the set, in standard deviations of the latter (CoSy's mean
+    activation difference, Kopf et al. 2024, section 4), which compares neurons as well. The pictures of all
+    candidates of a neuron are also ranked together by its activation, from `rank_base` down; the paper's
+    `top_squared_products` is the image product times the candidate's place by `top_rank_squared` counted from
+    below (Describe-and-Dissect, Bai et al. 2024, section 3.3), and compares candidates of one neuron only.
+    `compute/ranking.py` says why it is not the default.
     """
 
     images: Input[SyntheticImages]
     clip: Param[Clip]
     """The name of a registered model of images and texts, by which pictures are compared."""
-    score: Param[Score] = "top_squared_products"
+    score: Param[Score] = "shift"
     """Which score decides."""
     beta: Param[int] = 5
     """Best pictures of a candidate that `top` and `top_squared` look at."""
@@ -57,8 +63,9 @@ class CandidateScores(Assisted, TableView):
     """The side to which pictures are shrunk first, as released (32); 0 leaves them as they are."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "paper": {"rank_base": 0, "floor": -1.0, "shrink": 32},
+        "paper": {"score": "top_squared_products", "rank_base": 0, "floor": -1.0, "shrink": 32},
     }
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -67,6 +74,7 @@ class CandidateScores(Assisted, TableView):
         "position": "int32",
         "score": "float64",
         "score_name": "string",
+        "shift": "float64",
         "mean_rank": "float64",
         "top_rank": "float64",
         "top_rank_squared": "float64",
@@ -101,16 +109,20 @@ class CandidateScores(Assisted, TableView):
         return self.images.constant()
 
     def needs(self, index: int) -> Sequence[Unit]:
-        """List the neuron's painted pictures and exemplars."""
-        return (self.images.units[index], self._exemplars.units[index])
+        """List the neuron's painted pictures, its exemplars, and the statistics of its block."""
+        return (self.images.units[index], self._exemplars.units[index], self._known(index))
+
+    def _known(self, neuron: int) -> Unit:
+        """Give the unit of statistics that a neuron is in."""
+        return self._exemplars.statistics.units[neuron // NEURONS]
 
     @property
-    def _exemplars(self) -> Any:
+    def _exemplars(self) -> NeuronExemplars:
         return self.images.candidates.captions.exemplars
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's painted pictures."""
-        return digest.of_sequence([self.images.units[start].key])
+        """Give the digest of the neuron's painted pictures and statistics."""
+        return digest.of_sequence([self.images.units[start].key, self._known(start).key])
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run the pictures of each candidate through both models, by themselves."""
@@ -119,15 +131,15 @@ class CandidateScores(Assisted, TableView):
         for unit in units:
             painted = self._painted(parts.rows(self.images.units[unit.start]).to_pylist())
             beside = self._beside(unit, parts, aids) if painted else None
-            found = [] if beside is None else self._judged(unit, painted, beside, aids)
+            found = [] if beside is None else self._judged(unit, painted, beside, parts, aids)
             made[unit.key] = Made(rows=self._rows(unit.start, layer.module, found))
         return made
 
     def _judged(
-        self, unit: Unit, painted: Mapping[str, Sequence[str]], beside: Array, aids: Aids
-    ) -> list[tuple[Judged, float]]:
-        """Judge a neuron's candidates, each with its pictures' mean activation."""
-        from ..ranking import judged
+        self, unit: Unit, painted: Mapping[str, Sequence[str]], beside: Array, parts: Parts, aids: Aids
+    ) -> list[Judged]:
+        """Judge a neuron's candidates."""
+        from ..ranking import Usual, judged
 
         layer = self._exemplars.seen.top.activations
         concepts: list[str] = []
@@ -137,10 +149,16 @@ class CandidateScores(Assisted, TableView):
             concepts += [concept] * len(names)
             answers.append(aids.activations(layer, pictures)[:, unit.start])
             looks.append(aids.embeddings(self.clip, pictures))
-        mine = np.concatenate(answers)
-        found = judged(concepts, mine, np.concatenate(looks), beside, self.rules)
-        of = np.array(concepts)
-        return [(each, float(mine[of == each.concept].mean())) for each in found]
+        rows = parts.rows(self._known(unit.start)).to_pylist()
+        mine = next(row for row in rows if row["neuron"] == unit.start)
+        return judged(
+            concepts,
+            np.concatenate(answers),
+            np.concatenate(looks),
+            beside,
+            usual=Usual(mine["mean"], mine["std"]),
+            rules=self.rules,
+        )
 
     def _beside(self, unit: Unit, parts: Parts, aids: Aids) -> Array | None:
         """Embed a neuron's exemplars; None where it has none."""
@@ -153,7 +171,7 @@ class CandidateScores(Assisted, TableView):
         causes: dict[str, tuple[str, Mapping[str, Any], int]] = {}
         later, layer = 0, self._exemplars.seen.top.activations
         for unit in units:
-            rows, shown = (known.rows(each) for each in self.needs(unit.index))
+            rows, shown = (known.rows(each) for each in self.needs(unit.index)[:2])
             if rows is None or shown is None or self.shrink:  # the pixels are not known
                 paintings = self.images.candidates.most * self.images.paintings
                 later += 2 * paintings + self._exemplars.exemplars
@@ -191,12 +209,10 @@ class CandidateScores(Assisted, TableView):
         picture = Image.open(io.BytesIO(data)).convert("RGB")
         return picture.resize((self.shrink, self.shrink)) if self.shrink else picture
 
-    def _rows(self, neuron: int, module: str, found: Sequence[tuple[Judged, float]]) -> dict[str, list[Any]]:
+    def _rows(self, neuron: int, module: str, found: Sequence[Judged]) -> dict[str, list[Any]]:
         rows: dict[str, list[Any]] = {name: [] for name in self.columns}
-        for position, (each, mean) in enumerate(found):
-            ranks = (each.mean_rank, each.top_rank, each.top_rank_squared, each.image_product)
-            counts = (each.in_top, each.pictures, mean)
-            values = (module, neuron, each.concept, position, each.score, self.score, *ranks, *counts)
-            for name, value in zip(self.columns, values, strict=True):
-                rows[name].append(value)
+        for position, each in enumerate(found):
+            own = {"module": module, "neuron": neuron, "position": position, "score_name": self.score}
+            for name in self.columns:
+                rows[name].append(own[name] if name in own else getattr(each, name))
         return rows

@@ -73,6 +73,26 @@ def test_each_stage_says_what_it_is_about(undisturbed: dict[str, list[dict[str, 
     assert {(row["neuron"], row["label"]) for row in undisturbed["described_labels"]} <= named
 
 
+def test_candidates_are_judged_by_how_far_the_neuron_is_shifted(
+    blank: Path, undisturbed: dict[str, list[dict[str, Any]]]
+) -> None:
+    usual = belvedere.open(blank, mode="r").view("neuron_statistics", model="net", module="fc").arrow()
+    known = {row["neuron"]: row for row in usual.to_pylist()}
+    scores = undisturbed["candidate_scores"]
+    for row in scores:
+        mine = known[row["neuron"]]
+        shift = (row["activation"] - mine["mean"]) / mine["std"]
+        assert (row["score_name"], row["score"], row["shift"]) == (
+            "shift",
+            row["shift"],
+            pytest.approx(shift),
+        )
+    assert scores == sorted(scores, key=lambda row: (row["neuron"], -row["score"]))
+    assert {row["label"] for row in undisturbed["described_labels"] if row["rank"] == 0} == {
+        row["concept"] for row in scores if row["position"] == 0
+    }
+
+
 def test_a_module_with_maps_has_crops_within_its_pictures(path: Path) -> None:
     store = belvedere.open(path)
     found = stage(store, "neuron_exemplars", module="layer4").where("neuron < 3").arrow().to_pylist()
@@ -274,7 +294,7 @@ def test_a_preset_spells_out_parameters_and_gives_way_to_those_given(path: Path)
         **{"per_image": 0, "square": 375, "clean": False, "simplify": True, "ranked_first": True},
         **{"colon": "between", "comma": "merge", "background": True, "prompt": "summarise_worked"},
         **{"template": "One realistic image of {concept}", "steps": 50, "guidance": 7.5},
-        **{"rank_base": 0, "floor": -1.0, "shrink": 32},
+        **{"score": "top_squared_products", "rank_base": 0, "floor": -1.0, "shrink": 32},
     }
     asked = store.view("neuron_labels", model="net", module="fc", **spelt)
     assert [unit.key for unit in paper._view.units[:2]] == [unit.key for unit in asked._view.units[:2]]
