@@ -44,6 +44,10 @@ class Trace:
     not the same for all, as it is not for texts."""
     entry_mean: Array | None = None
     """mean(z0), "image"; only beside `entry`."""
+    patch: Array | None = None
+    """Pᵀ diag(g) C Σ W_O a_i over all layers and heads, "image patch joint"; only where it was asked for."""
+    patch_mean: Array | None = None
+    """mean(Σ W_O a_i) beside it, "image patch"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
