@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..store.errors import BadSource
+from ..store.errors import UnsupportedTower
 from ..store.sets import Model
 from .geometry import Window
 
@@ -13,14 +13,15 @@ Facts = Mapping[str, Any]
 
 
 def grid_of(model: Model) -> tuple[int, int]:
-    """Give how many rows and columns of patches a decomposed tower has; `BadSource` where it is not told."""
+    """Give how many rows and columns of patches a tower has; `UnsupportedTower` where it is not told."""
     vision = model.image.get("architecture", {}).get("vision_cfg", {})
     sides, patches = (_pair(vision.get(each)) for each in ("image_size", "patch_size"))
     rows, columns = (side // patch if patch else 0 for side, patch in zip(sides, patches, strict=True))
     if rows * columns + 1 != model.shape.tokens:
-        raise BadSource(
-            f"the {model.shape.tokens - 1} patches of {model.name!r} are in no known order: "
-            f"its configuration tells of {rows} rows of {columns}"
+        raise UnsupportedTower(
+            model.name,
+            f"its {model.shape.tokens - 1} patches are in no known order: its configuration tells of {rows} "
+            f"rows of {columns}",
         )
     return rows, columns
 
@@ -36,7 +37,7 @@ def seen_part(model: Model, width: int, height: int) -> Window:
 
     Known from the facts of open_clip's preprocessing, to the pixel of the resized picture, so that no model
     is loaded: `shortest` resizes the shortest side and cuts the middle out, `squash` resizes both sides,
-    `longest` resizes the longest side and pads. Raises `BadSource` for any other preprocessing.
+    `longest` resizes the longest side and pads. Raises `UnsupportedTower` for any other preprocessing.
     """
     facts = _preprocessing(model)
     wanted = _pair(facts["size"])
@@ -58,9 +59,10 @@ def _preprocessing(model: Model) -> Facts:
         "longest",
     ):
         listed = ", ".join(f"{key}={value!r}" for key, value in sorted(facts.items()))
-        raise BadSource(
-            f"where in a picture the patches of {model.name!r} lie is known for open_clip's preprocessing "
-            f"only, and it has {listed or 'none that is known'}"
+        raise UnsupportedTower(
+            model.name,
+            "where in a picture its patches lie is known for open_clip's preprocessing only, and it has "
+            f"{listed or 'none that is known'}",
         )
     return facts
 

@@ -173,8 +173,9 @@ def heatmap(
         every = Added(store, model, image_set, None, convention)
         chosen = None if heads is None else named_heads(every.model, heads)
         if where is not None:
-            names = {"model": every.model, "images": image_set, "texts": texts}
-            chosen = heads_where(store, where, **names, progress=progress)
+            chosen = heads_where(
+                store, where, model=every.model, images=image_set, texts=texts, progress=progress
+            )
         added[image_set] = every if chosen is None else Added(store, model, image_set, chosen, convention)
     of = next(iter(added.values()))
     if asked is None:

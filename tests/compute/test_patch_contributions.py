@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ class TestPatchContributions(ViewContract):
     [{}, {"ls_init_value": 0.3}, {"block_type": "custom", "scale_heads": True, "qk_norm": True}],
     ids=["plain", "LayerScale", "head scale"],
 )
-def test_the_trace_sums_what_the_literal_formula_gives(options: dict[str, object]) -> None:
+def test_the_trace_sums_what_the_literal_formula_gives(options: dict[str, Any]) -> None:
     visual: VisionTransformer = naive_tower.tower(**options)
     images = naive_tower.photos(visual)
     with Tracer(visual) as tracer:

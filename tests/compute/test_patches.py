@@ -14,7 +14,7 @@ from PIL import Image
 from belvedere.compute.geometry import Window, window
 from belvedere.compute.patches import grid_of, input_size, seen_part
 from belvedere.compute.stretch import at_input, over_input, over_picture
-from belvedere.store.errors import BadSource
+from belvedere.store.errors import UnsupportedTower
 from belvedere.store.sets import Model, TowerShape
 
 SIZES = [(64, 64), (200, 120), (120, 201), (37, 90), (333, 47)]
@@ -101,10 +101,12 @@ def test_a_map_lies_on_the_part_of_the_picture_that_is_seen() -> None:
 def test_patches_in_no_known_order_and_other_preprocessing_are_refused() -> None:
     assert grid_of(model([48, 32], tokens=25)) == (6, 4)
     with pytest.raises(
-        BadSource, match="the 40 patches of 'm' are in no known order: its configuration tells of 6 rows of 6"
+        UnsupportedTower, match="its 40 patches are in no known order: its configuration tells of 6 rows of 6"
     ):
         grid_of(model(tokens=41))
     other = model()
     cast("Any", other).image = {"preprocessing": {"crop_pct": 0.9}}
-    with pytest.raises(BadSource, match=r"known for open_clip's preprocessing only, and it has crop_pct=0.9"):
+    with pytest.raises(
+        UnsupportedTower, match=r"known for open_clip's preprocessing only, and it has crop_pct=0.9"
+    ):
         seen_part(other, 10, 10)
