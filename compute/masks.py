@@ -134,7 +134,8 @@ def decode(data: bytes) -> Mask:
         raise
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
         raise UnreadablePicture("not a picture in a known format") from error
-    return values.any(axis=-1) if values.ndim == 3 else values != 0
+    found: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=-1)
+    return found
 
 
 def kept(row: Mapping[str, object]) -> dict[str, object]:

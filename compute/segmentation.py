@@ -5,7 +5,8 @@ As Gandelsman, Efros and Steinhardt (ICLR 2024, section 5.3) and, before them, C
 and it is brought to between 0 and 1, each image by itself. The thing is where the map exceeds its own mean.
 Accuracy and IoU count pixels over all images; average precision is that of both channels, 1 - map for the
 background and the map for the thing, taken together, and its mean is over images. Where preprocessing pads
-there is no image, and no pixel counts. A map that is everywhere the same says that there is no thing.
+there is no image, and no pixel counts. A map that is everywhere the same says that there is no thing, and
+its average precision is that of a guess, 0.5: as published, where it comes of numbers that are none.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def counts(heat: NDArray[Any], mask: Mask, there: Mask) -> Counts:
     scaled = scale(heat, there)
     truth = mask[there]
     said = scaled > scaled.mean()
+    channels = np.concatenate([1 - scaled, scaled]) if scaled.any() else np.zeros(2 * len(scaled))
     both = [int((truth & said).sum()), int((~truth & ~said).sum())]
     either = [int((truth | said).sum()), int((~truth | ~said).sum())]
     return Counts(
@@ -59,7 +61,7 @@ def counts(heat: NDArray[Any], mask: Mask, there: Mask) -> Counts:
         background_union=either[1],
         thing_intersection=both[0],
         thing_union=either[0],
-        average_precision=_precision(np.concatenate([~truth, truth]), np.concatenate([1 - scaled, scaled])),
+        average_precision=_precision(np.concatenate([~truth, truth]), channels),
     )
 
 

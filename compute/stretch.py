@@ -1,7 +1,8 @@
 """Maps of patches, stretched bilinearly over what a model sees or over the picture itself.
 
 A map's entries stand in the middles of its patches, and beyond the outermost middles its border goes on: as
-torch's `interpolate(mode="bilinear", align_corners=False)`. Numbers follow from one map alone.
+torch's `interpolate(mode="bilinear", align_corners=False)`. Numbers follow from one map alone, and what is
+equal in it stays exactly equal, since ties count where maps are ranked.
 """
 
 from __future__ import annotations
@@ -20,12 +21,8 @@ Mask = NDArray[np.bool_]
 
 def over_input(maps: Maps, size: tuple[int, int]) -> Doubles:
     """Stretch maps "… y x" over what a model sees, to so many pixels, y before x."""
-    down, across = (
-        _weights((np.arange(length) + 0.5) / length, patches)
-        for length, patches in zip(size, maps.shape[-2:], strict=True)
-    )
-    stretched: Doubles = down @ maps.astype(np.float64) @ across.T
-    return stretched
+    down, across = ((np.arange(length) + 0.5) / length for length in size)
+    return _along(_along(maps.astype(np.float64), down, -2), across, -1)
 
 
 def over_picture(
@@ -38,8 +35,7 @@ def over_picture(
     rows, columns = shape or (height, width)
     ys = (_middles(rows, height) - seen.top) / (seen.bottom - seen.top)
     xs = (_middles(columns, width) - seen.left) / (seen.right - seen.left)
-    of_rows, of_columns = _weights(ys, maps.shape[-2]), _weights(xs, maps.shape[-1])
-    stretched: Doubles = of_rows @ maps.astype(np.float64) @ of_columns.T
+    stretched = _along(_along(maps.astype(np.float64), ys, -2), xs, -1)
     stretched[..., ~_within(ys)[:, None] | ~_within(xs)[None, :]] = np.nan
     return stretched
 
@@ -70,13 +66,12 @@ def _within(places: Doubles) -> Mask:
     return within
 
 
-def _weights(places: Doubles, patches: int) -> Doubles:
-    """Say how much of each patch stands at places from 0 to 1 along a side, "place patch"."""
+def _along(maps: Doubles, places: Doubles, axis: int) -> Doubles:
+    """Interpolate along an axis at places from 0 to 1; equal numbers give exactly equal ones."""
+    patches = maps.shape[axis]
     at = np.clip(places * patches - 0.5, 0, patches - 1)
     first = np.floor(at).astype(np.int64)
-    rest = at - first
-    weights = np.zeros((len(places), patches))
-    rows = np.arange(len(places))
-    weights[rows, first] = 1 - rest
-    weights[rows, np.minimum(first + 1, patches - 1)] += rest
-    return weights
+    rest = np.expand_dims(at - first, -1) if axis == -2 else at - first
+    one, two = (np.take(maps, each, axis=axis) for each in (first, np.minimum(first + 1, patches - 1)))
+    found: Doubles = one + (two - one) * rest
+    return found

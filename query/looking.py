@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     import pandas as pd
     from PIL.Image import Image
 
+    from ..compute.allowance import Allowance
     from ..compute.conventions import Convention
     from ..compute.runner import Progress
     from .engine import Engine
@@ -201,6 +202,58 @@ class Looking(ABC):
             convention=convention,
             progress=progress,
         )
+
+    def segment(
+        self,
+        methods: str | Sequence[str] = (),
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        allowance: Allowance | None = None,
+        progress: bool | Progress = True,
+        **parameters: Any,
+    ) -> pd.DataFrame:
+        """Segment images into thing and background without training, and say how well that goes.
+
+        What is missing of `segmentation_scores` is filled: Gandelsman et al. (2024), section 5.3, with their
+        measures, and six methods to compare with.
+
+        Args:
+            methods: `decomposition`, `lrp`, `partial_lrp`, `rollout`, `raw_attention`, `gradcam`, `chefer`;
+                one, several, or all unless given.
+            model: A model's name; this and the next two as in `view`.
+            images: A set of images that have masks: the demo's scenes, or added with masks=….
+            texts: A set of texts, which are the classes.
+            device: Where to run; this and the next four as in `fill`.
+            batch_size: Images or texts in one forward pass.
+            workers: Threads that decode images.
+            retry_failed: Try units again that failed before.
+            allowance: Nothing is spent here.
+            progress: As in `fill`.
+            parameters: Parameters of the view, such as target="label".
+
+        Returns:
+            A row for each method: model, image_set, text_set, method, pixel_accuracy, mean_iou,
+            mean_average_precision (from 0 to 1) and images, over how many.
+
+        Raises:
+            UnknownName: No method of that name.
+            NotAnnotated: The images have no masks.
+            BadSource: There is one class, or one that is longer than the model reads.
+            UnitFailed: Something that is missing cannot be computed.
+        """
+        from ..compute.runner import Settings
+        from .segmenting import segment
+
+        asked = [methods] if isinstance(methods, str) else list(methods)
+        inputs = {"model": model, "images": images, "texts": texts}
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        return segment(self._store, asked, inputs, settings, progress, parameters)
 
     def heads_for(
         self,

@@ -85,7 +85,7 @@ def _attention(layer: Layer, relevance: Tensor) -> tuple[Tensor, Tensor]:
     module, weights = layer.block.attn, layer.attention
     projection = module.out_proj.weight.detach().to(relevance)
     back = _linear(layer.context, projection, relevance)
-    by_head = back.unflatten(-1, (module.num_heads, module.head_dim)).transpose(1, 2)
+    by_head = back.view(*back.shape[:2], module.num_heads, module.head_dim).transpose(1, 2)
     queries, keys, values = layer.queries, layer.keys, layer.values
     to_weights, to_values = _product(weights, values, by_head)
     to_queries, to_keys = _product(queries, keys.transpose(-1, -2), to_weights)

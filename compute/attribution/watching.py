@@ -101,7 +101,7 @@ class Layer:
 
     def _by_head(self, each: Tensor) -> Tensor:
         attention = self.block.attn
-        return each.unflatten(-1, (attention.num_heads, attention.head_dim)).transpose(1, 2)
+        return each.view(*each.shape[:2], attention.num_heads, attention.head_dim).transpose(1, 2)
 
     def _exact(self, weight: Tensor) -> Tensor:
         return weight.detach().to(self.normed.dtype)

@@ -107,7 +107,7 @@ class ForegroundMasks(Assisted, ArrayView):
         place, entries = self.images.masks[image_id], self.images.entries
         if place is None:
             scene = scene_of(self.images, image_id)
-            return "it was added without a mask" if scene is None else scene.masks.any(axis=0)
+            return "it was added without a mask" if scene is None else np.asarray(scene.masks.any(axis=0))
         width, height = (entries[name][image_id].as_py() for name in ("width", "height"))
         found = fetch(aids.pictures, place)
         if width is None:

@@ -96,10 +96,12 @@ class RelevanceMaps(Assisted, ArrayView):
         return {"method": self.method}
 
     def needs(self, index: int) -> Sequence[Unit]:
-        """List the texts, and by `decomposition` the patches of the block."""
-        start, stop = self.grid.span(index)
-        places = self.patches.grid.touched(range(start, stop)) if self.method == "decomposition" else ()
-        return (*(self.patches.units[place] for place in places), *self.texts.units)
+        """List the texts, and by `decomposition` the patches of the block with what they are scaled by."""
+        if self.method != "decomposition":
+            return self.texts.units
+        places = self.patches.grid.touched(range(*self.grid.span(index)))
+        patches = (self.patches.units[place] for place in places)
+        return (*patches, *self.patches.maps.units, *self.texts.units)
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the images, of all texts, and of the labels where they say the class."""

@@ -158,7 +158,7 @@ def rolled(matrices: list[Tensor], shares: bool) -> Tensor:
 
 def expected(name: str, visual: VisionTransformer, image: Tensor, text: Tensor) -> Tensor:
     run = literal(visual, image, text)
-    run.cosine.backward()
+    run.cosine.backward()  # type: ignore[no-untyped-call]
     slopes = [each.grad for each in run.attention]
     weights = [each.detach() for each in run.attention]
     if name == "rollout":
@@ -173,7 +173,8 @@ def expected(name: str, visual: VisionTransformer, image: Tensor, text: Tensor) 
         return relevance[-1].clamp(min=0).mean(0)[0, 1:]
     if name == "lrp":
         with torch.no_grad():
-            return add(run.stream, run.positions, entry, scaled=False)[0][1:].sum(1)
+            pixels, _ = add(run.stream, run.positions, entry, scaled=False)
+        return pixels[1:].sum(1)
     mixed = [(slope * each).clamp(min=0).mean(0) for slope, each in zip(slopes, relevance, strict=True)]  # type: ignore[operator]
     return rolled(mixed[1:], shares=False)
 

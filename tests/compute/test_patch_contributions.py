@@ -11,12 +11,7 @@ from open_clip.transformer import VisionTransformer
 
 import belvedere
 from belvedere.compute.towers.native import Tracer
-from belvedere.testing import ViewContract
 from tests.compute import naive_tower
-
-
-class TestPatchContributions(ViewContract):
-    view = "patch_contributions"
 
 
 @pytest.mark.parametrize(
