@@ -190,7 +190,8 @@ def tower(request: pytest.FixtureRequest) -> VisionTransformer:
 
 def texts(count: int) -> Tensor:
     found = torch.randn((count, 5), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return found / found.norm(dim=1, keepdim=True)
+    unit: Tensor = found / found.norm(dim=1, keepdim=True)
+    return unit
 
 
 @pytest.mark.parametrize("name", list(GRADIENTS))
