@@ -1,17 +1,15 @@
-"""Heads as a user names them: `3.1`, `3.*`, or all of which an SQL predicate holds."""
+"""Heads as a user names them: `3.1`, `3.*`, or all for which a condition holds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from ..store.errors import BadSelection, BadSource, QueryError
+from ..compute.runner import Progress
+from ..store.errors import BadSelection, BadSource, UnitFailed
 from ..store.sets import Model
-
-if TYPE_CHECKING:
-    from ..compute.runner import Progress
-    from .store import Store
+from .chosen import chosen
+from .engine import Engine
 
 Place = tuple[int, int]
 """A layer and a head of it, each counted from 0."""
@@ -49,43 +47,20 @@ def _places(model: Model, named: str | Place) -> list[Place]:
 
 
 def heads_where(
-    store: Store,
-    predicate: str,
-    *,
-    model: Model,
-    images: str,
-    texts: str | None,
-    progress: bool | Progress = True,
+    engine: Engine, condition: str, *, model: Model, images: str, texts: str | None, told: Progress
 ) -> list[Place]:
-    """Choose heads by an SQL predicate over layer and head, or over `head_roles` and `head_descriptions`.
+    """Choose heads by a condition, or by a declared view of heads; see `query/chosen.py`.
 
-    A predicate over layer and head alone computes nothing; for another, what is missing of the two tables is
-    filled. Raises `BadSelection` where it holds for no head, and `QueryError` where it is not understood.
+    What is missing of roles and descriptions is filled, where the condition asks for them. Raises
+    `QueryError` for one that is not understood, and `BadSelection` where it holds for no head.
     """
+    pools = engine.folder.names.text_sets() if texts is None else [texts]
+    view = engine.same(chosen(engine, condition, model, images, pools))
+    engine.ensure([need for unit in view.units for need in unit.needs], told)
     try:
-        found = _over_places(store, predicate, model)
-    except QueryError:
-        view = store.view("head_roles", model=model.name, images=images, texts=texts)
-        statement = f"""
-            SELECT DISTINCT layer, head
-            FROM head_roles JOIN head_descriptions USING (model, image_set, text_set, layer, head)
-            WHERE model = ? AND image_set = ? AND text_set = ? AND ({predicate})
-            ORDER BY layer, head
-        """
-        names = [*view._view.names.values()]
-        found = store.sql(statement, names, fill=True, require_complete=True, progress=progress).fetchall()
-    if not found:
-        raise BadSelection(f"no head of {model.name!r} has {predicate}")
-    return [(int(layer), int(head)) for layer, head in found]
-
-
-def _over_places(store: Store, predicate: str, model: Model) -> list[Place]:
-    """Choose heads by where they are; `QueryError` where the predicate asks for more."""
-    statement = f"""
-        SELECT layer, head
-        FROM range(?) AS layers(layer), range(?) AS heads(head)
-        WHERE ({predicate})
-        ORDER BY layer, head
-    """
-    found: list[Place] = store.sql(statement, [model.shape.layers, model.shape.heads]).fetchall()
-    return found
+        engine.ensure(view.units, told)
+    except UnitFailed as error:
+        if engine.folder.writable:  # said here; the table `errors` is about what is kept
+            engine.folder.failures.settle(view.units[0], [])
+        raise BadSelection(f"where={condition!r} chooses no head of {model.name!r}") from error
+    return view.read(engine.reader)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..compute.views.head_roles import HeadRoles
     from .engine import Engine
 
+
 def heads_for(
     engine: Engine,
     texts: str | Sequence[str],

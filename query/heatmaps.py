@@ -174,7 +174,7 @@ def heatmap(
         chosen = None if heads is None else named_heads(every.model, heads)
         if where is not None:
             chosen = heads_where(
-                store, where, model=every.model, images=image_set, texts=texts, progress=progress
+                store._engine, where, model=every.model, images=image_set, texts=texts, told=teller(progress)
             )
         added[image_set] = every if chosen is None else Added(store, model, image_set, chosen, convention)
     of = next(iter(added.values()))

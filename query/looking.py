@@ -171,8 +171,9 @@ class Looking(ABC):
                 by those of the head's descriptions that its contribution is most and least along.
             contrast: A text whose map is taken away from each, or several of which the mean map is.
             heads: Only these heads, such as "3.1", "3.*" or "2.0,3.1", or pairs of numbers; all unless given.
-            where: Only heads for which this SQL predicate holds, over `layer` and `head` or the columns of
-                `head_roles` and `head_descriptions`, such as "role = 'shape'".
+            where: Only heads for which this SQL condition holds, on `layer` and `head`, the columns of
+                `head_roles` and `head_descriptions` or the texts' `category`, such as "role = 'shape'"; or
+                the name of a declared view with the columns layer and head.
             model: A model's name; needed where the store has several whose heads are known.
             texts: A text set's name, for descriptions and roles.
             convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.

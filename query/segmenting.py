@@ -27,7 +27,6 @@ def segment(
     """Fill and read the scores of some methods, or of all; see `Store.segment`."""
     import pandas as pd
 
-    from ..store.errors import UnitFailed
     from .progress import teller
 
     for each in methods:
@@ -37,9 +36,7 @@ def segment(
     for method in dict.fromkeys(methods or METHODS):
         view = store.view("segmentation_scores", **inputs, method=method, **parameters)
         if not view._fill(view._units(), settings, teller(progress)).complete:
-            raise UnitFailed(
-                view.title, "belvedere errors says which of its units could not be made, and why"
-            )
+            store._engine.ensure(view._units())  # what failed is not tried again: it says why
         rows = view.df()
         same = rows.loc[0, ["model", "image_set", "text_set", "method", "images"]].to_dict()
         values = dict(zip(rows.metric, rows.value, strict=True))

@@ -19,7 +19,8 @@ from open_clip.transformer import LayerScale, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ..towers.native import Block, blocks_of, refuse_unless_traceable
+from ..towers.native import blocks_of, refuse_unless_traceable
+from ..towers.tower import Block
 
 Choose = Callable[[Tensor], Tensor]
 """From embeddings "image joint" of unit norm to the text that each image is to be explained by, likewise."""

@@ -11,8 +11,8 @@ import numpy as np
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts, Read
 from .. import conventions, scalars
+from ..contributed import OfImages
 from ..conventions import Convention
-from ..mapped import MappedPass
 from ..patches import grid_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PatchContributions(MappedPass):
+class PatchContributions(OfImages):
     """What all heads of all layers add to each image's embedding from each patch: the sum of c[i,l,h].
 
     Heatmaps of the whole image encoder and zero-shot segmentation (Gandelsman et al. 2024, sections 3.3 and
@@ -65,7 +65,7 @@ class PatchContributions(MappedPass):
         return (
             Member("patch", self.dims, self.shape, self.dtype, (1, rows, columns, joint)),
             Member("mean", ("image", "y", "x"), self.shape[:3], "float32", (self.block, rows, columns)),
-            scalars.member(images, self.block),
+            self.scalars(),
             Member("embedding", ("image", "joint"), (images, joint), "float32", (self.block, joint)),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +12,13 @@ import numpy as np
 from ...store import digest
 from ...store.errors import BadSource, NotAnnotated
 from ...store.grid import Grid
-from ...store.sets import ImageSet, TextSet
+from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
 from ..conventions import Convention
 from ..kinds import Assisted, Made
 from ..work import Known, Work, exactly
+from .class_embeddings import ClassEmbeddings
 from .patch_contributions import PatchContributions
-from .text_embeddings import TextEmbeddings
 
 if TYPE_CHECKING:
     from ..aids import Aids
@@ -37,16 +36,16 @@ AT_ONCE = 8
 class RelevanceMaps(Assisted, ArrayView):
     """Which patches of each image make it like its class: a map for zero-shot segmentation.
 
-    The texts are the classes, and an image's class is the one that its embedding is most like (or, with
-    target="label", the text that is its label, or whose category is). By `decomposition` (Gandelsman et al.
+    Classes are those of `class_embeddings`, and an image's class is the one that its embedding is most like
+    (with target="label" the one that its label names). By `decomposition` (Gandelsman et al.
     2024, section 5.3) the heat of a patch is what all heads together add from it along the class's text, less
     the mean over all classes. The other methods are files of `compute/attribution/`; they explain the
     similarity with the class's text, and run the images through the model. An image that cannot be read, or
-    has no class, is absent. The classes are beside it: `coords["text"]`.
+    has no class, is absent. The classes are beside it: `coords["class"]`.
     """
 
     patches: Input[PatchContributions]
-    texts: Input[TextEmbeddings]
+    classes: Input[ClassEmbeddings]
     method: Param[Method] = "decomposition"
     """How patches are found."""
     target: Param[Literal["predicted", "label"]] = "predicted"
@@ -64,26 +63,23 @@ class RelevanceMaps(Assisted, ArrayView):
     def __post_init__(self) -> None:
         """Refuse labels of which none is a class: `NotAnnotated`."""
         if self.target == "label" and not any(each is not None for each in self._labelled):
-            hint = (
-                f"with target='label' each is one of the texts of {self._texts.name!r}, or a category of one"
-            )
+            texts = self.classes.embeddings.texts.name
+            hint = f"with target='label' a label is a category of {texts!r}, or a text that has none"
             raise NotAnnotated(self._images.name, "labels that are classes", hint)
 
     @property
     def _images(self) -> ImageSet:
         return self.patches.images
 
-    @property
-    def _texts(self) -> TextSet:
-        return self.texts.texts
+    @cached_property
+    def names_of_classes(self) -> tuple[str, ...]:
+        """The names of the classes, in their order."""
+        return tuple(self.classes.classes)
 
     @cached_property
     def _labelled(self) -> list[int | None]:
         """The class of each image by its label; None where that is no class."""
-        categories, texts = self._texts.categories, self._texts.texts
-        once = {category for category, count in Counter(categories).items() if count == 1} - {None}
-        known = {category: place for place, category in enumerate(categories) if category in once}
-        known |= {text: place for place, text in reversed(list(enumerate(texts)))}
+        known: dict[str | None, int] = {name: place for place, name in enumerate(self.names_of_classes)}
         return [known.get(label) for label in self._images.entries["label"].to_pylist()]
 
     @property
@@ -96,18 +92,18 @@ class RelevanceMaps(Assisted, ArrayView):
         return {"method": self.method}
 
     def needs(self, index: int) -> Sequence[Unit]:
-        """List the texts, and by `decomposition` the patches of the block with what they are scaled by."""
+        """List the classes, and by `decomposition` the patches of the block with what they are scaled by."""
         if self.method != "decomposition":
-            return self.texts.units
+            return self.classes.units
         places = self.patches.grid.touched(range(*self.grid.span(index)))
         patches = (self.patches.units[place] for place in places)
-        return (*patches, *self.patches.maps.units, *self.texts.units)
+        return (*patches, *self.patches.maps.units, *self.classes.units)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the images, of all texts, and of the labels where they say the class."""
-        classes = (str(each) for each in self._labelled[start:stop]) if self.target == "label" else ()
-        texts = (unit.key for unit in self.texts.units)
-        return digest.of_sequence([self._images.contents(start, stop), *texts, *classes])
+        """Give the digest of the images, of the classes, and of the labels where they say the class."""
+        labels = (str(each) for each in self._labelled[start:stop]) if self.target == "label" else ()
+        classes = (unit.key for unit in self.classes.units)
+        return digest.of_sequence([self._images.contents(start, stop), *classes, *labels])
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -120,21 +116,23 @@ class RelevanceMaps(Assisted, ArrayView):
         return self.patches.shape[:3]
 
     def coords(self) -> Mapping[str, Coord]:
-        """The text that each image's class is, int32 "image"; -1 where it has none."""
-        return {"text": lambda parts: parts.array(self, "text")}
+        """The place of each image's class among the classes, int32 "image"; -1 where it has none."""
+        return {"class": lambda parts: parts.array(self, "class")}
 
     def members(self) -> tuple[Member, ...]:
         """The maps and the classes."""
         images, rows, columns = self.shape
         return (
             Member("map", self.dims, self.shape, "float32", (BLOCK, rows, columns)),
-            Member("text", ("image",), (images,), "int32", (BLOCK,)),
+            Member("class", ("image",), (images,), "int32", (BLOCK,)),
         )
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Make the maps of some blocks of images."""
-        words = parts.array(self.texts, "embedding").astype(np.float64)
-        self._refuse(words)
+        words = parts.array(self.classes, "embedding").astype(np.float64)
+        if len(words) < 2:
+            texts = self.classes.embeddings.texts.name
+            raise BadSource(f"{texts!r} has one class, and a class is told from others: give several")
         made = {}
         for unit in units:
             maps = np.full((unit.stop - unit.start, *self.shape[1:]), np.nan, np.float32)
@@ -147,26 +145,13 @@ class RelevanceMaps(Assisted, ArrayView):
                 row: "its label is none of the classes" if row in readable else "it cannot be read"
                 for row in np.flatnonzero(classes < 0).tolist()
             }
-            made[unit.key] = Made(arrays={"map": maps, "text": classes}, absent=absent)
+            made[unit.key] = Made(arrays={"map": maps, "class": classes}, absent=absent)
         return made
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the images that go through the model, beside those of other views."""
         count = sum(unit.stop - unit.start for unit in units)
         return Work() if self.method == "decomposition" else Work(pictures=exactly(count))
-
-    def _refuse(self, words: Array) -> None:
-        """Refuse classes that cannot be told apart, or not embedded."""
-        if len(words) < 2:
-            raise BadSource(
-                f"{self._texts.name!r} has one text, and a class is told from others: give several"
-            )
-        long = np.flatnonzero(np.isnan(words[:, 0]))
-        if len(long):
-            raise BadSource(
-                f"{len(long)} texts of {self._texts.name!r} are longer than {self.texts.model.name!r} reads, "
-                f"{self._texts.texts[long[0]][:60]!r} first: classes are to be shorter"
-            )
 
     def _classes(self, start: int, rows: Sequence[int], embeddings: Array, words: Array) -> Array:
         """Give the class of some images of a unit; -1 for one that has none."""

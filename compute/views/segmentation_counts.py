@@ -20,8 +20,8 @@ from .relevance_maps import METHODS, RelevanceMaps
 class SegmentationCounts(Derived, TableView):
     """What is counted of each image of how its map meets its mask, at the pixels that the model sees.
 
-    From these `segmentation_scores` follow; see `compute/segmentation.py` for what is counted. `text_id` is
-    the class whose map it is. Images without a mask or a class, or that cannot be read, are left out.
+    From these `segmentation_scores` follow; see `compute/segmentation.py` for what is counted. `class` is
+    the one whose map it is. Images without a mask or a class, or that cannot be read, are left out.
     """
 
     maps: Input[RelevanceMaps]
@@ -29,7 +29,7 @@ class SegmentationCounts(Derived, TableView):
     axis: ClassVar[str] = "image"
     columns: ClassVar[Mapping[str, str]] = {
         "image_id": "int64",
-        "text_id": "int64",
+        "class": "string",
         "method": "string",
         "pixels": "int64",
         "correct": "int64",
@@ -70,7 +70,7 @@ class SegmentationCounts(Derived, TableView):
 
         images, whole = slice(unit.start, unit.stop), slice(None)
         maps = parts.array(self.maps, "map", (images,))
-        classes = parts.array(self.maps, "text", (images,))
+        classes = parts.array(self.maps, "class", (images,))
         known = parts.array(self.masks, "known", (images,)).astype(bool)
         masks, there = (
             self.masks.unpacked(parts, each, (images, whole, whole)) for each in ("bits", "there")
@@ -80,7 +80,7 @@ class SegmentationCounts(Derived, TableView):
             found = counts(maps[place], masks[place], there[place])
             same = {
                 "image_id": unit.start + place,
-                "text_id": int(classes[place]),
+                "class": self.maps.names_of_classes[classes[place]],
                 "method": self.maps.method,
             }
             for name, value in {**same, **asdict(found)}.items():

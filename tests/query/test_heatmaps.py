@@ -148,10 +148,15 @@ def test_what_is_asked_wrongly_is_refused(shared: belvedere.Store, tmp_path: Pat
         (BadSelection, "no layer 2 in 'm'; there are 2 layers", ("photos:3", "a star"), {"heads": "2.*"}),
         (BadSelection, "no head 0.-1 in 'm'", ("photos:3", "a star"), {"heads": [(0, -1)]}),
         (BadSource, "'1' is no head: LAYER.HEAD such as 3.1", ("photos:3", "a star"), {"heads": "1"}),
-        (BadSelection, "no head of 'm' has layer > 5", ("photos:3", "a star"), {"where": "layer > 5"}),
         (
             BadSelection,
-            "no head of 'm' has role = 'dance'",
+            "where='layer > 5' chooses no head of 'm'",
+            ("photos:3", "a star"),
+            {"where": "layer > 5"},
+        ),
+        (
+            BadSelection,
+            "chooses no head of 'm'",
             ("photos:3", "a star"),
             {"where": "role = 'dance'"},
         ),

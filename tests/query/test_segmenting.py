@@ -65,7 +65,7 @@ def test_decomposition_is_the_papers_formula(store: belvedere.Store) -> None:
         by_class = tokens[image_id] @ classes.T
         literal = (by_class[:, said] - by_class.mean(axis=1)).reshape(2, 2)
         np.testing.assert_allclose(maps[image_id], literal, atol=1e-5)
-        assert maps.coords["text"][image_id] == said
+        assert maps.coords["class"][image_id] == said
 
 
 def test_scores_are_those_of_the_counts_of_images_with_masks(store: belvedere.Store) -> None:
@@ -153,8 +153,8 @@ def test_labels_may_say_the_class(masked: Path, world: World, tmp_path: Path) ->
     classes = store.view("relevance_maps", method="gradcam", target="label").read(missing="mask")
     assert classes.mask[2].all()
     counted = store.view("segmentation_counts", method="gradcam", target="label").df()
-    assert dict(zip(counted.image_id, counted.text_id, strict=True))[4] == 0
-    assert dict(zip(counted.image_id, counted.text_id, strict=True))[5] == 2
+    assert dict(zip(counted.image_id, counted["class"], strict=True))[4] == "dog"
+    assert dict(zip(counted.image_id, counted["class"], strict=True))[5] == "a star"
     store.add_images("plain", masked / "photos", masks=masked / "masks")
     with pytest.raises(NotAnnotated, match="the images 'plain' have no labels that are classes"):
         store.segment("gradcam", images="plain", target="label")
@@ -233,10 +233,12 @@ def test_images_without_masks_are_refused_with_what_to_do(
 
 def test_one_class_and_long_classes_are_refused(store: belvedere.Store) -> None:
     store.add_texts("one", ["a dog"])
-    with pytest.raises(BadSource, match="'one' has one text, and a class is told from others"):
+    with pytest.raises(BadSource, match="'one' has one class, and a class is told from others"):
         store.segment("rollout", images="photos", texts="one")
     store.add_texts("long", ["a dog", "star " * 40])
-    with pytest.raises(BadSource, match="1 texts of 'long' are longer than 'm' reads, 'star star"):
+    with pytest.raises(
+        UnitFailed, match="1 of the classes' texts are longer than 'm' reads, the first 'star"
+    ):
         store.segment("rollout", images="photos", texts="long")
 
 
