@@ -58,7 +58,7 @@ def heads_where(
     view = engine.same(chosen(engine, condition, model, images, pools))
     engine.ensure([need for unit in view.units for need in unit.needs], told)
     try:
-        engine.ensure(view.units, told)
+        engine.ensure(view.units)
     except UnitFailed as error:
         if engine.folder.writable:  # said here; the table `errors` is about what is kept
             engine.folder.failures.settle(view.units[0], [])
