@@ -96,6 +96,11 @@ def _sizes(model: Model) -> str:
 @click.option(
     "--labels", type=click.Choice(["folder"]), help="Take each image's class from the folder that it lies in."
 )
+@click.option(
+    "--masks",
+    metavar="DIR",
+    help="Take each image's mask from here, by its path below the source or its name; or a table path,mask.",
+)
 @replace_option
 @store_option
 def images(
@@ -103,15 +108,18 @@ def images(
     sources: tuple[str, ...],
     statement: str | None,
     labels: Literal["folder"] | None,
+    masks: str | None,
     replace: bool,
     folder: Path | None,
 ) -> None:
     """Let NAME stand for an ordered set of images.
 
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
-    path[,label][,grp], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits), or
-    demo:scenes, of which "demo:scenes[:N]" are the first N. Their bytes are read once. Adding the same
-    source again appends what it has gained.
+    path[,label][,grp][,mask], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits),
+    ImageNet-Segmentation's gtsegs_ijcv.mat, or demo:scenes, of which "demo:scenes[:N]" are the first N.
+    Their bytes are read once. Adding the same source again appends what it has gained.
+
+    A mask has the size of its image, and is black where the background is.
 
     QUERY answers with columns image_set and image_id, in the order that the images are to have; its
     answer has to be complete.
@@ -121,9 +129,11 @@ def images(
     store = open_store(folder, create=True)
     source: Any = (sources[0] if len(sources) == 1 else list(sources)) if sources else None
     with Reading() as tick:
-        added = store.add_images(name, source, sql=statement, labels=labels, replace=replace, tick=tick)
+        added = store.add_images(
+            name, source, sql=statement, labels=labels, masks=masks, replace=replace, tick=tick
+        )
     unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
-    told = [(added.changed, "changed"), (added.gone, "gone")]
+    told = [(added.changed, "changed"), (added.gone, "gone"), (added.masks, "with masks")]
     more = "".join(f", {count:,} {what}" for count, what in told if count)
     click.echo(f"images {name}: {added.count:,}, {added.new:,} of them new{more}{unreadable}")
 

@@ -53,7 +53,9 @@ class Aids:
         `give_up` lets a unit count as missing, of which something that it names is gone.
         """
         self.memos, self.batch_size, self.tick = memos, batch_size, tick
-        self._load, self._bench, self._pictures, self._pool = load, bench, pictures, pool
+        self._load, self._bench, self._pool = load, bench, pool
+        self.pictures = pictures
+        """The pictures of the store."""
         self.asker, self.give_up = asker, give_up
         self._decoded: OrderedDict[tuple[str, str], Image.Image] = OrderedDict()
         self._lock = threading.Lock()
@@ -73,7 +75,7 @@ class Aids:
             known = self._decoded.get((path, digest))
         if known is not None:
             return known
-        found = self._pictures.fetch(path, digest)
+        found = self.pictures.fetch(path, digest)
         with self._lock:
             self._decoded[path, digest] = found
             while len(self._decoded) > REMEMBERED:
@@ -106,7 +108,7 @@ class Aids:
 
         rows: list[Array] = []
         with Watch(loaded.net, {view.module: look}) as watch, torch.inference_mode():
-            for batch in self._batches(loaded, pictures):
+            for batch in self.batches(loaded, pictures):
                 loaded.run(batch)
                 rows.append(watch.take()[view.module])
         return np.concatenate(rows)
@@ -141,7 +143,7 @@ class Aids:
             loaded, rows = self.loaded(clip), []
             kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
             with torch.inference_mode():
-                for batch in self._batches(loaded, pictures):
+                for batch in self.batches(loaded, pictures):
                     found = loaded.net.encode_image(batch.to(loaded.device, kind))
                     rows.append(found.float().cpu().numpy())
             every = np.concatenate(rows)
@@ -165,9 +167,11 @@ class Aids:
         norms: Array = np.linalg.norm(found, axis=1, keepdims=True)
         return found / norms
 
-    def _batches(self, loaded: Loaded, pictures: Sequence[Image.Image]) -> Iterator[Tensor]:
-        """Preprocess pictures batch by batch."""
-        size = loaded.fits or self.batch_size
+    def batches(
+        self, loaded: Loaded, pictures: Sequence[Image.Image], most: int | None = None
+    ) -> Iterator[Tensor]:
+        """Preprocess pictures batch by batch, at most so many at once."""
+        size = min(loaded.fits or self.batch_size, most or self.batch_size)
         for start in range(0, len(pictures), size):
             yield torch.stack(list(self._pool.map(loaded.transform, pictures[start : start + size])))
             self.tick()

@@ -79,6 +79,33 @@ def tokens(
     return contributions
 
 
+def patches(
+    patch: Stored,
+    patch_mean: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention,
+) -> Array:
+    """Scale what all heads write from each patch ("image patch joint", means "image patch").
+
+    The answer is float32 and of that shape: what `tokens` gives, summed over the layers and heads of
+    `constants`, which are those of the whole tower.
+    """
+    scale = _scale(sigma, norm)
+    contributions = patch * scale[:, None, None]
+    if convention == "clip_prs":
+        shape = constants.shape
+        bias_mean = constants.attn_bias_mean.sum() - shape.layers * mu / shape.components
+        along_gain = patch_mean * scale[:, None] + (bias_mean * scale / shape.tokens)[:, None]
+        contributions += _outer(along_gain, constants.gain)
+        shared = _outer(scale / shape.tokens, constants.attn_bias.sum(axis=0))
+        shared += _outer(_bias_share(norm, constants) * (shape.layers / shape.tokens), constants.bias)
+        contributions += shared[:, None]
+    return contributions.astype(np.float32, copy=False)
+
+
 def mlps(
     mlp: Stored,
     mlp_mean: Stored,

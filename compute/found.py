@@ -24,3 +24,5 @@ class Found:
     """Its group, where the source gives one."""
     facts: Mapping[str, Any] | None = None
     """Its digest, width, height, size and time, where the source knows them, so that it is not read."""
+    mask: str | None = None
+    """Where its mask lies, where the source gives one; as its own path is written."""

@@ -14,11 +14,13 @@ from typing import Any, Literal
 
 from ..store import digest
 from ..store.errors import BadSource
-from . import image_tables, images_in_memory
+from . import image_tables, images_in_memory, mat_segmentation
 from .dataset_folders import is_dataset, open_rows
 from .decoding import measure
 from .found import Found, Row, Tick
 from .images_in_memory import InMemory
+from .masks import entry as mask_entry
+from .masks import with_masks
 from .pictures import DATASET, DEMO, SUFFIXES, Pictures
 
 DEMO_SCENES = 2000
@@ -30,22 +32,28 @@ ImageSource = str | Path | Iterable[str | Path] | InMemory
 
 
 def find(
-    source: ImageSource, labels: Literal["folder"] | None, pictures: Pictures, tick: Tick
+    source: ImageSource,
+    labels: Literal["folder"] | None,
+    pictures: Pictures,
+    tick: Tick,
+    masks: str | Path | None = None,
 ) -> list[Found]:
     """List the pictures of a source; those that are in memory are kept in the store, one after the other.
 
     Args:
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
-            column `path` and perhaps `label` and `grp` (or `group`), a Hugging Face data set folder or a
-            .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
-            and a label, `demo:scenes`, or `demo:scenes[:N]` for the first N of them.
+            column `path` and perhaps `label`, `grp` (or `group`) and `mask`, a Hugging Face data set folder
+            or a .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
+            and a label, ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes`, or `demo:scenes[:N]` for
+            the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
         pictures: The pictures of the store.
         tick: Told how many of how many pictures in memory are kept.
+        masks: A folder or table of the pictures' masks; see `compute/masks.py`.
 
     Raises:
-        BadSource: There is nothing of the kind, or no picture in it.
-        UnknownName: A table lacks the column `path`.
+        BadSource: There is nothing of the kind, or no picture in it; or no masks, or of other pictures.
+        UnknownName: A table lacks the column `path`, or one of masks the column `mask`.
         MissingExtra: The source needs a library that is not installed.
     """
     if labels not in (None, "folder"):
@@ -53,7 +61,9 @@ def find(
     if labels and (not isinstance(source, str | Path) or not Path(source).is_dir()):
         raise BadSource(f"labels='folder' goes with a folder, which {source} is not")
     if isinstance(source, str | Path):
-        what, found = str(source), _named(str(source), labels)
+        mat = Path(source).suffix.lower() == ".mat" and Path(source).is_file()
+        listed = mat_segmentation.read(Path(source), pictures, tick) if mat else _named(str(source), labels)
+        what, found = str(source), listed
     else:
         what, found = "the list", _listed(source, pictures, tick)
     if not found:
@@ -61,7 +71,7 @@ def find(
     twice = [path for path, count in Counter(each.path for each in found).items() if count > 1]
     if twice:
         raise BadSource(f"{what} names {twice[0]} twice; copy the file if it is to count twice")
-    return found
+    return found if masks is None else with_masks(found, source, masks)
 
 
 def written(source: ImageSource, found: Sequence[Found]) -> str:
@@ -94,17 +104,18 @@ def read_all(found: Sequence[Found], known: Mapping[str, Row], pictures: Picture
 def _entry(found: Found, known: Row | None, pictures: Pictures) -> Row:
     place = {"path": found.path, "label": found.label, "grp": found.grp}
     if found.facts is not None:
-        return {**found.facts, **place}
+        return mask_entry(found, {**found.facts, **place}, pictures)
     try:
         size, modified = pictures.stamp(found.path) or (None, None)
         stamp = {"size": size, "modified": modified}
         if known is not None and stamp == {key: known[key] for key in stamp}:
-            return {**known, **place}
+            return mask_entry(found, {**known, **place}, pictures)
         data = pictures.read(found.path)
     except OSError as error:
         raise BadSource(f"{found.path} cannot be read ({error.strerror})") from error
     width, height = measure(data) or (None, None)
-    return {**place, **stamp, "digest": digest.of_bytes(data), "width": width, "height": height}
+    row = {**place, **stamp, "digest": digest.of_bytes(data), "width": width, "height": height}
+    return mask_entry(found, row, pictures)
 
 
 def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:

@@ -1,4 +1,4 @@
-"""Tables of pictures, CSV or Parquet: a path in each row, perhaps a label and a group."""
+"""Tables of pictures, CSV or Parquet: a path in each row, perhaps a label, a group and a mask."""
 
 from __future__ import annotations
 
@@ -36,8 +36,26 @@ def read(path: Path) -> list[Found]:
             raise BadSource(f"row {number} of {path} has no path")
         place = file(path.parent / str(row["path"]))
         grp = _text(row[groups[0]]) if groups else None
-        found.append(replace(place, label=_text(row.get("label")), grp=grp))
+        mask = _text(row.get("mask"))
+        beside = None if mask is None else file(path.parent / mask).path
+        found.append(replace(place, label=_text(row.get("label")), grp=grp, mask=beside))
     return found
+
+
+def masks(path: Path) -> dict[str, str]:
+    """Take the mask of each picture that a table names, by the picture's absolute path.
+
+    Raises `BadSource` where one is not there, and `UnknownName` where the table lacks a column.
+    """
+    columns, rows = _rows(path)
+    for name in ("path", "mask"):
+        if name not in columns:
+            raise UnknownName(f"column of {path}", name, columns)
+    return {
+        str((path.parent / str(row["path"])).resolve()): file(path.parent / str(row["mask"])).path
+        for row in rows
+        if row["path"] and row["mask"]
+    }
 
 
 def file(path: Path) -> Found:

@@ -66,7 +66,9 @@ class TowerPass(ImagePass):
     """An array made from the trace of a vision tower that is decomposed."""
 
     tokens: ClassVar[bool] = False
-    """Whether it needs what each token adds, and not only their sum."""
+    """Whether it needs what each head adds from each token, and not only the sum over tokens."""
+    patches: ClassVar[bool] = False
+    """Whether it needs what all heads together add from each patch."""
 
     def __post_init__(self) -> None:
         """Refuse a model without such a tower: `UnsupportedTower`."""

@@ -13,6 +13,7 @@ from PIL import Image
 from ..store import digest
 from ..store.errors import BadSource, PictureChanged, UnreadablePicture
 from ..store.objects import Objects
+from ..store.sets import MASK
 from .dataset_folders import DatasetRows, open_rows
 from .decoding import decode
 
@@ -81,8 +82,7 @@ class Pictures:
 
     def gone(self, entries: pa.Table) -> list[str]:
         """List the objects of pictures that are kept for a set of images, and are not there any more."""
-        paths = [str(path) for path in entries["path"].to_pylist()]
-        named = sorted(kept_objects(paths))
+        named = sorted(kept_objects(paths_of(entries)))
         there = {info.path for info in self._objects.list("pictures/")} if named else set()
         return [path for path in named if path not in there]
 
@@ -126,6 +126,12 @@ class Pictures:
         if int(row) >= len(rows):
             raise FileNotFoundError(errno.ENOENT, f"the data set has {len(rows)} rows by now", path)
         return rows, int(row)
+
+
+def paths_of(entries: pa.Table) -> list[str]:
+    """List the paths of the pictures of a set, and of their masks."""
+    columns = [name for name in ("path", MASK[0]) if name in entries.column_names]
+    return [str(path) for name in columns for path in entries[name].to_pylist() if path is not None]
 
 
 def kept_objects(paths: Iterable[str]) -> set[str]:

@@ -17,7 +17,7 @@ from ..compute.pictures import GONE, Pictures
 from ..compute.text_sources import TextSource
 from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
-from ..store.registry import IMAGE_ENTRIES, INSTRUMENTS, Kept, Registry, check_name
+from ..store.registry import INSTRUMENTS, Kept, Registry, check_name, image_entries
 from ..store.sets import ImageSet, Model, TextSet
 from .subset import Subset
 
@@ -41,6 +41,8 @@ class Added:
     """How many files are not there any more; they keep their places, and their rows are absent."""
     unreadable: int = 0
     """How many files in it are no pictures; they keep their places, and their rows are absent."""
+    masks: int = 0
+    """How many images have masks."""
 
 
 def add_model(
@@ -117,13 +119,14 @@ def add_images(
     source: ImageSource | Subset,
     *,
     labels: Literal["folder"] | None,
+    masks: str | Path | None,
     replace: bool,
     tick: Tick,
 ) -> Added:
     """Register a set of images, or append to it what its source has gained; see `Store.add_images`."""
     check_name("a set of images", name)
     pictures = Pictures(folder.objects)
-    offer = _offer(source, labels, pictures, tick)
+    offer = _offer(source, labels, masks, pictures, tick)
     known: dict[str, dict[str, Any]] = {}
     while True:  # another process that adds to the set at the same time makes this one look again
         after = folder.names.version("images", name)
@@ -134,7 +137,7 @@ def add_images(
             known = {row["path"]: row for row in before.entries.to_pylist()} | known
         read = {row["path"]: row for row in image_sources.read_all(offer.found, known, pictures, tick)}
         rows = _merged(before.entries.to_pylist() if before else [], read, pictures)
-        entries = pa.Table.from_pylist(rows, schema=IMAGE_ENTRIES)
+        entries = pa.Table.from_pylist(rows, schema=image_entries(any(row.get("mask") for row in rows)))
         if folder.names.put_image_set(ImageSet(name, offer.source, entries), after):
             return _told(name, before.entries.to_pylist() if before else [], rows)
         known |= read
@@ -155,11 +158,15 @@ class _Offer:
 
 
 def _offer(
-    source: ImageSource | Subset, labels: Literal["folder"] | None, pictures: Pictures, tick: Tick
+    source: ImageSource | Subset,
+    labels: Literal["folder"] | None,
+    masks: str | Path | None,
+    pictures: Pictures,
+    tick: Tick,
 ) -> _Offer:
     if isinstance(source, Subset):
         return _Offer(source.source, source.found, exact=True, outlived=False)
-    found = image_sources.find(source, labels, pictures, tick)
+    found = image_sources.find(source, labels, pictures, tick, masks)
     named = isinstance(source, str | Path)
     return _Offer(image_sources.written(source, found), found, exact=named, outlived=named)
 
@@ -174,6 +181,7 @@ def _told(name: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, 
         changed=sum(old != new and new != GONE for old, new in pairs),
         gone=sum(row["digest"] == GONE for row in rows),
         unreadable=sum(row["width"] is None and row["digest"] != GONE for row in rows),
+        masks=sum(row.get("mask") is not None for row in rows),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from ..compute.pictures import kept_objects
+from ..compute.pictures import kept_objects, paths_of
 from ..compute.views import all_views
 from ..store import digest, parts
 from ..store.errors import BadSource, ReadOnlyStore
@@ -140,7 +140,7 @@ def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:
             return None
         entries = parts.decode(data)
         if "path" in entries.column_names:
-            shown |= kept_objects(map(str, entries["path"].to_pylist()))
+            shown |= kept_objects(paths_of(entries))
     return shown
 
 

@@ -7,15 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import pyarrow as pa
 
 from ..compute.spread import Spread, apart, spread
 from ..compute.views.text_embeddings import TextEmbeddings
 from ..compute.views.tower_maps import TowerMaps
 from ..store.errors import BadSource, DamagedUnit, MissingUnits
-from ..store.registry import TEXT_ENTRIES
-from ..store.sets import Model, TextSet
+from ..store.sets import Model
 from ..store.views import Array
+from .asked_texts import checked, embedded, views_of
 from .progress import teller
 from .resolve import Inputs, Names, resolve
 
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from ..compute.views.head_roles import HeadRoles
     from .engine import Engine
 
-ASKED = "(asked)"
-"""What a set of one asked text goes by; nothing that is registered can have this name."""
-
 
 def heads_for(
     engine: Engine,
@@ -42,16 +38,16 @@ def heads_for(
     progress: bool | Progress,
 ) -> pd.DataFrame:
     """Rank the heads by how much of what they write is about each of these texts; see `Store.heads_for`."""
-    asked, told = _checked(texts), teller(progress)
+    asked, told = checked(texts, "heads_for"), teller(progress)
     names = Names(engine)
     found = resolve(names, "head_moments", Inputs(inputs.model, inputs.images), {})
     moments = cast("HeadMoments", engine.same(found))
     model = moments.contributions.model
     maps = engine.same(TowerMaps(model))
     pool = _pool(engine, names, model, inputs.texts)
-    alone = [engine.same(TextEmbeddings(model, _one(text))) for text in asked]
+    alone = views_of(engine, model, asked)
     engine.ensure([unit for view in (*alone, *pool) for unit in view.units], told)
-    words = np.concatenate([_embedded(engine, view) for view in alone])
+    words = embedded(engine, alone)
     directions = np.vstack([words, apart(words, *(_known(engine, view) for view in pool))])
     engine.ensure([*moments.units, *maps.units], told)  # last: what is wrong with a text is said first
 
@@ -68,23 +64,6 @@ def heads_for(
     place = moments.names | {"text_set": pool[0].texts.name if pool else None}
     roles = _roles(engine, names, inputs, pool[0].texts.name, convention) if pool else {}
     return _frame(place, asked, own, score, roles)
-
-
-def _checked(texts: str | Sequence[str]) -> list[str]:
-    """Strip the texts, and drop those that are asked twice; `BadSource` for one without words."""
-    listed = [texts] if isinstance(texts, str) else list(texts)
-    asked = list(dict.fromkeys(text.strip() for text in listed))
-    if not asked or not all(asked):
-        raise BadSource(
-            "heads_for takes one text or several, such as 'striped things', and none of them empty"
-        )
-    return asked
-
-
-def _one(text: str) -> TextSet:
-    """Make a set of one text, so that asking for it again loads no model."""
-    row = {"text_id": 0, "text": text, "category": None}
-    return TextSet(ASKED, ASKED, pa.Table.from_pylist([row], schema=TEXT_ENTRIES))
 
 
 def _pool(engine: Engine, names: Names, model: Model, texts: str | None) -> list[TextEmbeddings]:
@@ -104,19 +83,6 @@ def _known(engine: Engine, view: TextEmbeddings) -> Array:
             f"no text of {view.texts.name!r} is short enough for {view.model.name!r}; take another"
         )
     return there
-
-
-def _embedded(engine: Engine, view: TextEmbeddings) -> Array:
-    """Read the embedding of an asked text; `BadSource` where it is too long for the model."""
-    found = engine.kept(view.units, lambda: engine.reader.array(view, "embedding"))
-    absent = engine.reader.absent(view.units[0])
-    if absent:
-        if engine.folder.writable:  # said here; the table `errors` is about what is registered
-            engine.folder.failures.settle(view.units[0], [])
-        (text,) = view.texts.texts
-        shown = text if len(text) <= 60 else f"{text[:59]}…"
-        raise BadSource(f"{shown!r} {absent[0]}; ask with fewer words")
-    return found
 
 
 def _roles(

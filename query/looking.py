@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..store.errors import UnknownName
@@ -12,9 +12,11 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     import pandas as pd
     from PIL.Image import Image
 
+    from ..compute.allowance import Allowance
     from ..compute.conventions import Convention
     from ..compute.runner import Progress
     from .engine import Engine
+    from .heatmaps import Heatmaps, Named
     from .lineage import Lineage
     from .sheet import ContactSheet
     from .show import Shown
@@ -141,6 +143,118 @@ class Looking(ABC):
 
         inputs = {"model": model, "images": images, "texts": texts}
         return top(self._store, place, inputs, direction=direction, count=count, heat=heat, progress=progress)
+
+    def heatmap(
+        self,
+        images: str | Named | Iterable[str | Named],
+        text: str | Sequence[str] | None = None,
+        *,
+        contrast: str | Sequence[str] | None = None,
+        heads: str | Iterable[str | tuple[int, int]] | None = None,
+        where: str | None = None,
+        model: str | None = None,
+        texts: str | None = None,
+        convention: Convention = "own",
+        progress: bool | Progress = True,
+    ) -> Heatmaps:
+        """Show where in images heads find what a text says (Gandelsman et al. 2024, sections 3.3 and 5).
+
+        The heat of a patch is what heads add to the image's embedding from it, c[i,l,h,t] summed over the
+        heads, times the text's unit-norm embedding. The class token, which lies nowhere, is left out.
+
+        All heads are read from `patch_contributions`, some from `token_contributions`; of the images that are
+        shown what is missing is filled, eight at a time.
+
+        Args:
+            images: `SET:ID` such as "scenes:12", a pair of a set and an image_id, or several of these.
+            text: One text or several, of the user's own. Without one, and with one head, each image is shown
+                by those of the head's descriptions that its contribution is most and least along.
+            contrast: A text whose map is taken away from each, or several of which the mean map is.
+            heads: Only these heads, such as "3.1", "3.*" or "2.0,3.1", or pairs of numbers; all unless given.
+            where: Only heads for which this SQL condition holds, on `layer` and `head`, the columns of
+                `head_roles` and `head_descriptions` or the texts' `category`, such as "role = 'shape'"; or
+                the name of a declared view with the columns layer and head.
+            model: A model's name; needed where the store has several whose heads are known.
+            texts: A text set's name, for descriptions and roles.
+            convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.
+            progress: As in `fill`.
+
+        Returns:
+            A `Heatmap` for each image and text, with `patches` "y x", `pixels` in the size of the picture,
+            NaN where the model does not look, and `overlay()`; together: `sheet`, `rows` and `save`.
+
+        Raises:
+            BadSource: A text is empty or longer than the model reads; heads are named in two ways; the
+                preprocessing is none of which it is known what it shows.
+            BadSelection: No such image or head, or `where` holds for no head.
+            UnreadablePicture: An image cannot be read.
+        """
+        from .heatmaps import heatmap
+
+        return heatmap(
+            self._store,
+            images,
+            text,
+            contrast=contrast,
+            heads=heads,
+            where=where,
+            model=model,
+            texts=texts,
+            convention=convention,
+            progress=progress,
+        )
+
+    def segment(
+        self,
+        methods: str | Sequence[str] = (),
+        *,
+        model: str | None = None,
+        images: str | None = None,
+        texts: str | None = None,
+        device: str | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        retry_failed: bool = False,
+        allowance: Allowance | None = None,
+        progress: bool | Progress = True,
+        **parameters: Any,
+    ) -> pd.DataFrame:
+        """Segment images into thing and background without training, and say how well that goes.
+
+        What is missing of `segmentation_scores` is filled: Gandelsman et al. (2024), section 5.3, with their
+        measures, and six methods to compare with.
+
+        Args:
+            methods: `decomposition`, `lrp`, `partial_lrp`, `rollout`, `raw_attention`, `gradcam`, `chefer`;
+                one, several, or all unless given.
+            model: A model's name; this and the next two as in `view`.
+            images: A set of images that have masks: the demo's scenes, or added with masks=….
+            texts: A set of texts, which are the classes.
+            device: Where to run; this and the next four as in `fill`.
+            batch_size: Images or texts in one forward pass.
+            workers: Threads that decode images.
+            retry_failed: Try units again that failed before.
+            allowance: Nothing is spent here.
+            progress: As in `fill`.
+            parameters: Parameters of the view, such as target="label".
+
+        Returns:
+            A row for each method: model, image_set, text_set, method, pixel_accuracy, mean_iou,
+            mean_average_precision (from 0 to 1) and images, over how many.
+
+        Raises:
+            UnknownName: No method of that name.
+            NotAnnotated: The images have no masks.
+            BadSource: There is one class, or one that is longer than the model reads.
+            UnitFailed: Something that is missing cannot be computed.
+        """
+        from ..compute.runner import Settings
+        from .segmenting import segment
+
+        asked = [methods] if isinstance(methods, str) else list(methods)
+        inputs = {"model": model, "images": images, "texts": texts}
+        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        return segment(self._store, asked, inputs, settings, progress, parameters)
 
     def heads_for(
         self,

@@ -90,6 +90,7 @@ class Registering(ABC):
         *,
         sql: str | None = None,
         labels: Literal["folder"] | None = None,
+        masks: str | os.PathLike[str] | None = None,
         replace: bool = False,
         tick: Tick = lambda done, total: None,
     ) -> Added:
@@ -100,18 +101,24 @@ class Registering(ABC):
 
         Args:
             name: Letters, digits, "_", "-" and ".".
-            source: A folder, a glob, a list of files, a .csv or .parquet table with path[,label][,grp], a
-                Hugging Face data set folder (`FOLDER#SPLIT` where it has several splits; written by
-                `save_to_disk` or shards of Parquet), `demo:scenes` (`demo:scenes[:N]` for the first N), or
-                PIL images or pairs of an image and a label, of which the store keeps a copy as PNG.
+            source: A folder, a glob, a list of files, a .csv or .parquet table with
+                path[,label][,grp][,mask], a Hugging Face data set folder (`FOLDER#SPLIT` where it has several
+                splits; written by `save_to_disk` or shards of Parquet), `demo:scenes` (`demo:scenes[:N]` for
+                the first N), ImageNet-Segmentation's `gtsegs_ijcv.mat`, or PIL images or pairs of an image
+                and a label. Of the last two the store keeps a copy as PNG.
             sql: Instead of a source: a statement over images that are in the store, such as
                 `SELECT image_set, image_id FROM images WHERE label = 'dog'`. No picture is read.
             labels: "folder" takes the class of each image from the first folder below the source.
+            masks: A folder with a mask for each image, at the image's path below the source or by its file
+                name, such as `masks/cat/3.png` of `photos/cat/3.jpg`; or a .csv or .parquet table with
+                path,mask. A mask has the size of its image, and is black where the background is. Masks
+                that are not given anew stay.
             replace: Let the name stand for other images than before.
             tick: Told how many of how many images have been read.
 
         Raises:
-            BadSource: There is nothing there, or no picture in it, or one that is named twice.
+            BadSource: There is nothing there, or no picture in it, or one that is named twice; or no mask,
+                or one of another size than its image.
             NameTaken: The name stands for other images, or for one that the statement leaves out now.
             MissingUnits: The statement's answer would be incomplete.
             MissingExtra: The source needs a library that is not installed.
@@ -122,15 +129,18 @@ class Registering(ABC):
         given: ImageSource | subset.Subset
         if source is not None and sql is None:
             given = source
-        elif sql is not None and source is None and labels is None:
+        elif sql is not None and source is None and labels is None and masks is None:
             store = cast("Store", self)
             given = subset.choose(folder.names, lambda: store.sql(sql, require_complete=True), sql)
         else:
             raise BadSource(
-                "images come from a source, perhaps with labels, or from sql: give one of the two"
+                "images come from a source, perhaps with labels and masks, or from sql: give one of the two"
             )
         with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
-            return adding.add_images(folder, name, given, labels=labels, replace=replace, tick=tick)
+            path = None if masks is None else os.fspath(masks)
+            return adding.add_images(
+                folder, name, given, labels=labels, masks=path, replace=replace, tick=tick
+            )
 
     def add_texts(
         self,

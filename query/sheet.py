@@ -36,13 +36,13 @@ class Tile:
     box: Box | None = None
     """A frame to draw: left, top, right, bottom in pixels of the image, the last two exclusive."""
     heat: Heat | None = None
-    """A grid of any size "y x" to lay over it; red is above zero, blue below."""
+    """A grid of any size "y x" to lay over it; red is above zero, blue below, NaN where nothing is known."""
 
     def __post_init__(self) -> None:
         if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
             raise BadSource(f"the box {self.box} of a tile is empty: it is left, top, right, bottom")
         if self.heat is not None and (
-            self.heat.ndim != 2 or not self.heat.size or not np.isfinite(self.heat).all()
+            self.heat.ndim != 2 or not np.isfinite(self.heat).any() or np.isinf(self.heat).any()
         ):
             raise BadSource(
                 f"the heat of a tile is a grid of finite numbers, y by x; this has shape {self.heat.shape}"
@@ -167,7 +167,7 @@ def _draw_row(page: Image.Image, pen: ImageDraw.ImageDraw, row: Row, columns: Se
         pen.text((MARGIN + used, y + 5), _cut(row.subtitle, room - used, 12), FAINT, font(12))
         y += 26
     hottest = [
-        float(np.abs(tile.heat).max()) for group in row.groups for tile in group if tile.heat is not None
+        float(np.nanmax(np.abs(tile.heat))) for group in row.groups for tile in group if tile.heat is not None
     ]
     down = SIDE + _caption_height(row) + GAP
     for left, group, count in zip(_lefts(columns), row.groups, columns, strict=False):

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..compute.found import Found
+from ..compute.masks import kept as kept_mask
 from ..store.errors import BadSource, QueryError
 from ..store.registry import Registry
 from .answer import Answer
@@ -75,5 +76,5 @@ def _found(names: Registry, answer: Answer) -> Iterator[Found]:
         if row["path"] in seen:
             raise BadSource(f"the statement chooses {row['path']} twice: {seen[row['path']]}, and {here}")
         seen[row["path"]] = here
-        facts = {column: row[column] for column in _TAKEN}
+        facts = {column: row[column] for column in _TAKEN} | kept_mask(row)
         yield Found(row["path"], row["label"], row["grp"], facts)

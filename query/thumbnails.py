@@ -74,7 +74,7 @@ def thumbnail(
         picture: An RGB image, or why there is none.
         box: Drawn as a frame.
         heat: A grid of any size "y x" over the whole picture, stretched bilinearly and laid over it: red
-            above zero, blue below.
+            above zero, blue below; not a number where nothing is known.
         top: The heat that is shown at full strength, on both sides of zero.
     """
     if isinstance(picture, str):
@@ -85,7 +85,7 @@ def thumbnail(
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     small = picture.resize(size, Image.Resampling.BICUBIC)
     if heat is not None:
-        small = _heated(small, heat, top)
+        small = laid_over(small, heat, top)
     if box is not None:
         left, upper, right, lower = (edge * scale for edge in box)
         corners = (left, upper, max(left, right - 1), max(upper, lower - 1))
@@ -95,13 +95,24 @@ def thumbnail(
     return square
 
 
-def _heated(picture: Image.Image, heat: Heat, top: float) -> Image.Image:
-    """Lay heat over a picture that has lost most of its colour, so that red and blue are the heat's."""
-    stretched = Image.fromarray(heat.astype(np.float32)).resize(picture.size, Image.Resampling.BILINEAR)
-    strength = np.clip(np.asarray(stretched) / (top or 1.0), -1, 1)[..., None]
+def laid_over(picture: Image.Image, heat: Heat, top: float) -> Image.Image:
+    """Lay heat over a picture that has lost most of its colour, so that red and blue are the heat's.
+
+    Where heat is not a number nothing is known; the picture is paler there.
+    """
+    known = np.isfinite(heat)
+    stretched = _stretched(np.where(known, heat, 0), picture.size)
+    there = _stretched(known, picture.size)
+    strength = np.clip(stretched / (top or 1.0), -1, 1)[..., None]
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
-    faded = 0.35 * np.asarray(picture, np.float32) + 0.65 * grey
+    faded = 0.2 * np.asarray(picture, np.float32) + 0.8 * grey
     colour = np.where(strength > 0, MORE, LESS)
     weight = 0.8 * np.abs(strength)
     mixed = faded * (1 - weight) + colour * weight
+    pale = 0.35 * grey + 0.65 * 255
+    mixed = np.where(there[..., None] < 0.5, pale, mixed)
     return Image.fromarray(np.round(mixed).astype(np.uint8))
+
+
+def _stretched(grid: Heat, size: tuple[int, int]) -> Heat:
+    return np.asarray(Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))

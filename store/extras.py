@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from .errors import MissingExtra
 
-Extra = Literal["bert_score", "datasets", "polars", "sentence_transformers", "xarray"]
-_BROUGHT_BY = {"bert_score": "judges", "sentence_transformers": "judges"}
+Extra = Literal["bert_score", "datasets", "h5py", "polars", "sentence_transformers", "xarray"]
+_BROUGHT_BY = {"bert_score": "judges", "h5py": "masks", "sentence_transformers": "judges"}
 """The extras of libraries that are not called as their extra is."""
 
 

@@ -17,6 +17,7 @@ from .errors import BadName, DamagedObject, NameTaken, UnknownName
 from .objects import CHANGED, Objects
 from .sealed import seal
 from .sets import (
+    MASK,
     Captioner,
     Clip,
     ImageSet,
@@ -78,6 +79,14 @@ IMAGE_ENTRIES = parts.schema(
     }
 )
 """The columns of an image set: size in bytes, `modified` in nanoseconds; width null where unreadable."""
+
+
+def image_entries(masks: bool) -> pa.Schema:
+    """Give the columns of an image set: with those of masks where some of its images have one."""
+    return (
+        pa.schema([*IMAGE_ENTRIES, *parts.schema(dict.fromkeys(MASK, "string"))]) if masks else IMAGE_ENTRIES
+    )
+
 
 TEXT_ENTRIES = parts.schema({"text_id": "int64", "text": "string", "category": "string"})
 """The columns of a text set."""

@@ -204,6 +204,10 @@ class OrderedSet(ABC):
         return {}
 
 
+MASK = ("mask", "mask_digest")
+"""The columns that the entries of a set have beside its own where some images have masks."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet(OrderedSet):
     """An ordered set of images; a position is never used again for another image."""
@@ -218,6 +222,14 @@ class ImageSet(OrderedSet):
     def path(self, image_id: int) -> str:
         """Give where an image lies."""
         return str(self.entries["path"][image_id].as_py())
+
+    @cached_property
+    def masks(self) -> list[tuple[str, str] | None]:
+        """Where the mask of each image lies, with the digest of its bytes; None where it has none."""
+        if MASK[0] not in self.entries.column_names:
+            return [None] * len(self)
+        found = zip(*(self.entries[name].to_pylist() for name in MASK), strict=True)
+        return [None if path is None else (path, sha256) for path, sha256 in found]
 
 
 @dataclass(frozen=True, eq=False)

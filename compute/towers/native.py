@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import torch
-from open_clip.transformer import VisionTransformer
+from open_clip.transformer import LayerScale, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -96,6 +96,7 @@ class _Pass:
 
     rows: Tensor | None
     token_factor: Tensor | None
+    patches: Tensor | None
     active: dict[int, Tensor] = field(default_factory=dict)
     spread: Tensor | None = None
     neuron_factor: dict[int, list[Tensor]] = field(default_factory=dict)
@@ -148,11 +149,12 @@ class Tracer:
             self._hooks.close()
             self._hooks = None
 
-    def __call__(self, inputs: Tensor, tokens: bool = False) -> Trace:
+    def __call__(self, inputs: Tensor, tokens: bool = False, patches: bool = False) -> Trace:
         """Trace preprocessed images, "image channel y x", or tokenised texts, "text token", in one pass.
 
-        They are taken to the tower's device and precision. `tokens` asks for the token factors too. A tower
-        in training mode is in evaluation mode meanwhile. Memory grows with the batch alone.
+        They are taken to the tower's device and precision. `tokens` asks for the token factors too, `patches`
+        for what all heads together write from each token but the first. A tower in training mode is in
+        evaluation mode meanwhile. Memory grows with the batch alone.
         """
         if self._hooks is None:
             raise RuntimeError("nothing is watched yet: `with Tracer(visual) as tracer: tracer(images)`")
@@ -160,7 +162,9 @@ class Tracer:
             device = next(self._tower.module.parameters()).device
             inputs = inputs.to(device)
             room = self._room_for_tokens(len(inputs), device) if tokens else None
-            self._pass = _Pass(self._tower.rows(inputs), room)
+            size = (len(inputs), self.shape.tokens - 1, self.shape.width)
+            sums = torch.zeros(size, device=device) if patches else None
+            self._pass = _Pass(self._tower.rows(inputs), room, sums)
             try:
                 return self._finish(self._pass, self._tower.run(inputs))
             finally:
@@ -181,9 +185,16 @@ class Tracer:
         for each, active in self._pass.active.items():
             weights = alpha / cast(Tensor, self._pass.spread)[:, None]
             self._pass.neuron_factor[each].append(weights @ active.float())
+        if self._pass.token_factor is None and self._pass.patches is None:
+            return
+        values = _values(attention, args[0])
         if self._pass.token_factor is not None:
-            values = _values(attention, args[0])
-            torch.mul(alpha[..., None], values, out=self._pass.token_factor[:, layer])
+            gathered = torch.mul(alpha[..., None], values, out=self._pass.token_factor[:, layer])
+        else:
+            gathered = alpha[..., None] * values
+        if self._pass.patches is not None:
+            by_patch = gathered[:, :, 1:].transpose(1, 2).flatten(2)
+            self._pass.patches += by_patch @ _written(self._tower.blocks[layer]).T
 
     def _on_mlp(self, scaled: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if self._pass is not None:
@@ -211,6 +222,7 @@ class Tracer:
     def _finish(self, seen: _Pass, output: Tensor) -> Trace:
         mlp, mlp_mean = self._read_out(torch.stack(seen.mlp, dim=1))
         entry, entry_mean = (None, None) if seen.entry is None else self._read_out(seen.entry)
+        patch, patch_mean = (None, None) if seen.patches is None else self._read_out(seen.patches)
         output = output.float()
         norm = output.norm(dim=-1)
         return Trace(
@@ -228,6 +240,8 @@ class Tracer:
                 layer: _on_host(torch.stack(found, dim=1)) for layer, found in seen.neuron_factor.items()
             }
             or None,
+            patch=None if patch is None else _on_host(patch),
+            patch_mean=None if patch_mean is None else _on_host(patch_mean),
         )
 
     def _read_out(self, written: Tensor) -> tuple[Tensor, Tensor]:
@@ -299,6 +313,15 @@ def _values(attention: Any, stream: Tensor) -> Tensor:
     value_map, value_bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
     values = linear(stream, value_map, value_bias)
     return values.view(*stream.shape[:2], attention.num_heads, attention.head_dim).transpose(1, 2)
+
+
+def _written(block: Block) -> Tensor:
+    """Give the matrix by which a block's heads write to the stream, "width head_width", in float32."""
+    attention = block.attn
+    weight: Tensor = attention.out_proj.weight.float()
+    if getattr(attention, "head_scale", None) is not None:
+        weight = weight * attention.head_scale.float().reshape(-1).repeat_interleave(attention.head_dim)
+    return weight * block.ls_1.gamma.float()[:, None] if isinstance(block.ls_1, LayerScale) else weight
 
 
 def _affine(norm: nn.LayerNorm) -> Tensor | float:

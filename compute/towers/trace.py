@@ -44,6 +44,10 @@ class Trace:
     not the same for all, as it is not for texts."""
     entry_mean: Array | None = None
     """mean(z0), "image"; only beside `entry`."""
+    patch: Array | None = None
+    """Pᵀ diag(g) C Σ W_O a_i over all layers and heads, "image patch joint"; only where it was asked for."""
+    patch_mean: Array | None = None
+    """mean(Σ W_O a_i) beside it, "image patch"."""
     neuron_factor: Mapping[int, Array] | None = None
     """By the layer of an MLP, Σ_i alpha_i p_i,n / sigma_i of its neurons n as each head of a later layer
     reads them at the class token, "image later head neuron"; only where layers were asked for."""

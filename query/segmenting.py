@@ -1,0 +1,45 @@
+"""How well methods find the things in images: fills the scores of several, and puts them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..compute.segmentation import METRICS
+from ..compute.views.relevance_maps import METHODS
+from ..store.errors import UnknownName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..compute.runner import Progress, Settings
+    from .store import Store
+
+
+def segment(
+    store: Store,
+    methods: Sequence[str],
+    inputs: dict[str, str | None],
+    settings: Settings,
+    progress: bool | Progress,
+    parameters: dict[str, Any],
+) -> pd.DataFrame:
+    """Fill and read the scores of some methods, or of all; see `Store.segment`."""
+    import pandas as pd
+
+    from .progress import teller
+
+    for each in methods:
+        if each not in METHODS:
+            raise UnknownName("method of segmentation", each, METHODS)
+    found = []
+    for method in dict.fromkeys(methods or METHODS):
+        view = store.view("segmentation_scores", **inputs, method=method, **parameters)
+        if not view._fill(view._units(), settings, teller(progress)).complete:
+            store._engine.ensure(view._units())  # what failed is not tried again: it says why
+        rows = view.df()
+        same = rows.loc[0, ["model", "image_set", "text_set", "method", "images"]].to_dict()
+        values = dict(zip(rows.metric, rows.value, strict=True))
+        found.append({**same, **{metric: values[metric] for metric in METRICS}})
+    columns = ["model", "image_set", "text_set", "method", *METRICS, "images"]
+    return pd.DataFrame(found)[columns]
