@@ -49,9 +49,9 @@ def heads_for(
     model = moments.contributions.model
     maps = engine.same(TowerMaps(model))
     pool = _pool(engine, names, model, inputs.texts)
-    alone = [engine.same(TextEmbeddings(model, _one(text))) for text in asked]
+    alone = [engine.same(TextEmbeddings(model, one(text))) for text in asked]
     engine.ensure([unit for view in (*alone, *pool) for unit in view.units], told)
-    words = np.concatenate([_embedded(engine, view) for view in alone])
+    words = np.concatenate([embedded(engine, view) for view in alone])
     directions = np.vstack([words, apart(words, *(_known(engine, view) for view in pool))])
     engine.ensure([*moments.units, *maps.units], told)  # last: what is wrong with a text is said first
 
@@ -81,7 +81,7 @@ def _checked(texts: str | Sequence[str]) -> list[str]:
     return asked
 
 
-def _one(text: str) -> TextSet:
+def one(text: str) -> TextSet:
     """Make a set of one text, so that asking for it again loads no model."""
     row = {"text_id": 0, "text": text, "category": None}
     return TextSet(ASKED, ASKED, pa.Table.from_pylist([row], schema=TEXT_ENTRIES))
@@ -106,7 +106,7 @@ def _known(engine: Engine, view: TextEmbeddings) -> Array:
     return there
 
 
-def _embedded(engine: Engine, view: TextEmbeddings) -> Array:
+def embedded(engine: Engine, view: TextEmbeddings) -> Array:
     """Read the embedding of an asked text; `BadSource` where it is too long for the model."""
     found = engine.kept(view.units, lambda: engine.reader.array(view, "embedding"))
     absent = engine.reader.absent(view.units[0])
