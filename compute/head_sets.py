@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
+from ..store.errors import BadSelection
+from ..store.sets import TowerShape
 from ..store.views import Field, Parts, TableView
 
 NAME = "chosen_heads"
@@ -37,6 +39,23 @@ class HeadSet(TableView):
 
 Heads = HeadSet | None
 """The type of a field that takes a condition on heads."""
+
+
+def heads_of(heads: Heads, shape: TowerShape, parts: Parts) -> list[tuple[int, int]]:
+    """List the layer and head of each that is chosen, in order: of all where there is no condition.
+
+    Raises `BadSelection` for a head that the tower does not have, as a declared table could name one.
+    """
+    if heads is None:
+        return [(layer, head) for layer in range(shape.layers) for head in range(shape.heads)]
+    found = heads.read(parts)
+    for layer, head in found:
+        if not (0 <= layer < shape.layers and 0 <= head < shape.heads):
+            raise BadSelection(
+                f"heads={heads.condition!r} has head {layer}.{head}; there are {shape.layers} layers of "
+                f"{shape.heads} heads, counted from 0"
+            )
+    return found
 
 
 def takes_heads(field: Field) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -107,12 +107,17 @@ def chosen(
     if not condition.strip():
         raise BadSource('heads=… takes a condition on heads, such as "role = \'background\'" or "layer > 8"')
     declared = find(engine.folder, condition.strip())
+    known = engine.places.get((condition, model.shape)) if declared is None else None
+    if known is not None:
+        return cast("ChosenHeads", known)
     if declared is not None:
         statement = f"SELECT DISTINCT layer::INTEGER AS layer, head::INTEGER AS head FROM {declared.name}"
     else:
         statement = _over(condition, model, images, pools)
     view = ChosenHeads(f"{statement} ORDER BY layer, head", condition)
     mean(engine, view, f"heads={condition!r}")
+    if declared is None and not view.meant.units and not view.meant.tables and not view.meant.lacking:
+        engine.places[condition, model.shape] = view  # it is on places alone, which stay the same
     return view
 
 

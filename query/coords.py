@@ -68,6 +68,11 @@ class _Rows(Parts):
         found = self._parts.array(view, member, (self._rows, *selection[1:]))
         return found[selection[0]] if selection else found
 
+    def whole(self, unit: Unit, member: str) -> Array:
+        if unit.view is self._view:
+            raise ValueError(f"{unit} has other rows than those that are read")
+        return self._parts.whole(unit, member)
+
     def rows(self, unit: Unit) -> pa.Table:
         return self._parts.rows(unit)
 

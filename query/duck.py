@@ -194,10 +194,15 @@ def unsettled(statement: Statement) -> list[str]:
             scalars.add(str(part["function_name"]).lower())
         elif is_clock(part):
             scalars.add("now")
+    return sorted((tables - _TABLE_FUNCTIONS) | (scalars & _inconstant() if scalars else set()))
+
+
+@cache
+def _inconstant() -> frozenset[str]:
+    """Name the functions of DuckDB that need not give the same again."""
     query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
     with connection({}) as con:
-        other = {str(name) for (name,) in con.execute(query).fetchall()}
-    return sorted((tables - _TABLE_FUNCTIONS) | (scalars & other))
+        return frozenset(str(name) for (name,) in con.execute(query).fetchall())
 
 
 def is_reserved(name: str) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..compute.language.asking import Asker
     from ..compute.language.prices import Price
-    from ..store.sets import Language
+    from ..store.sets import Language, TowerShape
     from .pruning import Pruner
 
 ROUNDS = 4
@@ -52,6 +52,8 @@ class Engine:
         self._same = lru_cache(VIEWS)(lambda view: view)
         self.instances: dict[tuple[type[View], str], tuple[tuple[Source, ...], list[View]]] = {}
         """The combinations of a view's inputs by what was given of them, with the inputs that they are of."""
+        self.places: dict[tuple[str, TowerShape], View] = {}
+        """The heads of towers that conditions on layer and head alone choose."""
 
     @cached_property
     def pruner(self) -> Pruner:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
 
     from ..compute.allowance import Allowance
     from ..compute.conventions import Convention
+    from ..compute.retrieval import Measure
     from ..compute.runner import Progress
     from .engine import Engine
     from .heatmaps import Heatmaps, Named
     from .lineage import Lineage
     from .sheet import ContactSheet
     from .show import Shown
+    from .similar import Similar
     from .store import Store
     from .top import Top
 
@@ -298,6 +300,60 @@ class Looking(ABC):
 
         inputs = Inputs(model, images, texts)
         return heads_for(self._engine, text, inputs, convention=convention, progress=progress)
+
+    def similar(
+        self,
+        to: int | str,
+        *,
+        heads: str | None = None,
+        model: str | None = None,
+        images: str | None = None,
+        measure: Measure = "cosine",
+        count: int = 12,
+        convention: Convention = "own",
+        progress: bool | Progress = True,
+    ) -> Similar:
+        """Look up the images nearest to an image, or to a text, as chosen heads see them.
+
+        An image is seen as the sum of what these heads add to its embedding, a text as its embedding
+        (Gandelsman et al. 2024, section 4; `compute/retrieval.py`). Exact: every image is scored. What is
+        missing of `chosen_contributions` is filled, from kept factors where these are there.
+
+        Args:
+            to: The number of an image of the set that is searched, or any text.
+            heads: Which heads: `LAYER.HEAD`, such as "3.1"; an SQL condition on layer, head and the columns
+                of `head_roles`, `head_descriptions` and `texts`; or the name of a declared table with the
+                columns layer and head. All heads, unless said.
+            model: A model's name; this and the next as in `view`.
+            images: The name of the image set that is searched.
+            measure: "cosine" or "dot".
+            count: So many images; fewer where there are fewer.
+            convention: How the LayerNorm's mean and the biases are shared out; see docs/methods.md.
+            progress: As in `fill`.
+
+        Returns:
+            The `rows`, nearest first, of equal ones the first, and the `sheet`. The image itself is not among
+            them; images that could not be read are left out.
+
+        Raises:
+            BadSelection: The set has no such image, it could not be read, or the model has no such head.
+            BadSource: The text is empty or longer than the model reads, or `count` is not positive.
+            QueryError: The condition is not understood.
+            UnitFailed: The condition chooses no head, or something that is missing cannot be computed.
+        """
+        from .resolve import Inputs
+        from .similar import similar
+
+        return similar(
+            self._store,
+            to,
+            Inputs(model, images),
+            heads,
+            measure=measure,
+            count=count,
+            convention=convention,
+            progress=progress,
+        )
 
     def lineage(
         self,

@@ -45,6 +45,21 @@ class Reader(Parts):
             lambda: arrays.select(array, (*selection, *whole)), lambda: _touched(view, found, selection)
         )
 
+    def whole(self, unit: Unit, member: str) -> Array:
+        """Read all of one unit's stored array; `MissingUnits` and `DamagedUnit` as in `array`."""
+        view = unit.view
+        if not isinstance(view, ArrayView):
+            raise TypeError(f"{view.title()} has rows, and no arrays")
+        found = next(each for each in view.members() if each.name == member)
+
+        def read() -> Array:
+            data = self._folder.objects.get(
+                f"{self._record(unit).attempt}/{member}/{arrays.shard_name(found)}"
+            )
+            return arrays.unpack(data, found, view.shard, unit.stop - unit.start)
+
+        return self._steadily(read, lambda: [unit])
+
     def once(self, key: str, make: Callable[[], T]) -> T:
         """Make something the first time, and remember it while it is among the last that were asked for."""
         with self._lock:

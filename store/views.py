@@ -250,6 +250,10 @@ class Parts(ABC):
         """Read a stored array along each axis on its own; axes that are not given are taken whole."""
 
     @abstractmethod
+    def whole(self, unit: Unit, member: str) -> Array:
+        """Read all of one unit's stored array: the same numbers as `array` gives, some four times as fast."""
+
+    @abstractmethod
     def rows(self, unit: Unit) -> pa.Table:
         """Read the stored rows of a table's unit."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import belvedere
 from belvedere.query.lazy_array import LazyArray
-from belvedere.store.arrays import check_arrays, encode, predicted_bytes
+from belvedere.store.arrays import check_arrays, encode, predicted_bytes, shard_name, unpack
 from belvedere.store.views import Member
 from tests.small_views import Letters, small_engine, text_set
 from tests.worlds import records
@@ -106,3 +106,34 @@ def test_the_plan_predicts_what_a_fill_puts_on_disk(store: belvedere.Store) -> N
         path for path in (store.path / "data").rglob("*") if path.is_file() and path.name != "zarr.json"
     ]
     assert sum(path.stat().st_size for path in chunks) == plan.bytes
+
+
+@pytest.mark.parametrize(
+    ("shape", "inner", "block"),
+    [((300, 3, 4), (64, 1, 4), 256), ((70, 1000), (32, 256), 64), ((9,), (4,), 8), ((5, 7, 3), (2, 3, 2), 4)],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_a_shard_read_by_hand_is_what_zarr_reads(
+    shape: tuple[int, ...], inner: tuple[int, ...], block: int, dtype: str
+) -> None:
+    member = Member("any", tuple("abc"[: len(shape)]), shape, dtype, inner)
+    for length in (1, block - 1, block):
+        data = np.random.default_rng(2).normal(size=(length, *shape[1:])).astype(dtype)
+        written = encode(member, data, block)
+        found = unpack(written[shard_name(member)], member, block, length)
+        assert (found.dtype, found.shape) == (data.dtype, data.shape)
+        np.testing.assert_array_equal(found, data)
+
+
+def test_a_shard_with_a_flipped_bit_or_a_missing_chunk_is_refused() -> None:
+    whole = chunk(MEMBER, 100, 256)
+    for place in (0, 700, len(whole) - 5, len(whole) - 1):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 4
+        with pytest.raises(ValueError, match="a checksum does not match"):
+            unpack(bytes(spoilt), MEMBER, 256, 100)
+    with pytest.raises(ValueError, match="a checksum does not match"):
+        unpack(whole, MEMBER, 256, 256)
+    for cut in (b"", whole[:3], whole[:90]):
+        with pytest.raises(ValueError, match="a checksum does not match"):
+            unpack(cut, MEMBER, 256, 100)
