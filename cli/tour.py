@@ -294,9 +294,8 @@ def _python(names: Names, head: Head, said: Described, column: str) -> list[str]
 
 
 def _picture(store: Store, names: Names, path: Path, number: int) -> None:
-    from ..query.picture import heads_picture
 
-    heads_picture(store, names.model, names.images, names.texts, path)
+    store.figure("heads", path, model=names.model, images=names.images, texts=names.texts, overwrite=True)
     _chapter(
         f"{number}. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
 from .declaring import Declaring
+from .drawing import Drawing
 from .equipping import Equipping
 from .keeping import Keeping
 from .limits import BYTES, SECONDS, UNITS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from .verify import Verified
 
 
-class Store(Registering, Equipping, Declaring, Looking, Sharing, Keeping):
+class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keeping):
     """One folder in which views of models, images and texts are kept, and computed when they are missing.
 
     Any number of processes may fill it while any number read.

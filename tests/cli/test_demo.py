@@ -15,7 +15,6 @@ from PIL import Image
 import belvedere
 from belvedere.cli import main
 from belvedere.query.heads import Names, agreement, clear_heads, descriptions, foremost, projections
-from belvedere.query.picture import heads_picture
 from tests.shell import Run
 
 NAMES = Names("clip", "scenes", "pool")
@@ -171,6 +170,6 @@ def test_agreement_finds_the_truth_that_explains_most(opened: belvedere.Store) -
 def test_the_picture_of_texts_without_categories_is_drawn_too(bare: Path, tmp_path: Path) -> None:
     with belvedere.open(bare) as store:
         store.add_texts("plain", ["a star", "a ring", "sand", "water", "a red thing"])
-        heads_picture(store, "clip", "scenes", "plain", tmp_path / "plain.png")
+        store.figure("heads", tmp_path / "plain.png", model="clip", images="scenes", texts="plain")
     with Image.open(tmp_path / "plain.png") as picture:
         assert picture.format == "PNG"

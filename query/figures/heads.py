@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .heads import Head, Names, clear_heads, descriptions, foremost
-from .thumbnails import FAINT, INK, image_or_why, thumbnail
+from ..heads import Head, Names, clear_heads, descriptions, foremost
+from ..thumbnails import FAINT, INK, image_or_why, thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    from .store import Store
+    from ..store import Store
 
 HEADS, IMAGES, TEXTS, LAYERS, CATEGORIES = 7, 9, 3, 4, 12
 """At most so many heads, images of each, texts of each, last layers and categories are shown."""
@@ -31,8 +31,8 @@ ORDER BY layer, head, category
 """
 
 
-def heads_picture(store: Store, model: str, images: str, texts: str, path: str | os.PathLike[str]) -> None:
-    """Draw what the heads of a model are about, as a PNG file; what is missing is filled first.
+def draw(store: Store, names: Names) -> Figure:
+    """Draw what the heads of a model are about; what is missing is filled first.
 
     Above, for each head of the last layers, the share of its variance along the texts of each category;
     below, a row for each of the clearest heads: its role, its first descriptions, and the images whose
@@ -40,7 +40,6 @@ def heads_picture(store: Store, model: str, images: str, texts: str, path: str |
     """
     from matplotlib.figure import Figure
 
-    names = Names(model, images, texts)
     heads = clear_heads(store, names, HEADS)
     table, places, categories = _shares(store, names)
     strip, rows = 0.9 + STEP * len(categories), ROW * len(heads)
@@ -50,7 +49,7 @@ def heads_picture(store: Store, model: str, images: str, texts: str, path: str |
     if len(categories):
         _strip(parts[1], table, places, categories, heads)
     _rows(parts[2], store, names, heads)
-    figure.savefig(os.fspath(path), dpi=110, metadata={"Software": None})
+    return figure
 
 
 def _title(part: Any, store: Store, names: Names) -> None:

@@ -1,0 +1,113 @@
+"""A figure of ablations: the battery, accuracy by layer, and conditions on heads beside random heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..thumbnails import FAINT, INK
+from .style import COLOURS, QUIET, cut, plain, titled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ..store import Store
+
+BATTERY = ("none", "mlps", "class token", "mlps + class token")
+METRICS = {"accuracy": "accuracy", "worst group accuracy": "worst group"}
+"""Measures that are drawn of each condition, with what they are called."""
+CONDITIONS = 8
+"""At most so many conditions are drawn."""
+KEPT = """
+SELECT heads, components, draw, head_count, metric, value FROM ablations
+WHERE model = $model AND image_set = $images AND text_set = $texts
+  AND metric IN ('accuracy', 'worst group accuracy')
+ORDER BY heads, components, draw
+"""
+
+
+def draw(store: Store, inputs: Mapping[str, Any]) -> Figure:
+    """Draw the battery, which is filled first, and every condition on heads that was filled."""
+    from matplotlib.figure import Figure
+
+    store.view("ablations", **inputs).fill(progress=False)
+    rows = store.sql(KEPT, dict(inputs)).df()
+    battery = rows[rows.heads.isna() & (rows.metric == "accuracy")]
+    chosen = rows[rows.heads.notna()]
+    conditions = list(dict.fromkeys(chosen.heads))[:CONDITIONS]
+    figure = Figure(figsize=(13, 4.6 + 0.75 * len(conditions)), facecolor="white")
+    titled(
+        figure,
+        f"What “{inputs['model']}” tells rightly with parts of it ablated",
+        f"of the images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent",
+    )
+    height = figure.get_size_inches()[1]
+    top, middle = 1 - 1.3 / height, 1 - 4.1 / height
+    _bars(figure.add_axes((0.16, middle, 0.3, top - middle)), battery)
+    _layers(figure.add_axes((0.56, middle, 0.42, top - middle)), battery)
+    for at, (metric, said) in enumerate(METRICS.items()):
+        mine = chosen[chosen.metric == metric]
+        if conditions and len(mine):
+            axes = figure.add_axes((0.3 + 0.36 * at, 0.45 / height, 0.32, middle - 1.35 / height))
+            _conditions(axes, mine, conditions, said, named=at == 0)
+    return figure
+
+
+def _bars(axes: Any, battery: pd.DataFrame) -> None:
+    values = dict(zip(battery.components, battery.value, strict=True))
+    there = [name for name in BATTERY if name in values]
+    bars = axes.barh(range(len(there)), [100 * values[name] for name in there], color=COLOURS[0])
+    axes.bar_label(bars, fmt="%.1f", size=9.5, color=FAINT, padding=3)
+    axes.set_yticks(range(len(there)), ["nothing" if name == "none" else name for name in there])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 115)
+    plain(axes, "Ablated", grid="x")
+    axes.set_xticks([])
+
+
+def _layers(axes: Any, battery: pd.DataFrame) -> None:
+    """Draw accuracy over the last layer up to which all heads are ablated."""
+    found = {
+        int(name.rsplit("-", 1)[-1].split()[-1]): 100 * value
+        for name, value in zip(battery.components, battery.value, strict=True)
+        if name.startswith("layer")
+    }
+    places = sorted(found)
+    whole = 100 * float(battery[battery.components == "none"].value.iloc[0])
+    axes.axhline(whole, color=QUIET, lw=1.5)
+    axes.text(places[0], whole, "nothing ablated", size=9, color=FAINT, va="bottom")
+    axes.plot(places, [found[each] for each in places], color=COLOURS[0], marker="o", ms=4)
+    axes.set_xticks(places)
+    axes.set_ylim(0, 108)
+    axes.set_xlabel("the last layer whose heads are ablated", size=9.5, color=FAINT)
+    plain(axes, "All heads from layer 0 up to one", grid="y")
+
+
+def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: str, *, named: bool) -> None:
+    """Draw a line for each condition: its heads, as many random ones in grey, and nothing ablated."""
+    for place, condition in enumerate(conditions):
+        mine = rows[rows.heads == condition]
+        random = 100 * mine[mine.components == "random"].value
+        axes.scatter(random, [place] * len(random), s=26, color=QUIET, zorder=2)
+        for component, marker, colour in (("none", "|", INK), ("heads", "o", COLOURS[1])):
+            value = 100 * mine[mine.components == component].value
+            axes.scatter(value, [place] * len(value), s=70, marker=marker, color=colour, zorder=3)
+    counts = {
+        each: int(rows[(rows.heads == each) & (rows.components == "heads")].head_count.iloc[0])
+        for each in conditions
+    }
+    labels = [f"{cut(each, 34)} ({counts[each]})" for each in conditions] if named else []
+    axes.set_yticks(range(len(conditions)) if named else [], labels)
+    axes.set_ylim(len(conditions) - 0.5, -0.5)
+    plain(axes, f"Heads ablated: {said}", grid="x")
+    if named:
+        axes.text(
+            0,
+            -0.5 / max(1, len(conditions)),
+            "● these heads   ● (grey) as many at random   | nothing",
+            transform=axes.transAxes,
+            size=9,
+            color=FAINT,
+            va="top",
+        )
