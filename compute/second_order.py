@@ -14,6 +14,7 @@ model's. Numpy only: reading needs no model.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +120,7 @@ def _pursue(gram: Doubles, fit: Doubles, m: int) -> Doubles:
     """Pick the text that fits the rest best, fit all picked texts anew, and so on (Pati et al. 1993)."""
     coefficients = np.zeros(len(fit))
     picked: list[int] = []
-    solved = np.empty(0)
+    solved: npt.NDArray[np.floating[Any]] = np.empty(0)
     left = fit.copy()
     for _ in range(min(m, len(fit))):
         best = int(np.abs(left).argmax())

@@ -36,7 +36,8 @@ def ours(visual: Any, images: torch.Tensor, layer: int) -> tuple[Any, Any, Any]:
     assert trace.neuron_factor is not None
     maps = constants(visual)
     scale = 1 / (trace.sigma * trace.norm)
-    shared = (trace.neuron_factor[layer], scale, maps.head_map[layer + 1 :], value_maps(visual, layer))
+    head_map, value_map = maps.head_map[layer + 1 :], value_maps(visual, layer)
+    shared: Any = (trace.neuron_factor[layer], scale, head_map, value_map)
     found = second_order.effects(*shared)
     lengths = second_order.norms(*shared)
     np.testing.assert_allclose(lengths, np.linalg.norm(found, axis=-1), rtol=1e-3, atol=1e-6)
@@ -59,7 +60,7 @@ def test_neurons_and_bias_make_up_all_that_later_heads_read_of_an_mlp(layer: int
     visual = tower()
     images = photos(visual, count=2)
     found, trace, maps = ours(visual, images, layer)
-    shared = (trace.sigma, trace.mu, trace.norm, maps, "own")
+    shared: Any = (trace.sigma, trace.mu, trace.norm, maps, "own")
     first_order = conventions.heads(trace.factor, *shared)[:, layer + 1 :].sum(axis=(1, 2))
     seen = [watch(visual, image) for image in images]
     without = trace.factor.copy()
@@ -99,7 +100,7 @@ def test_zeroing_a_neuron_for_later_heads_changes_their_contributions_by_its_eff
     for each, image in enumerate([watch(visual, one) for one in images]):
         gone = image.neurons[layer][:, neuron, None] * exact(block.mlp.c_proj.weight)[:, neuron]
         without[each, 2] = _factor(visual, image, 2, image.streams[2] - gone)
-    shared = (trace.sigma, trace.mu, trace.norm, maps, "own")
+    shared: Any = (trace.sigma, trace.mu, trace.norm, maps, "own")
     change = conventions.heads(trace.factor, *shared) - conventions.heads(without, *shared)
     np.testing.assert_allclose(change.sum(axis=(1, 2)), found[:, neuron], atol=1e-6)
 

@@ -153,7 +153,8 @@ def test_a_layer_without_a_later_head_is_refused(small: belvedere.Store) -> None
         small.view("second_order_effects", layer=2)
     with pytest.raises(belvedere.BelvedereError, match="second_order_effects needs layer="):
         small.view("second_order_effects")
-    for name, wrong in zip(TABLES, ({"k": 0}, {"k": 101}, {"m": 0}), strict=True):
+    wrongs: list[dict[str, Any]] = [{"k": 0}, {"k": 101}, {"m": 0}]
+    for name, wrong in zip(TABLES, wrongs, strict=True):
         with pytest.raises(belvedere.BelvedereError, match=r"from 1|at least 1"):
             small.view(name, **wrong)
 
