@@ -24,9 +24,9 @@ class PatchContributions(OfImages):
     """What all heads of all layers add to each image's embedding from each patch: the sum of c[i,l,h].
 
     Heatmaps of the whole image encoder and zero-shot segmentation (Gandelsman et al. 2024, sections 3.3 and
-    5.3) need no more than this sum, which takes 9 times less room than `token_contributions` for ViT-B/16 and
-    16 times for ViT-L/14. The class token, which lies nowhere, is left out. The embeddings of the images are
-    kept beside it, so that to segment takes one forward pass. A unit is 8 images: fill those you look at.
+    5.3) need no more than this sum, which takes 18 times less room than `token_contributions` for ViT-B/16,
+    and 32 times for ViT-L/14. The class token, which lies nowhere, is left out. The embeddings of the images
+    are kept beside it, so that to segment takes one forward pass. A unit is 8 images: fill those you look at.
     """
 
     model: Input[Model]
