@@ -161,9 +161,21 @@ class Aids:
             self.memos.put(kind, cause, known)
         return unpacked(known["values"]).reshape(-1, known["width"])
 
+    def whole(self, clip: Model, texts: Sequence[str]) -> list[str]:
+        """Give those of some texts, in their order, that a model reads whole: cut short they say others."""
+        rooms = self.loaded(clip).too_long(texts) if texts else ()
+        return [text for text, room in zip(texts, rooms, strict=True) if room is None]
+
     def text_embeddings(self, clip: Model, texts: Sequence[str]) -> Array:
-        """Embed texts: "text joint", unit norm."""
-        found = self.loaded(clip).encode_texts(list(texts))
+        """Embed texts that the model reads `whole`: "text joint", unit norm.
+
+        Each goes through the model by itself, so that its embedding depends on no others, to the last bit.
+        """
+        loaded, rows = self.loaded(clip), []
+        for text in texts:
+            rows.append(loaded.encode_texts([text]))
+            self.tick()
+        found = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
         norms: Array = np.linalg.norm(found, axis=1, keepdims=True)
         return found / norms
 

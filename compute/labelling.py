@@ -47,6 +47,8 @@ class Labelled(Assisted, TableView):
     labels: int
     distinct: float
     method: ClassVar[str]
+    unscored: ClassVar[str]
+    """The status of a neuron with candidates of which none was scored."""
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "evidence": "string"}
 
@@ -91,18 +93,21 @@ class Labelled(Assisted, TableView):
 
     def _rows(self, unit: Unit, parts: Parts, aids: Aids) -> dict[str, list[Any]]:
         state = self._state(unit, parts)
-        scored = sorted(
-            parts.rows(self.scores.units[unit.start]).to_pylist(), key=lambda row: row["position"]
-        )
-        found: list[tuple[Any, ...]] = [(0, None, None, None)]
-        if state == "ok" and not scored:
-            state = self._why(unit, parts)
-        elif state == "ok":
-            from .ranking import distinct
+        found: list[tuple[Any, ...]] = []
+        if state == "ok":
+            scored = self._scored(unit, parts)
+            clip = self.scores.clip
+            short = aids.whole(clip, [row["concept"] for row in scored])
+            best = [row for row in scored if row["concept"] in short and row["score"] is not None]
+            if best:
+                from .ranking import distinct
 
-            texts = aids.text_embeddings(self.scores.clip, [row["concept"] for row in scored])
-            best = [scored[at] for at in distinct(texts, self.labels, self.distinct)]
+                texts = aids.text_embeddings(clip, [row["concept"] for row in best])
+                best = [best[at] for at in distinct(texts, self.labels, self.distinct)]
+            else:
+                state = "too_long" if scored else self._why(unit, parts)
             found = [(rank, row["concept"], row["score"], row["score_name"]) for rank, row in enumerate(best)]
+        found = found or [(0, None, None, None)]
         module, key = self.constant()["module"], self.scores.units[unit.start].key
         rows: dict[str, list[Any]] = {name: [] for name in self.columns}
         for each in found:
@@ -112,15 +117,19 @@ class Labelled(Assisted, TableView):
                 rows[name].append(value)
         return rows
 
+    def _scored(self, unit: Unit, parts: Parts) -> list[dict[str, Any]]:
+        """List the rows of a neuron's scores, the best first."""
+        return sorted(parts.rows(self.scores.units[unit.start]).to_pylist(), key=lambda row: row["position"])
+
     def _state(self, unit: Unit, parts: Parts) -> str:
         exemplars = self._exemplars
         rows = parts.rows(exemplars.statistics.units[unit.start // NEURONS]).to_pylist()
         return exemplars.state(unit.start, rows)
 
     def _why(self, unit: Unit, parts: Parts) -> str:
-        """Say why a neuron has no candidate."""
+        """Say why a neuron has no candidate with a score."""
         rows = parts.rows(self.candidates.units[unit.start]).to_pylist()
         said = [row["status"] for row in rows if row["status"] != "ok"]
         if len(said) == len(rows) and rows:
             return "refused" if "refused" in said else "malformed"
-        return "unpainted" if rows else "empty"
+        return self.unscored if rows else "empty"

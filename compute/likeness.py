@@ -31,19 +31,15 @@ class Likeness:
     def __init__(self, texts: Iterable[str], clip: Clip, aids: Aids) -> None:
         """Embed texts; those that need more tokens than the model reads are left out."""
         self._known: dict[str, Array] = {}
-        every = sorted(set(listed(texts) if isinstance(texts, str) else texts))
+        every = aids.whole(clip, sorted(set(listed(texts) if isinstance(texts, str) else texts)))
         if not every:
             return
-        rooms = aids.loaded(clip).too_long(every)
-        every = [text for text, room in zip(every, rooms, strict=True) if room is None]
-        for start in range(0, len(every), aids.batch_size):
-            some = every[start : start + aids.batch_size]
-            found = aids.text_embeddings(clip, some).astype(np.float64)
-            found /= np.linalg.norm(found, axis=1, keepdims=True)  # to the last digit: a text is like itself
-            if not np.isfinite(found).all():
-                raise ArithmeticError(f"model {clip.name!r} embeds one of {some} as zeros or as no numbers")
-            self._known |= dict(zip(some, found, strict=True))
-            aids.tick()
+        found = aids.text_embeddings(clip, every).astype(np.float64)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)  # to the last digit: a text is like itself
+        if not np.isfinite(found).all():
+            wrong = every[int(np.argmin(np.isfinite(found).all(axis=1)))]
+            raise ArithmeticError(f"model {clip.name!r} embeds {wrong!r} as zeros or as no numbers")
+        self._known = dict(zip(every, found, strict=True))
 
     def cosine(self, one: str, other: str) -> float | None:
         """Give the cosine of two texts; None where the model cannot read one of them whole."""

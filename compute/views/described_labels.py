@@ -17,7 +17,8 @@ class DescribedLabels(Labelled):
 
     A label is left out whose text is nearer than `distinct` to that of a better one (Describe-and-Dissect,
     Bai et al. 2024, figure 26). A neuron that is dead, constant or tied, as `neuron_statistics` has it, has
-    one row with that `status` and no label; so has one of which the language model gave nothing usable.
+    one row with that `status` and no label; so has one of which the language model gave nothing usable, or
+    texts longer than the `clip` model reads (too_long), or the painter no picture (unpainted).
     `evidence` is the key of the neuron's unit of `candidate_scores`, from which `belvedere lineage` goes on.
     """
 
@@ -26,6 +27,8 @@ class DescribedLabels(Labelled):
     """Labels of each neuron, at most."""
     distinct: Param[float] = 0.81
     """The largest cosine of the texts of two labels, by the same model as pictures are compared by."""
+    version: ClassVar[int] = 2
+    unscored: ClassVar[str] = "unpainted"
     method: ClassVar[str] = "describe_and_dissect"
 
     @property

@@ -16,6 +16,7 @@ class ProbedLabels(Labelled):
     """The best candidates of each neuron as Describe-and-Dissect finds them, scored without painting.
 
     Which texts fit is told on the images of the set (`probed_scores`); for the rest see `described_labels`.
+    Where these are so few that all are top images the `status` is too_few_images.
     """
 
     scores: Input[ProbedScores]
@@ -23,6 +24,8 @@ class ProbedLabels(Labelled):
     """Labels of each neuron, at most."""
     distinct: Param[float] = 0.81
     """The largest cosine of the texts of two labels, by the same model as pictures are compared by."""
+    version: ClassVar[int] = 2
+    unscored: ClassVar[str] = "too_few_images"
     method: ClassVar[str] = "describe_and_probe"
 
     @property

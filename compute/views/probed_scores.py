@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from scipy.stats import rankdata
 
 from ...store import digest
 from ...store.errors import UnsuitableModule
@@ -15,6 +14,7 @@ from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..telling import auroc
 from .image_embeddings import ImageEmbeddings
 from .label_candidates import LabelCandidates
 from .neuron_activations import NEURONS
@@ -31,12 +31,15 @@ class ProbedScores(Assisted, TableView):
 
     `score` is the area under the receiver operating characteristic of the cosines between the text and the
     images, by the `clip` model, with the neuron's top images as the positives; 0.5 is chance. It takes the
-    place of painted pictures, and no picture is painted for it.
+    place of painted pictures, and no picture is painted for it. Images that cannot be read are left out. A
+    text that is longer than the model reads has no score, and comes after those that have one. There is no
+    row for a neuron of which all images are top images, or none is: nothing is left to tell apart.
     """
 
     candidates: Input[LabelCandidates]
     pictures: Input[ImageEmbeddings]
     bound: ClassVar[Mapping[str, str]] = {"pictures": "clip"}
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -60,6 +63,10 @@ class ProbedScores(Assisted, TableView):
         assert isinstance(model, Clip)
         return model
 
+    def params(self) -> dict[str, Any]:
+        """Give the parameters, and among them the model that compares: its words count, too."""
+        return {**super().params(), "clip": self.clip}
+
     @property
     def grid(self) -> Grid:
         """One neuron a unit."""
@@ -80,28 +87,37 @@ class ProbedScores(Assisted, TableView):
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Compare the candidates of some neurons with all images, which are read once."""
-        images = np.nan_to_num(parts.array(self.pictures, "embedding").astype(np.float32))
-        return {unit.key: Made(rows=self._rows(unit, parts, aids, images)) for unit in units}
+        images = parts.array(self.pictures, "embedding").astype(np.float32)
+        there = np.flatnonzero(~np.isnan(images).any(axis=1))
+        return {unit.key: Made(rows=self._rows(unit, parts, aids, images, there)) for unit in units}
 
-    def _rows(self, unit: Unit, parts: Parts, aids: Aids, images: Array) -> dict[str, list[Any]]:
+    def _rows(
+        self, unit: Unit, parts: Parts, aids: Aids, images: Array, there: Array
+    ) -> dict[str, list[Any]]:
         rows = parts.rows(self.candidates.units[unit.start]).to_pylist()
         concepts = sorted({row["candidate"] for row in rows if row["candidate"]})
         seen = self.candidates.captions.exemplars.seen
         top = [image_id for _, image_id, _ in seen.shown(seen.units[unit.start], parts)]
-        scored: list[tuple[float, str]] = []
-        if concepts and 0 < len(top) < len(images):
-            cosines = aids.text_embeddings(self.clip, concepts) @ images.T
-            scored = sorted((-_auroc(each, top), text) for each, text in zip(cosines, concepts, strict=True))
+        inside = np.isin(there, top)
+        told = concepts and 0 < inside.sum() < len(there)
+        scored = self._scored(concepts, images[there], inside, aids) if told else []
         found: dict[str, list[Any]] = {name: [] for name in self.columns}
-        for position, (score, concept) in enumerate(scored):
-            values = (seen.top.activations.module, unit.start, concept, position, -score, SCORE)
+        for position, (concept, score) in enumerate(scored):
+            values = (seen.top.activations.module, unit.start, concept, position, score, SCORE)
             for name, value in zip(self.columns, values, strict=True):
                 found[name].append(value)
         return found
 
-
-def _auroc(values: Array, positives: Sequence[int]) -> float:
-    """Give the share of pairs of a positive and another in which the positive has the larger value."""
-    ranks = rankdata(values, method="average")
-    ours, others = len(positives), len(values) - len(positives)
-    return float((ranks[list(positives)].sum() - ours * (ours + 1) / 2) / (ours * others))
+    def _scored(
+        self, concepts: Sequence[str], images: Array, inside: Array, aids: Aids
+    ) -> list[tuple[str, float | None]]:
+        """Score concepts, the best first, and after them those that the model cannot read whole."""
+        known: dict[str, float | None] = {}
+        for concept in aids.whole(self.clip, concepts):
+            cosines = images @ aids.text_embeddings(self.clip, [concept])[0]
+            known[concept] = auroc(cosines[inside], cosines[~inside])
+        best = sorted(known, key=lambda concept: (-(known[concept] or 0.0), concept))
+        return [
+            *((each, known[each]) for each in best),
+            *((each, None) for each in concepts if each not in known),
+        ]
