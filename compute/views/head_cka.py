@@ -76,7 +76,7 @@ class HeadCka(Pairs):
             there = first.there(images, parts)
             if not np.array_equal(there, second.there(images, parts)):
                 raise BadSelection(
-                    f"{self.contributions.model.name!r} and {self.others.model.name!r} have read others of the "
+                    f"{self.contributions.model.name!r} and {self.others.model.name!r} read others of the "
                     f"images {self.contributions.images.name!r}: belvedere verify --deep says which changed"
                 )
             written = mine.of(first.written(images, there, unit.start, parts))

@@ -52,7 +52,7 @@ def figure(
         said = f"of one {kind}: name it" if place is None else "of no single head or neuron"
         raise BadSource(f"the figure {kind!r} is {said}; head takes LAYER.HEAD, neuron MODULE:NEURON")
     placing.check(path, folder=False, overwrite=overwrite)
-    drawn = _drawers(store, place, parameters)[kind](_inputs(store, kind, place, given))
+    drawn = _drawers(store, place, parameters)[kind](_inputs(store, kind, place, given, parameters))
     return _write(drawn, path, overwrite=overwrite)
 
 
@@ -72,13 +72,18 @@ def _drawers(
     }
 
 
-def _inputs(store: Store, kind: str, place: str | None, given: Mapping[str, str | None]) -> dict[str, Any]:
+def _inputs(
+    store: Store, kind: str, place: str | None, given: Mapping[str, str | None], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
     """Find the names of a figure's inputs as its view does, where they are not given."""
     from .. import question
 
-    module = {"module": str(place).rpartition(":")[0]} if kind == "neuron" else {}
     named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return dict(question.inputs(store.view(KINDS[kind], **named, **module)._view))
+    if kind == "neuron":
+        named["module"] = str(place).rpartition(":")[0]
+    if kind == "textsets":
+        named |= parameters
+    return dict(question.inputs(store.view(KINDS[kind], **named)._view))
 
 
 def _write(drawn: Figure, path: Path, *, overwrite: bool) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..thumbnails import FAINT
+from ..thumbnails import FAINT, INK
 from .style import COLOURS, QUIET, plain, titled
 
 if TYPE_CHECKING:
@@ -36,26 +36,20 @@ def draw(store: Store, inputs: Mapping[str, Any], classes: str | None) -> Figure
         f"What the heads' first texts keep of “{inputs['model']}”",
         f"accuracy in per cent over “{inputs['images']}”, classes of “{chosen}”",
     )
-    axes = figure.add_axes((0.08, 0.11, 0.74, 0.7))
-    ends = []
+    axes = figure.add_axes((0.08, 0.11, 0.88, 0.7))
     for at, (name, mine) in enumerate(rows[rows.kept == "texts"].groupby("text_set")):
-        axes.plot(mine.m, 100 * mine.accuracy, color=COLOURS[at % len(COLOURS)], lw=2)
-        ends.append((100 * mine.accuracy.iloc[-1], f"texts of “{name}”", COLOURS[at % len(COLOURS)]))
+        colour = COLOURS[at % len(COLOURS)]
+        axes.plot(mine.m, 100 * mine.accuracy, color=colour, lw=2, label=f"texts of “{name}”")
     own = rows[rows.text_set == inputs["texts"]]
     random = own[own.kept == "random"]
     if len(random):
-        axes.plot(random.m, 100 * random.accuracy, color=FAINT, lw=1.5, ls="--")
-        ends.append((100 * random.accuracy.iloc[-1], "random vectors", FAINT))
-    for kept, said in (("heads", "whole heads"), ("model", "the model")):
+        axes.plot(random.m, 100 * random.accuracy, color=FAINT, lw=1.5, ls="--", label="random vectors")
+    for kept, said, style in (("heads", "whole heads", "-"), ("model", "the model", ":")):
         value = 100 * own[own.kept == kept].accuracy
         if len(value):
-            axes.axhline(value.iloc[0], color=QUIET, lw=1.5)
-            ends.append((value.iloc[0], said, FAINT))
-    last, low = float(rows.m.max()), -10.0
-    for value, said, colour in sorted(ends):
-        low = max(value, low + 4.5)
-        axes.text(last * 1.02, low, said, size=9.5, color=colour, va="center")
-    axes.set_xlim(0, last)
+            axes.axhline(value.iloc[0], color=QUIET, lw=1.8, ls=style, label=said)
+    axes.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
+    axes.set_xlim(0, float(rows.m.max()))
     axes.set_ylim(0, 102)
     axes.set_xlabel("texts of each head", size=9.5, color=FAINT)
     plain(axes, grid="y")
