@@ -9,7 +9,10 @@ from datetime import date
 
 import torch
 
-ALL = ("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish", "sql", "fuzz")
+ALL = (
+    *("exactness", "overhead", "storage", "textspan", "ablation"),
+    *("start", "memory", "status", "publish", "sql", "fuzz"),
+)
 """Those that run unless some are named; `kills` and `labels` take minutes, and are run by name."""
 
 

@@ -133,6 +133,7 @@ class _Pass:
         self._precision = views[0].model.precision
         towers = [view for view in views if isinstance(view, TowerPass)]
         self._tokens = any(view.tokens for view in towers)
+        self._class_token = any(view.class_token for view in towers)
         self._tracer = Tracer(loaded.side, views[0].model.name) if towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
 
@@ -172,7 +173,7 @@ class _Pass:
         pixels = pixels.to(self._loaded.device, non_blocking=True)
         trace, error = None, None
         if self._tracer is not None:
-            trace = self._tracer(pixels, self._tokens)
+            trace = self._tracer(pixels, self._tokens, self._class_token)
             directed(trace.norm, "images")
             error = check(trace, self._loaded.constants)
             if not error <= TOLERANCE[self._precision]:

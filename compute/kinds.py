@@ -65,6 +65,8 @@ class TowerPass(ImagePass):
 
     tokens: ClassVar[bool] = False
     """Whether it needs what each token adds, and not only their sum."""
+    class_token: ClassVar[bool] = False
+    """Whether it needs what the class token itself adds."""
 
     def __post_init__(self) -> None:
         """Refuse a model without such a tower: `UnsupportedTower`."""

@@ -13,6 +13,7 @@ from ..store import digest
 from ..store.errors import (
     BadSource,
     CannotJudge,
+    NoCategories,
     NotAnnotated,
     NoTextTower,
     NotImported,
@@ -29,7 +30,10 @@ from .resolve import Inputs, Names, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_NOT_OF_THIS = (CannotJudge, NotAnnotated, NoTextTower, NotImported, UnsuitableModule, UnsupportedTower)
+_NOT_OF_THIS = (
+    *(CannotJudge, NoCategories, NotAnnotated, NoTextTower, NotImported),
+    *(UnsuitableModule, UnsupportedTower),
+)
 """Errors that say that a view cannot be of some combination; it is left out."""
 
 

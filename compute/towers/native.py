@@ -96,6 +96,7 @@ class _Pass:
     """What the hooks have seen of the batch that is under way."""
 
     token_factor: Tensor | None
+    class_factor: list[Tensor] | None = None
     factor: list[Tensor] = field(default_factory=list)
     mlp: list[Tensor] = field(default_factory=list)
     mu: Tensor | None = None
@@ -133,17 +134,19 @@ class Tracer:
             self._hooks.close()
             self._hooks = None
 
-    def __call__(self, images: Tensor, tokens: bool = False) -> Trace:
+    def __call__(self, images: Tensor, tokens: bool = False, class_token: bool = False) -> Trace:
         """Trace preprocessed images, "image channel y x", in one forward pass of the tower.
 
-        They are taken to the tower's device and precision. `tokens` asks for the token factors too. A tower
-        in training mode is in evaluation mode meanwhile. Memory grows with the batch alone.
+        They are taken to the tower's device and precision. `tokens` asks for the factors of all tokens too,
+        `class_token` for those of the first. A tower in training mode is in evaluation mode meanwhile. Memory
+        grows with the batch alone.
         """
         if self._hooks is None:
             raise RuntimeError("nothing is watched yet: `with Tracer(visual) as tracer: tracer(images)`")
         weight = self._visual.conv1.weight
         with torch.inference_mode(), _evaluating(self._visual):
-            self._pass = _Pass(self._room_for_tokens(len(images), weight.device) if tokens else None)
+            room = self._room_for_tokens(len(images), weight.device) if tokens else None
+            self._pass = _Pass(room, [] if class_token else None)
             try:
                 output = self._visual(images.to(device=weight.device, dtype=weight.dtype))
                 return self._finish(self._pass, output[0] if isinstance(output, tuple) else output)
@@ -160,6 +163,8 @@ class Tracer:
             return
         alpha, factor = _class_row(attention, args[0])
         self._pass.factor.append(factor)
+        if self._pass.class_factor is not None:
+            self._pass.class_factor.append(alpha[:, :, 0, None] * _class_values(attention, args[0]))
         if self._pass.token_factor is not None:
             values = _values(attention, args[0])
             torch.mul(alpha[..., None], values, out=self._pass.token_factor[:, layer])
@@ -186,6 +191,7 @@ class Tracer:
         return Trace(
             factor=_on_host(torch.stack(seen.factor, dim=1)),
             token_factor=None if seen.token_factor is None else _on_host(seen.token_factor),
+            class_factor=None if seen.class_factor is None else _on_host(torch.stack(seen.class_factor, 1)),
             mlp=_on_host(read if self._visual.proj is None else read @ self._visual.proj.float()),
             mlp_mean=_on_host(mlp_mean),
             sigma=_on_host(cast(Tensor, seen.sigma)),
@@ -222,6 +228,13 @@ def _values(attention: Any, stream: Tensor) -> Tensor:
     value_map, value_bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
     values = linear(stream, value_map, value_bias)
     return values.view(*stream.shape[:2], attention.num_heads, attention.head_dim).transpose(1, 2)
+
+
+def _class_values(attention: Any, stream: Tensor) -> Tensor:
+    """Give the class token's values, "image head head_dim", in float32 as `_class_row` gathers them."""
+    value_map, value_bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
+    values = linear(stream[:, 0].float(), value_map.float(), value_bias.float())
+    return values.view(-1, attention.num_heads, attention.head_dim)
 
 
 def _affine(norm: nn.LayerNorm) -> Tensor | float:
