@@ -10,8 +10,8 @@ from datetime import date
 import torch
 
 ALL = (
-    *("exactness", "overhead", "storage", "textspan", "start", "memory", "status", "publish", "sql", "fuzz"),
-    "similar",
+    *("exactness", "overhead", "storage", "textspan", "ablation", "similar"),
+    *("start", "memory", "status", "publish", "sql", "fuzz"),
 )
 """Those that run unless some are named; `kills` and `labels` take minutes, and are run by name."""
 

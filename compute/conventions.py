@@ -47,7 +47,27 @@ def heads(
     `factor` is "image layer head head_dim" (float32 or float16) of exactly the layers and heads of
     `constants`, the scalars are "image"; the answer is float32, "image layer head joint".
     """
-    factors, maps = _operands(factor, sigma, mu, norm, constants, convention, tokens=1)
+    return _heads(*_operands(factor, sigma, mu, norm, constants, convention, tokens=1))
+
+
+def class_token(
+    factor: Stored,
+    sigma: Stored,
+    mu: Stored,
+    norm: Stored,
+    constants: Constants,
+    convention: Convention,
+) -> Array:
+    """Multiply out what each head adds from the class token, as `heads` does: token 0 of what `tokens` gives.
+
+    `factor` is "image layer head head_dim"; the answer is float32, "image layer head joint".
+    """
+    shares = constants.shape.tokens
+    return _heads(*_operands(factor, sigma, mu, norm, constants, convention, tokens=shares))
+
+
+def _heads(factors: Array, maps: Array) -> Array:
+    """Multiply "image layer head coordinate" with "layer head coordinate joint", some images at a time."""
     contributions = np.empty((*factors.shape[:-1], maps.shape[-1]), np.float32)
 
     def multiply(start: int) -> None:

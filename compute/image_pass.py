@@ -134,6 +134,7 @@ class _Pass:
         towers = [view for view in views if isinstance(view, TowerPass)]
         self._tokens = any(view.tokens for view in towers)
         self._patches = any(view.patches for view in towers)
+        self._class_token = any(view.class_token for view in towers)
         neurons = sorted({layer for view in towers for layer in view.neurons})
         self._tracer = Tracer(loaded.side, views[0].model.name, neurons) if towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
@@ -174,7 +175,7 @@ class _Pass:
         pixels = pixels.to(self._loaded.device, non_blocking=True)
         trace, error = None, None
         if self._tracer is not None:
-            trace = self._tracer(pixels, self._tokens, self._patches)
+            trace = self._tracer(pixels, self._tokens, self._patches, self._class_token)
             directed(trace.norm, "images")
             error = check(trace, self._loaded.constants)
             if not error <= TOLERANCE[self._precision]:

@@ -44,8 +44,8 @@ def find(
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
             column `path` and perhaps `label`, `grp` (or `group`) and `mask`, a Hugging Face data set folder
             or a .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
-            and a label, ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes`, or `demo:scenes[:N]` for
-            the first N of them.
+            and a label, ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes` or `demo:crossed`, or
+            `demo:scenes[:N]` for the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
         pictures: The pictures of the store.
         tick: Told how many of how many pictures in memory are kept.
@@ -192,13 +192,17 @@ def _glob(pattern: str) -> list[Found]:
 
 
 def _scenes(source: str) -> list[Found]:
-    """List the demo's test scenes, or the first of them: `demo:scenes[:500]`."""
+    """List scenes of the demo world, or the first of them: `demo:scenes[:500]`."""
+    from ..demo.crossed import crossed_scenes
     from ..demo.scenes import test_scenes
 
-    asked = re.fullmatch(r"demo:scenes(?:\[:(\d+)\])?", source)
-    if asked is None or not 0 < (count := int(asked[1] or DEMO_SCENES)) <= DEMO_SCENES:
+    families = {"scenes": test_scenes, "crossed": crossed_scenes}
+    asked = re.fullmatch(r"demo:(\w+)(?:\[:(\d+)\])?", source)
+    count = int(asked[2] or DEMO_SCENES) if asked else 0
+    if asked is None or asked[1] not in families or not 0 < count <= DEMO_SCENES:
         raise BadSource(
-            f"no images {source!r}; there are demo:scenes, {DEMO_SCENES:,} of them, and demo:scenes[:N]"
+            f"no images {source!r}; there are demo:scenes, {DEMO_SCENES:,} of them, and demo:scenes[:N], and "
+            "as many of demo:crossed"
         )
-    scenes = test_scenes(count)
-    return [Found(f"{DEMO}{i}", each.label, each.grp) for i, each in enumerate(scenes)]
+    scenes = families[asked[1]](count)
+    return [Found(f"{DEMO}{asked[1]}/{i}", each.label, each.grp) for i, each in enumerate(scenes)]

@@ -69,6 +69,8 @@ class TowerPass(ImagePass):
     """Whether it needs what each head adds from each token, and not only the sum over tokens."""
     patches: ClassVar[bool] = False
     """Whether it needs what all heads together add from each patch."""
+    class_token: ClassVar[bool] = False
+    """Whether it needs what the class token itself adds."""
 
     def __post_init__(self) -> None:
         """Refuse a model without such a tower: `UnsupportedTower`."""

@@ -26,8 +26,8 @@ GONE = "gone"
 """Stands for the digest of a file that was not there any more when its set was added again."""
 DECODING = 2
 """Raised when a file would be decoded to other pixels: part of what everything computed follows from."""
-DEMO = "demo:scenes/"
-"""Pictures of the demo world are painted when they are read; this and a number is their path."""
+DEMO = "demo:"
+"""Pictures of the demo world are painted when they are read; `demo:scenes/` and a number is a path."""
 KEPT = "kept:"
 """Pictures whose bytes the store keeps; this and their digest is their path, and `/2` for the same again."""
 DATASET = "dataset:"
@@ -45,9 +45,7 @@ class Pictures:
     def read(self, path: str) -> bytes:
         """Read a picture's bytes; `OSError` where there is no such picture any more."""
         if path.startswith(DEMO):
-            from ..demo.scenes import scene
-
-            return scene(int(path.removeprefix(DEMO))).png()
+            return _painted(path)
         if path.startswith(KEPT):
             return self._objects.get(_object(path))
         if path.startswith(DATASET):
@@ -132,6 +130,15 @@ def paths_of(entries: pa.Table) -> list[str]:
     """List the paths of the pictures of a set, and of their masks."""
     columns = [name for name in ("path", MASK[0]) if name in entries.column_names]
     return [str(path) for name in columns for path in entries[name].to_pylist() if path is not None]
+
+
+def _painted(path: str) -> bytes:
+    """Paint a scene of the demo world."""
+    from ..demo.crossed import crossed_png
+    from ..demo.scenes import scene
+
+    family, _, number = path.rpartition("/")
+    return crossed_png(int(number)) if family == f"{DEMO}crossed" else scene(int(number)).png()
 
 
 def kept_objects(paths: Iterable[str]) -> set[str]:

@@ -8,6 +8,16 @@ list is needed. With c = M~ s~ (`compute/moments.py`) and a unit vector u,
     Var_i <u, c_i> = u^T M~ Cov(s~) M~^T u,     mean_i <u, c_i> = u^T M~ mean(s~),
 
 and the share of the head's variance that lies along u is the first over tr(M~ Cov(s~) M~^T).
+
+A property, such as what the background is, has many texts, of its values in several wordings. What tells them
+apart is their deviations d from their mean, and S = sum_j d_j d_j^T says in which directions they differ, and
+how much. The share of a head's variance along the property weighs each direction by that, the widest fully:
+
+    tr(S M~ Cov(s~) M~^T) / (lambda_max(S) tr(M~ Cov(s~) M~^T))
+
+So heads are scored by properties on a scale, in place of lists made by hand, as Balasubramanian, Basu and
+Feizi do ("Decomposing and Interpreting Image Representations via Text in ViTs Beyond CLIP", NeurIPS 2024).
+Theirs is another score, over all images; this one asks moments alone.
 """
 
 from __future__ import annotations
@@ -65,6 +75,19 @@ def _of_head(moments_lh: Doubles, joint_map: Doubles, directions: Doubles) -> Do
     noise = NOISE * float(np.vdot(joint_map.T @ joint_map, seen.second))
     share = variance / total if total > noise else np.full_like(variance, np.nan)
     return np.stack([variance, share, along @ seen.mean])
+
+
+def along_property(layer_moments: Doubles, joint_maps: Floats, texts: Floats) -> tuple[Doubles, Doubles]:
+    """Measure each head of a layer along what tells a property's texts apart: shares and variances, "head".
+
+    `texts` "text joint" are unit-norm embeddings of at least two texts that differ; the rest is as in
+    `spread`. The share is NaN where the head writes the same for all images.
+    """
+    deviations = texts - texts.mean(axis=0, dtype=np.float64)
+    _, widths, directions = np.linalg.svd(deviations, full_matrices=False)
+    found = spread(layer_moments, joint_maps, directions)
+    weights = np.square(widths / widths[0])
+    return weights @ found.share, weights @ found.variance
 
 
 def apart(texts: Floats, pool: Floats | None = None) -> Doubles:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..store.errors import BadSource, UnknownName
 from ..store.registry import TEXT_ENTRIES
 
-POOLS = ("builtin:general", "builtin:words", "demo:scenes", "demo:classes")
+POOLS = ("builtin:general", "builtin:words", "demo:scenes", "demo:classes", "demo:crossed")
 """The pools that come with the package."""
 TEMPLATES = "builtin:templates"
 """The templates that come with the package."""
@@ -27,8 +27,8 @@ def find(source: TextSource) -> pa.Table:
 
     Args:
         source: A file with one text a line (blank lines are left out), a .csv or .parquet table with a
-            column `text` and perhaps `category`, a list of texts, or `builtin:general`, `demo:scenes` or
-            `demo:classes`.
+            column `text` and perhaps `category`, a list of texts, or `builtin:general`, `demo:scenes`,
+            `demo:classes` or `demo:crossed`.
 
     Raises:
         BadSource: There is no such file, or no text in it.
@@ -99,6 +99,10 @@ def _pool(source: str) -> list[tuple[str, str | None]]:
         from ..demo.descriptions import classes
 
         return list(classes())
+    if source == "demo:crossed":
+        from ..demo.descriptions import at_stake
+
+        return list(at_stake())
     raise UnknownName("pool", source, POOLS)
 
 

@@ -1,6 +1,7 @@
 """The description pool ``demo:scenes``: what the demo world shows, and what it never does."""
 
 from .captions import phrase, prompt
+from .scenes import BIAS
 from .words import VALUES, WORDINGS
 
 DISTRACTORS = (
@@ -64,14 +65,29 @@ def descriptions() -> list[tuple[str, str]]:
     Each wording speaks once of every value of its attribute; the synonyms take turns. The bare name of a
     value is one wording whatever the attribute: only colours are named so, lest it fill the pool.
     """
-    pool = [
-        (phrase(attribute, value, wording, wording + place), attribute)
+    return [(text, attribute) for text, attribute, _ in _phrases()] + [
+        (text, "distractor") for text in DISTRACTORS
+    ]
+
+
+def at_stake() -> list[tuple[str, str]]:
+    """Return the pool ``demo:crossed``: of the texts above those about what the bias has tied together.
+
+    Category ``shape`` has texts on stars and on rings, ``background`` on the night sky and on water.
+    """
+    tied = {*(("shape", shape) for shape in BIAS), *(("background", each) for each in BIAS.values())}
+    return [(text, attribute) for text, attribute, value in _phrases() if (attribute, value) in tied]
+
+
+def _phrases() -> list[tuple[str, str, str]]:
+    """List all wordings of all values: text, attribute, value."""
+    return [
+        (phrase(attribute, value, wording, wording + place), attribute, value)
         for attribute, values in VALUES.items()
         for wording, words in enumerate(WORDINGS[attribute])
         if attribute == "colour" or " " in words
         for place, value in enumerate(values)
     ]
-    return pool + [(text, "distractor") for text in DISTRACTORS]
 
 
 def classes() -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from ..store import digest
 from ..store.errors import (
     BadSource,
     CannotJudge,
+    NoCategories,
     NoLaterHead,
     NotAnnotated,
     NoTextTower,
@@ -31,7 +32,7 @@ from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (
-    *(CannotJudge, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
+    *(CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
     *(UnsuitableModule, UnsupportedTower),
 )
 """Errors that say that a view cannot be of some combination; it is left out."""

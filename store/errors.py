@@ -25,6 +25,7 @@ BelvedereError
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
 │   ├── NotAnnotated (LookupError)         images without the classes or masks that a view is made from
+│   ├── NoCategories (LookupError)         texts without the categories that a view is made from
 │   ├── CannotJudge (LookupError)          labels with nothing to compare them with
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
 │   ├── UnreadablePicture (ValueError)     a file that is no picture, or not a whole one
@@ -193,6 +194,14 @@ class NotAnnotated(InputError, LookupError):
     def __init__(self, images: str, lacking: str, hint: str) -> None:
         self.images, self.lacking = images, lacking
         super().__init__(f"the images {images!r} have no {lacking}: {hint}")
+
+
+class NoCategories(InputError, LookupError):
+    """Texts lack the categories that a view is made from; carries `texts`."""
+
+    def __init__(self, texts: str, hint: str) -> None:
+        self.texts = texts
+        super().__init__(f"the texts {texts!r} have no categories: {hint}")
 
 
 class CannotJudge(InputError, LookupError):

@@ -97,6 +97,7 @@ class _Pass:
     rows: Tensor | None
     token_factor: Tensor | None
     patches: Tensor | None
+    class_factor: list[Tensor] | None = None
     active: dict[int, Tensor] = field(default_factory=dict)
     spread: Tensor | None = None
     neuron_factor: dict[int, list[Tensor]] = field(default_factory=dict)
@@ -149,12 +150,14 @@ class Tracer:
             self._hooks.close()
             self._hooks = None
 
-    def __call__(self, inputs: Tensor, tokens: bool = False, patches: bool = False) -> Trace:
+    def __call__(
+        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
+    ) -> Trace:
         """Trace preprocessed images, "image channel y x", or tokenised texts, "text token", in one pass.
 
         They are taken to the tower's device and precision. `tokens` asks for the token factors too, `patches`
-        for what all heads together write from each token but the first. A tower in training mode is in
-        evaluation mode meanwhile. Memory grows with the batch alone.
+        for what all heads together write from each token but the first, `class_token` for the factors of that
+        one. A tower in training mode is in evaluation mode meanwhile. Memory grows with the batch alone.
         """
         if self._hooks is None:
             raise RuntimeError("nothing is watched yet: `with Tracer(visual) as tracer: tracer(images)`")
@@ -164,7 +167,7 @@ class Tracer:
             room = self._room_for_tokens(len(inputs), device) if tokens else None
             size = (len(inputs), self.shape.tokens - 1, self.shape.width)
             sums = torch.zeros(size, device=device) if patches else None
-            self._pass = _Pass(self._tower.rows(inputs), room, sums)
+            self._pass = _Pass(self._tower.rows(inputs), room, sums, [] if class_token else None)
             try:
                 return self._finish(self._pass, self._tower.run(inputs))
             finally:
@@ -185,6 +188,8 @@ class Tracer:
         for each, active in self._pass.active.items():
             weights = alpha / cast(Tensor, self._pass.spread)[:, None]
             self._pass.neuron_factor[each].append(weights @ active.float())
+        if self._pass.class_factor is not None:
+            self._pass.class_factor.append(alpha[:, :, 0, None] * _class_values(attention, args[0]))
         if self._pass.token_factor is None and self._pass.patches is None:
             return
         values = _values(attention, args[0])
@@ -228,6 +233,7 @@ class Tracer:
         return Trace(
             factor=_on_host(torch.stack(seen.factor, dim=1)),
             token_factor=None if seen.token_factor is None else _on_host(seen.token_factor),
+            class_factor=None if seen.class_factor is None else _on_host(torch.stack(seen.class_factor, 1)),
             mlp=_on_host(mlp),
             mlp_mean=_on_host(mlp_mean),
             sigma=_on_host(cast(Tensor, seen.sigma)),
@@ -322,6 +328,13 @@ def _written(block: Block) -> Tensor:
     if getattr(attention, "head_scale", None) is not None:
         weight = weight * attention.head_scale.float().reshape(-1).repeat_interleave(attention.head_dim)
     return weight * block.ls_1.gamma.float()[:, None] if isinstance(block.ls_1, LayerScale) else weight
+
+
+def _class_values(attention: Any, stream: Tensor) -> Tensor:
+    """Give the class token's values, "image head head_dim", in float32 as `_class_row` gathers them."""
+    value_map, value_bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
+    values = linear(stream[:, 0].float(), value_map.float(), value_bias.float())
+    return values.view(-1, attention.num_heads, attention.head_dim)
 
 
 def _affine(norm: nn.LayerNorm) -> Tensor | float:

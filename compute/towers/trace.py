@@ -27,6 +27,9 @@ class Trace:
     """s = Σ_i alpha_i v_i of the class token's query, "image layer head head_dim"."""
     token_factor: Array | None
     """a_i = alpha_i v_i, "image layer head token head_dim"; only where it was asked for."""
+    class_factor: Array | None
+    """a_0, what the class token's query takes of the class token itself, "image layer head head_dim"; only
+    where it was asked for."""
     mlp: Array
     """Pᵀ diag(g) C y of each MLP's output y at the class token, "image layer joint"."""
     mlp_mean: Array

@@ -56,9 +56,7 @@ class ClassEmbeddings(Derived, ArrayView):
 
     def members(self) -> tuple[Member, ...]:
         """The embeddings."""
-        return (
-            Member("embedding", self.dims, self.shape, "float32", (min(128, self.shape[0]), self.shape[1])),
-        )
+        return (Member("embedding", self.dims, self.shape, "float32", self.shape),)
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the embeddings of all texts."""

@@ -1,0 +1,223 @@
+"""Accuracies with components ablated are those of the published experiment, written out literally."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import belvedere
+from belvedere.demo.scenes import test_scenes as scenes
+from belvedere.store.errors import BadSource, NotAnnotated
+from belvedere.testing import ViewContract
+from tests.worlds import World, add_pictures
+
+IMAGES, BROKEN = 60, 7
+LABELS, GROUPS = ["dog", "star", "boat"], ["day", "night"]
+LAYERS, HEADS = 2, 2
+
+
+def table(photos: Path, rows: list[tuple[int, str, str]]) -> Path:
+    path = photos / f"table{len(rows)}.csv"
+    lines = [f"{number:05}.png,{label},{grp}" for number, label, grp in rows]
+    path.write_text("\n".join(["path,label,grp", *lines, ""]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ready(world: World, tmp_path_factory: pytest.TempPathFactory) -> belvedere.Store:
+    """A store of pictures with classes and groups, one of which is broken."""
+    folder = tmp_path_factory.mktemp("ablations")
+    photos = add_pictures(folder / "photos", range(IMAGES))
+    (photos / f"{BROKEN:05}.png").write_text("broken")
+    store = belvedere.open(folder / "store")
+    store.add_model("m", world.source)
+    rows = [(number, LABELS[number % 3], GROUPS[number % 5 % 2]) for number in range(IMAGES)]
+    store.add_images("photos", table(photos, rows))
+    store.add_images("plain", photos)
+    store.add_images("half", table(photos, [*rows[:20], (20, "dog", "")]))
+    store.add_texts("kinds", LABELS, templates=["a small {}", "no {}"])
+    store.add_texts("words", ["a large dog", "a small hat", "a boat"])
+    return store
+
+
+def accuracies(frame: Any, metric: str = "accuracy") -> dict[str, float]:
+    found = frame[(frame["metric"] == metric) & frame["draw"].isna()]
+    return dict(zip(found["components"], found["value"], strict=True))
+
+
+def dense(store: belvedere.Store, convention: str) -> tuple[Any, ...]:
+    """Read the arrays that the published code writes, in float64: attn, mlp, cls_attn, classifier."""
+
+    def read(name: str, **given: str) -> Any:
+        images = {} if name == "class_embeddings" else {"images": "photos"}
+        view = store.view(name, model="m", **images, **given)
+        view.fill(progress=False)
+        return np.asarray(view.read(missing="mask")).astype(float)
+
+    heads = read("head_contributions", convention=convention)
+    mlps = read("mlp_contributions", convention=convention)
+    rest = read("residual_contributions", convention=convention)
+    cls = read("token_contributions", convention=convention)[:, :, :, 0].sum(axis=2)
+    if convention == "clip_prs":
+        mlps, rest = np.concatenate([rest, mlps], axis=1), rest[:, :0]
+    return heads, mlps, cls, rest, read("class_embeddings", texts="kinds")
+
+
+def battery(arrays: list[Any], classifier: Any, truth: Any) -> dict[str, float]:
+    """The published experiment: each array by its mean over the images, then the largest logit."""
+    heads, mlps, cls, rest = arrays
+    attn, mlp, other = heads.sum(axis=(1, 2)), mlps.sum(axis=1), rest.sum(axis=1)
+    no_cls = (heads.sum(axis=2) - cls + cls.mean(axis=0)).sum(axis=1)
+    no_mlp = mlp.mean(axis=0)
+    named = {
+        "none": attn + mlp,
+        "mlps": attn + no_mlp,
+        "class token": no_cls + mlp,
+        "mlps + class token": no_cls + no_mlp,
+    }
+    for layer in range(LAYERS):
+        kept, mean = heads[:, layer + 1 :].sum(axis=(1, 2)), heads[:, : layer + 1].mean(axis=0)
+        named[f"layers 0-{layer}"] = kept + mean.sum(axis=(0, 1)) + mlp
+    return {
+        name: float((((each + other) @ classifier.T).argmax(axis=1) == truth).mean())
+        for name, each in named.items()
+    }
+
+
+@pytest.mark.parametrize("convention", ["own", "clip_prs"])
+def test_the_battery_is_the_published_one(ready: belvedere.Store, convention: str) -> None:
+    found = ready.view("ablations", images="photos", texts="kinds", convention=convention)
+    assert found.fill(progress=False).complete
+    there = np.arange(IMAGES) != BROKEN
+    arrays = [each[there] for each in dense(ready, convention)[:4]]
+    truth = (np.arange(IMAGES) % 3)[there]
+    expected = battery(arrays, dense(ready, convention)[4], truth)
+    assert accuracies(found.df()) == pytest.approx(expected)
+    assert len(set(expected.values())) > 2  # else it would show nothing
+    assert set(found.df()["images"][found.df()["metric"] == "accuracy"]) == {IMAGES - 1}
+
+
+@pytest.mark.parametrize("convention", ["own", "clip_prs"])
+def test_the_class_token_is_token_0(ready: belvedere.Store, convention: str) -> None:
+    asked = {"model": "m", "images": "photos", "convention": convention}
+    one, tokens = ready.view("class_token_contributions", **asked), ready.view("token_contributions", **asked)
+    assert one.dims == ("image", "layer", "head", "joint")
+    assert np.allclose(one[8:20], tokens[8:20][:, :, :, 0], atol=1e-6)
+    assert np.array_equal(one[8:20, 1, [0]], one[8:20][:, 1, [0]])
+
+
+@pytest.mark.parametrize("mode", ["mean", "zero", "class_mean"])
+@pytest.mark.parametrize("convention", ["own", "clip_prs"])
+def test_heads_of_a_condition_are_ablated(ready: belvedere.Store, mode: str, convention: str) -> None:
+    condition = "layer = 1 AND head = 0 OR layer = 0 AND head = 1"
+    asked: dict[str, Any] = {"heads": condition, "mode": mode, "convention": convention}
+    asked |= {"draws": 3, "ablate_mlps": True}
+    found = ready.view("ablations", images="photos", texts="kinds", **asked).df()
+    heads, mlps, _, _, classifier = dense(ready, convention)
+    whole = ready.view("image_embeddings", images="photos").read(missing="mask")
+    there = np.arange(IMAGES) != BROKEN
+    truth = np.arange(IMAGES) % 3
+    chosen = heads[:, 1, 0] + heads[:, 0, 1]
+    grp = np.array([GROUPS[number % 5 % 2] for number in range(IMAGES)])
+    for name, taken in {
+        "none": 0 * chosen,
+        "mlps": mlps.sum(axis=1),
+        "mlps + heads": chosen + mlps.sum(axis=1),
+    }.items():
+        put = np.zeros_like(taken)
+        for label in range(3):
+            same = there & (truth == label)
+            put[same] = {"mean": taken[there], "zero": 0 * taken[there], "class_mean": taken[same]}[
+                mode
+            ].mean(0)
+        named = ((np.asarray(whole).astype(float) - taken + put) @ classifier.T).argmax(axis=1)
+        mine = found[(found["components"] == name) & found["draw"].isna()]
+        for row in mine.to_dict("records"):
+            cell = there.copy()
+            if isinstance(row["label"], str):
+                cell &= truth == LABELS.index(row["label"])
+            if isinstance(row["grp"], str):
+                cell &= grp == row["grp"]
+            assert row["images"] == cell.sum(), row
+            assert row["value"] == pytest.approx((named == truth)[cell].mean()), row
+        groups = mine[mine["metric"] == "group accuracy"]
+        assert len(groups) == 6
+        worst = mine[mine["metric"] == "worst group accuracy"].iloc[0]
+        assert worst["value"] == groups["value"].min()
+    random = found[found["components"] == "mlps + random"]
+    assert sorted(set(random["draw"])) == [0, 1, 2]
+    assert set(random["head_count"]) == {2}
+    assert set(found["mode"]) == {mode}
+    assert set(found["heads"]) == {condition}
+
+
+def test_of_two_conditions_both_have_rows(ready: belvedere.Store) -> None:
+    for condition in ("layer = 0", "head = 1"):
+        assert ready.view("ablations", images="photos", texts="kinds", heads=condition).fill(progress=False)
+    found = ready.sql(
+        "SELECT heads, count(DISTINCT draw) FROM ablations WHERE image_set = 'photos' AND text_set = 'kinds' "
+        "AND heads IN ('layer = 0', 'head = 1') AND metric = 'accuracy' GROUP BY heads ORDER BY heads"
+    )
+    assert found.fetchall() == [("head = 1", 10), ("layer = 0", 10)]
+
+
+def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:
+    with pytest.raises(NotAnnotated, match=r"60 of 60 have other labels \('dog', 'star', 'boat'\) than the"):
+        ready.view("ablations", images="photos", texts="words")
+    with pytest.raises(NotAnnotated, match=r"other labels \(no label\) than the classes of 'kinds' \('dog'"):
+        ready.view("ablations", images="plain", texts="kinds")
+    with pytest.raises(NotAnnotated, match="no group for each image: 1 of 21 have none"):
+        ready.view("ablations", images="half", texts="kinds")
+
+
+def test_without_groups_there_are_no_group_accuracies(ready: belvedere.Store, tmp_path: Path) -> None:
+    statement = "SELECT image_set, image_id FROM images WHERE image_set = 'photos' AND grp = 'day'"
+    ready.add_images("day", sql=statement, replace=True)
+    found = ready.view("ablations", images="day", texts="kinds").df()
+    assert set(found[found["metric"] == "group accuracy"]["grp"]) == {"day"}
+    source = ready._engine.folder.names.image_set("photos").entries["path"].to_pylist()
+    lines = [f"{path},{LABELS[number % 3]}" for number, path in enumerate(source)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *lines, ""]))
+    ready.add_images("ungrouped", tmp_path / "labels.csv", replace=True)
+    found = ready.view("ablations", images="ungrouped", texts="kinds").df()
+    assert set(found["metric"]) == {"accuracy", "class accuracy"}
+
+
+def test_all_heads_and_no_heads_are_refused(ready: belvedere.Store) -> None:
+    for condition, said in (
+        ("layer >= 0", "chooses all 4 heads"),
+        ("layer > 5", "chooses none of the heads"),
+    ):
+        report = ready.view("ablations", images="photos", texts="kinds", heads=condition).fill(progress=False)
+        assert not report.complete
+        assert said in " ".join(each.message for each in ready.errors())
+
+
+def test_what_makes_no_sense_is_refused(ready: belvedere.Store) -> None:
+    asked = {"images": "photos", "texts": "kinds"}
+    with pytest.raises(BadSource, match="draws=-1"):
+        ready.view("ablations", **asked, draws=-1)
+    with pytest.raises(BadSource, match="ablate_mlps goes with heads"):
+        ready.view("ablations", **asked, ablate_mlps=True)
+
+
+class TestAblations(ViewContract):
+    view = "ablations"
+    parameters: ClassVar[Mapping[str, Any]] = {"heads": "layer = 2", "draws": 2}
+
+    def ask(self, store: belvedere.Store) -> Any:
+        """Say what the scenes show, before they are asked about."""
+        entries = store._engine.folder.names.image_set("scenes").entries
+        if entries["label"].null_count:
+            paths = entries["path"].to_pylist()
+            shown = zip(paths, scenes(len(paths)), strict=True)
+            lines = [f"{path},{scene.label}" for path, scene in shown]
+            table = store.path.parent / "labels.csv"
+            table.write_text("\n".join(["path,label", *lines, ""]))
+            store.add_images("scenes", table)
+            store.add_texts("shapes", "demo:classes")
+        return store.view(self.view, model="clip", images="scenes", texts="shapes", **self.parameters)
