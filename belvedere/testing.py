@@ -11,6 +11,7 @@ pytest.
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,19 +39,24 @@ SCENES, MORE = 260, 20
 def demo_store(folder: Path | str, images: int = SCENES, pictures: Path | None = None) -> Store:
     """Make a store with the demo's model `clip`, some of its scenes and its texts `words`; nothing is filled.
 
-    The scenes are painted into a folder `pictures`, by default `scenes/` in the store's own. Called again
+    The scenes are painted into a folder `pictures`, by default `scenes/` in the store's own; they have their
+    shape as label and their background as group. Called again
     with more, it adds them.
     """
     store = Store(folder)
     pictures = pictures or store.path / "scenes"
     pictures.mkdir(exist_ok=True)
-    files = []
+    table = [["path", "label", "grp"]]
     for scene in scenes(images):
-        files.append(pictures / f"{scene.index:05}.png")
-        if not files[-1].exists():
-            files[-1].write_bytes(scene.png())
+        file = pictures / f"{scene.index:05}.png"
+        if not file.exists():
+            file.write_bytes(scene.png())
+        table.append([str(file), scene.label, scene.grp])
+    listed = store.path / "scenes.csv"
+    with listed.open("w", newline="") as sink:
+        csv.writer(sink).writerows(table)
     store.add_model("clip", "demo:clip")
-    store.add_images("scenes", files)
+    store.add_images("scenes", listed)
     store.add_texts("words", "demo:scenes")
     return store
 

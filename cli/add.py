@@ -158,8 +158,8 @@ def texts(name: str, source: str, templates: str | None, replace: bool, folder: 
     """Let NAME stand for an ordered set of texts.
 
     SOURCE is a file with one text a line, a .csv or .parquet table with text[,category],
-    builtin:general, demo:scenes or demo:classes. A set can stand for classes: those are its
-    categories, or its texts where these have none.
+    builtin:general, builtin:words, demo:scenes or demo:classes. A set can stand for classes: those
+    are its categories, or its texts where these have none.
     """
     added = open_store(folder, create=True).add_texts(name, source, templates=templates, replace=replace)
     click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")

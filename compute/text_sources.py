@@ -12,7 +12,7 @@ import pyarrow as pa
 from ..store.errors import BadSource, UnknownName
 from ..store.registry import TEXT_ENTRIES
 
-POOLS = ("builtin:general", "demo:scenes", "demo:classes")
+POOLS = ("builtin:general", "builtin:words", "demo:scenes", "demo:classes")
 """The pools that come with the package."""
 TEMPLATES = "builtin:templates"
 """The templates that come with the package."""
@@ -83,6 +83,10 @@ def _pool(source: str) -> list[tuple[str, str | None]]:
         from .pools import general
 
         return list(general())
+    if source == "builtin:words":
+        from .pools import words
+
+        return [(text, None) for text in words()]
     if source == TEMPLATES:
         from .pools import templates
 

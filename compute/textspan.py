@@ -109,6 +109,20 @@ def layer_textspan(
     ]
 
 
+def axes(moments_lh: Doubles, joint_map: Floats, texts: Floats, *, span: Span) -> Doubles:
+    """The orthonormal directions along which texts explain a head, in the order of the texts: "rank joint".
+
+    `texts` "text joint" are those that were picked, in order; each is projected to the `span` and loses what
+    lies along those before it, as in the algorithm. What a head's contributions have along the first m is
+    their projection on the first m texts.
+    """
+    basis = _written(moments_lh, joint_map.astype(np.float64), span).basis
+    taken = np.zeros((0, len(basis)))
+    for text in texts.astype(np.float64) @ basis.T:
+        taken = np.vstack([taken, _direction(text, taken)])
+    return taken @ basis
+
+
 def _embeddable(texts: Floats) -> Doubles:
     """Texts in float64; one that has no embedding becomes zero, which explains nothing."""
     return np.where(np.isnan(texts).any(axis=1, keepdims=True), 0.0, texts).astype(np.float64, copy=False)

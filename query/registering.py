@@ -158,7 +158,8 @@ class Registering(ABC):
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: A file of lines (blank ones are left out), a .csv or .parquet table with
-                text[,category], a list of texts, `builtin:general`, `demo:scenes` or `demo:classes`.
+                text[,category], a list of texts, `builtin:general`, `builtin:words`, `demo:scenes` or
+                `demo:classes`.
             templates: A file of lines, a list, or `builtin:templates`: sentences with `{}` for the text.
             replace: Let the name stand for other texts than before.
 

@@ -19,12 +19,14 @@ from ..store.errors import BadSource, NoTextTower, UnknownName, UnsupportedTower
 from ..store.registry import INSTRUMENTS, Registry
 from ..store.sets import (
     Captioner,
+    Classes,
     Clip,
     ImageSet,
     Instrument,
     Judge,
     Language,
     Model,
+    NamedTexts,
     Painter,
     References,
     TextSet,
@@ -42,6 +44,7 @@ _NAMED = {
     Painter: "painter",
     Judge: "judge",
     References: "references",
+    Classes: "classes",
 }
 """Parameters whose values are registered names, by type."""
 COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
@@ -84,30 +87,30 @@ class Names:
         pools = [name for name in texts if name != inputs.texts] or texts
         return chosen(self._engine, condition, model, images, pools)
 
-    def of(self, kind: type[Clip | Instrument | References]) -> list[str]:
+    def of(self, kind: type[Clip | Instrument | NamedTexts]) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
         if issubclass(kind, Clip):
             models = {name: self.model(name) for name in self.models()}
             return [name for name, model in models.items() if model.text and not model.imported]
-        if issubclass(kind, References):
+        if issubclass(kind, NamedTexts):
             return self.text_sets()
         there = self._registry.names(INSTRUMENTS[kind])
         return there or ([instruments.RULES] if kind is Language else [])
 
-    def every(self, kind: type[Clip | Instrument | References]) -> list[str]:
+    def every(self, kind: type[Clip | Instrument | NamedTexts]) -> list[str]:
         """List all names that a parameter of a kind can be, `rules` among those of language models."""
         there = self.of(kind)
         return there if kind is not Language or instruments.RULES in there else [*there, instruments.RULES]
 
-    def get(self, kind: type[Clip | Instrument | References], name: str) -> Clip | Instrument | References:
+    def get(self, kind: type[Clip | Instrument | NamedTexts], name: str) -> Clip | Instrument | NamedTexts:
         """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
         if issubclass(kind, Clip):
             found = self._registry.clip(name)
             if not found.text:
                 raise NoTextTower(f"model {name!r} ({found.source}) embeds no texts, as clip=… has to")
             return found
-        if issubclass(kind, References):
-            return self._registry.references(name)
+        if issubclass(kind, NamedTexts):
+            return self._registry.named_texts(kind, name)
         if kind is Language and name == instruments.RULES and not self._registry.has("languages", name):
             return instruments.rules()
         return self._registry.instrument(kind, name)
@@ -204,7 +207,7 @@ def required(cls: type[View]) -> list[Field]:
     return [each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED]
 
 
-def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | References]]:
+def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | NamedTexts]]:
     """List the parameters of a view, and of those beneath it, whose values are registered names."""
     return {field.name: field.type for field in parameters(cls) if field.type in _NAMED}
 
@@ -271,7 +274,7 @@ def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any
         if field.default is None and (field.name in params or not there):
             return None
         if len(there) != 1:
-            add = "model" if kind is Clip else field.name
+            add = "model" if kind is Clip else "texts" if kind is Classes else field.name
             listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {add}"
             raise BadSource(f"{cls.name()} needs {field.name}=…; {listed}")
         name = there[0]

@@ -26,8 +26,8 @@ from .sets import (
     Language,
     Model,
     Module,
+    NamedTexts,
     Painter,
-    References,
     TextSet,
     TowerShape,
 )
@@ -64,6 +64,7 @@ _VERSION = re.compile(r"/([^/]+)/(\d+)\.json$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 Kept = TypeVar("Kept", bound=Instrument)
+N = TypeVar("N", bound=NamedTexts)
 
 IMAGE_ENTRIES = parts.schema(
     {
@@ -107,7 +108,7 @@ class Registry:
         self._made: dict[tuple[Kind, str], Any] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._clips: dict[str, tuple[Model, Clip]] = {}
-        self._references: dict[str, tuple[TextSet, References]] = {}
+        self._named_texts: dict[tuple[type[NamedTexts], str], tuple[TextSet, NamedTexts]] = {}
 
     def models(self) -> list[str]:
         """List the names of models."""
@@ -183,13 +184,14 @@ class Registry:
         texts: TextSet = self._once("texts", name, make)
         return texts
 
-    def references(self, name: str) -> References:
-        """Give the text set of a name as texts that say what neurons really are."""
+    def named_texts(self, kind: type[N], name: str) -> N:
+        """Give the text set of a name as the value of a parameter: as references, or as classes."""
         texts = self.text_set(name)
-        if name not in self._references or self._references[name][0] is not texts:
-            found = References(texts.name, texts.source, texts.entries, texts.formerly)
-            self._references[name] = (texts, found)
-        return self._references[name][1]
+        if (kind, name) not in self._named_texts or self._named_texts[kind, name][0] is not texts:
+            found = kind(texts.name, texts.source, texts.entries, texts.formerly)
+            self._named_texts[kind, name] = (texts, found)
+        named: N = self._named_texts[kind, name][1]  # type: ignore[assignment]  # it is kept by its kind
+        return named
 
     def declared(self, name: str) -> dict[str, Any] | None:
         """Give what a name was declared as, in plain facts; None where it was not."""

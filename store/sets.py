@@ -268,11 +268,28 @@ class TextSet(OrderedSet):
 
 
 @dataclass(frozen=True, eq=False)
-class References(TextSet):
-    """A registered set of texts that say what neurons really are."""
+class NamedTexts(TextSet):
+    """A registered set of texts that is a parameter's value: all of it identifies what is made with it."""
+
+    word: ClassVar[str]
+    """What its digest is called in a recipe."""
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """All that identifies it: its texts and their categories, in order."""
         said = zip(self.texts, self.categories, strict=True)
-        return {"references": digest.of_sequence(f"{category or ''}\t{text}" for text, category in said)}
+        return {self.word: digest.of_sequence(f"{category or ''}\t{text}" for text, category in said)}
+
+
+@dataclass(frozen=True, eq=False)
+class References(NamedTexts):
+    """A registered set of texts that say what neurons really are."""
+
+    word: ClassVar[str] = "references"
+
+
+@dataclass(frozen=True, eq=False)
+class Classes(NamedTexts):
+    """A registered set of texts that stands for the classes of a zero-shot classifier."""
+
+    word: ClassVar[str] = "classes"

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import digest
 from .grid import Grid
-from .sets import Clip, ImageSet, Instrument, Model, References, TextSet
+from .sets import Clip, ImageSet, Instrument, Model, NamedTexts, TextSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -317,7 +317,7 @@ class TableView(View):
 
 def _identified(value: Any) -> Any:
     """Give a parameter's value as a recipe has it: of a model or an instrument all that identifies it."""
-    if isinstance(value, Clip | References):
+    if isinstance(value, Clip | NamedTexts):
         return value.facts
     return {**value.facts, "precision": value.precision} if isinstance(value, Instrument) else value
 

@@ -14,6 +14,11 @@ def general() -> list[tuple[str, str]]:
     return [(row["text"], row["category"]) for row in csv.DictReader(table.splitlines())]
 
 
+def words() -> list[str]:
+    """Return `builtin:words`: some 470 of the commonest English words, to hold other pools against."""
+    return resources.files(__package__).joinpath("words.txt").read_text(encoding="ascii").splitlines()
+
+
 def templates() -> list[str]:
     """Return `builtin:templates`: sentences that say what is in a picture; `{}` stands for that."""
     return resources.files(__package__).joinpath("templates.txt").read_text(encoding="ascii").splitlines()

@@ -50,7 +50,7 @@ class ChosenContributions(Derived, ArrayView):
     @property
     def maps(self) -> TowerMaps:
         """The tower's constants."""
-        return self.contributions.maps
+        return TowerMaps(self.contributions.model)
 
     @property
     def grid(self) -> Grid:
