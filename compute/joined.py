@@ -71,6 +71,22 @@ JOINED: Mapping[str, Joined] = MappingProxyType(
             ),
             "How good the label of each neuron is, by every measure.",
         ),
+        "head_similarities": Joined(
+            "measure",
+            MappingProxyType(
+                {
+                    "cka": "head_cka",
+                    "descriptions": "head_text_correlations",
+                    "roles": "head_role_overlaps",
+                }
+            ),
+            (),
+            (
+                *("model", "image_set", "text_set", "other", "layer", "head"),
+                *("other_layer", "other_head", "measure", "score"),
+            ),
+            "How alike each head and each head of another model are, by every measure.",
+        ),
     }
 )
 """The names, with what they stand for."""
