@@ -75,9 +75,10 @@ class HeadCka(Pairs):
             images = slice(block.start, block.stop)
             there = first.there(images, parts)
             if not np.array_equal(there, second.there(images, parts)):
+                names = f"{self.contributions.model.name!r} and {self.others.model.name!r}"
                 raise BadSelection(
-                    f"{self.contributions.model.name!r} and {self.others.model.name!r} read others of the "
-                    f"images {self.contributions.images.name!r}: belvedere verify --deep says which changed"
+                    f"{names} could not read the same images of {self.contributions.images.name!r}: "
+                    "belvedere verify --deep says which have changed"
                 )
             written = mine.of(first.written(images, there, unit.start, parts))
             for layer, each in enumerate(found):

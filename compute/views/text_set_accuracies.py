@@ -39,7 +39,7 @@ class TextSetAccuracies(Derived, TableView):
     layers before its mean; everything else stays (Gandelsman et al. 2024, section 4.2;
     `compute/text_sets.py`). `kept` says what is left of the late heads: `texts` of the text set, `random`
     for as many random vectors in place of its texts, from which TextSpan chooses as well; `heads` for the
-    whole heads, an upper bound, and `model` where nothing is replaced. `distinct` texts are there in all
+    whole heads, an upper bound, and `model` where nothing is replaced. `distinct_texts` are in all
     heads together. Images whose label is no class are refused, images without a label left out.
     """
 
@@ -58,7 +58,7 @@ class TextSetAccuracies(Derived, TableView):
         "kept": "string",
         "m": "int32",
         "accuracy": "float64",
-        "distinct": "int32",
+        "distinct_texts": "int32",
         "images": "int64",
     }
 
@@ -245,7 +245,7 @@ class TextSetAccuracies(Derived, TableView):
             "kept": [*("texts",) * len(ranks), *("random",) * len(ranks), "heads", "model"],
             "m": [*ranks, *ranks, None, None],
             "accuracy": [int(each) / images for each in hits],
-            "distinct": [*distinct, None, None],
+            "distinct_texts": [*distinct, None, None],
             "images": [images] * len(hits),
         }
 

@@ -112,7 +112,7 @@ def test_accuracies_are_those_of_the_published_way(labelled: belvedere.Store) ->
                 heads[:, 1, head] = found[0]
                 distinct |= set(found[1])
             assert rows[kept, m]["accuracy"] == accuracy(heads), (kept, m)
-            assert rows[kept, m]["distinct"] == len(distinct), (kept, m)
+            assert rows[kept, m]["distinct_texts"] == len(distinct), (kept, m)
     assert {row["images"] for row in rows.values()} == {len(there)}
     assert {row["classes"] for row in rows.values()} == {"kinds"}
     assert len(rows) == 2 * 61 + 2
