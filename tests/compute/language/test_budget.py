@@ -10,7 +10,7 @@ import pytest
 
 from belvedere.compute.language import find, prompts
 from belvedere.compute.language.asking import Asker
-from belvedere.compute.language.budget import Budget, Limits, Spent, budget, price
+from belvedere.compute.language.budget import Budget, Limits, Purse, Spent, budget, price
 from belvedere.compute.language.messages import Request, Sampling
 from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.language.prices import FREE, Price, read
@@ -95,6 +95,19 @@ def test_a_call_waits_for_others_that_may_turn_out_cheaper() -> None:
         held.reserve(30, 0)
 
 
+def test_models_that_pay_from_one_purse_have_its_limits_together() -> None:
+    purse, limits = Purse(), Limits(max_calls=3, max_usd=1.0)
+    dear, cheap = Budget(limits, Price(1e6, 1e6), purse), Budget(limits, FREE, purse)
+    dear.settle(dear.reserve(0, 1), 0, 0)
+    cheap.settle(cheap.reserve(90, 10), 90, 10)
+    with pytest.raises(BudgetSpent, match=r"max_usd=1 is spent: 2 calls, 90 tokens in and 10 out, \$0\.0000"):
+        dear.reserve(1, 1)
+    cheap.settle(cheap.reserve(5, 5), 5, 5)
+    with pytest.raises(BudgetSpent, match="max_calls=3"):
+        dear.reserve(0, 1)
+    assert dear.spent == cheap.spent == Spent(3, 95, 15, 0.0)
+
+
 def test_attempts_that_fail_count_as_calls_and_take_what_they_were_charged_for() -> None:
     answers = [error(429, "slower"), words(""), Said(body=b"{"), words("red star")]
     with serving(lambda body, number: answers[number]) as server:
@@ -106,6 +119,21 @@ def test_attempts_that_fail_count_as_calls_and_take_what_they_were_charged_for()
         server.script = lambda body, number: error(500, "oh")
         with pytest.raises(BudgetSpent):
             ask(question())
+
+
+def test_an_answer_that_was_lost_on_its_way_counts_as_all_that_was_held_back() -> None:
+    with serving(lambda body, number: Said(cut=True) if number == 0 else words("red star")) as server:
+        ask = asker(server, Limits())
+        ask(question())
+    assert ask.spent == Spent(2, ask.model.tokens(question()) + 100, 50 + 7, ask.spent.usd)
+
+
+def test_a_server_that_was_not_reached_took_nothing() -> None:
+    with serving(lambda body, number: words("red star")) as server:
+        ask = asker(server, Limits(), attempts=1)
+    with pytest.raises(RequestFailed, match="ConnectError"):
+        ask(question())
+    assert ask.spent == Spent(1, 0, 0, 0.0)
 
 
 def test_what_was_rejected_costs_a_call_and_nothing_else() -> None:
