@@ -12,7 +12,7 @@ from typing import Any
 from ..store import digest
 from ..store.errors import BadSource, UnknownName
 from ..store.extras import extra
-from . import hub
+from . import hub, model_files
 from .likeness import listed
 
 SOURCES = ("sentences:REPOSITORY", "sentences:FOLDER", "bertscore:REPOSITORY#LAYER", "bertscore:FOLDER#LAYER")
@@ -47,7 +47,9 @@ class Sentences:
             kind = {"dtype": getattr(torch, precision)}
             net = encoder(str(hub.fetch(self.name, weights=True)), device=device, model_kwargs=kind)
         except Exception as error:  # whatever the library raises for files that do not fit
-            raise BadSource(f"sentences:{self.name} cannot be loaded: {_first(error)}") from error
+            raise BadSource(
+                f"sentences:{self.name} cannot be loaded: {model_files.first_line(error)}"
+            ) from error
         return LoadedSentences(net)
 
 
@@ -84,7 +86,7 @@ class BertScore:
     def facts(self) -> dict[str, Any]:
         """Give what identifies it: its files, its layer and that layer's baseline, and what it measures."""
         folder, layer = hub.fetch(self.name, weights=True), self._layer()
-        there = hub.read_json(folder / "config.json").get("num_hidden_layers", layer)
+        there = model_files.read_json(folder / "config.json").get("num_hidden_layers", layer)
         if layer > there:
             raise BadSource(f"bertscore:{self.name} has {there} layers, and no layer {layer}")
         baseline = self._baseline(folder, layer)
@@ -106,7 +108,9 @@ class BertScore:
         try:
             net = scorer(model_type=str(folder), num_layers=layer, device=device)
         except Exception as error:  # whatever the library raises for a model that does not fit
-            raise BadSource(f"bertscore:{self.name} cannot be loaded: {_first(error)}") from error
+            raise BadSource(
+                f"bertscore:{self.name} cannot be loaded: {model_files.first_line(error)}"
+            ) from error
         tokenizer = net._tokenizer
         tokenizer.model_max_length = min(tokenizer.model_max_length, LONGEST)
         return LoadedBertScore(net, self._baseline(folder, layer))
@@ -180,7 +184,3 @@ def _files(folder: Path) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
