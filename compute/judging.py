@@ -61,10 +61,13 @@ class LoadedSentences:
     """The encoder."""
 
     def compare(self, labels: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-        """Give the cosine of each label with its reference; `TypeError` where a list is a text."""
+        """Give the cosine of each label with its reference; `TypeError` where a list is a text.
+
+        Each text goes through the model by itself: its score depends on no others, to the last bit.
+        """
         labels, references = listed(labels), listed(references)
         every = sorted({*labels, *references})
-        found = self.net.encode(every, normalize_embeddings=True, show_progress_bar=False)
+        found = self.net.encode(every, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
         known = dict(zip(every, found.astype("float64"), strict=True))
         return {
             "sentence_cosine": [
@@ -152,8 +155,11 @@ class LoadedBertScore:
     """What texts without relation score; None where that is not known."""
 
     def compare(self, labels: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-        """Give the F1 of each label with its reference; `TypeError` where a list is a text."""
-        _, _, found = self.net.score(listed(labels), listed(references))
+        """Give the F1 of each label with its reference; `TypeError` where a list is a text.
+
+        Each text goes through the model by itself: its score depends on no others, to the last bit.
+        """
+        _, _, found = self.net.score(listed(labels), listed(references), batch_size=1)
         plain = [float(each) for each in found]
         if self.baseline is None:
             return {"bertscore": plain}

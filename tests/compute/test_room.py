@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +14,9 @@ from torch import Tensor, nn
 
 import belvedere
 from belvedere.compute import aids
-from belvedere.compute.aids import Aids
 from belvedere.compute.models import Loaded
-from belvedere.compute.pictures import Pictures
 from belvedere.compute.room import in_room
+from tests.helping import helping
 from tests.judged_neurons import Channels, paint, to_tensor
 from tests.worlds import engine
 
@@ -72,17 +69,6 @@ class Cramped(nn.Module):
         return found
 
 
-def helpers(store: belvedere.Store, loaded: Loaded | None = None) -> Aids:
-    """What units are made with, with one model in memory."""
-    lower = engine(store)
-    given: dict[str, Any] = {
-        **{"load": lambda model: loaded, "bench": None, "asker": None, "give_up": None},
-        **{"pictures": Pictures(lower.folder.objects), "memos": lower.folder.memos, "batch_size": 8},
-        **{"pool": ThreadPoolExecutor(2), "tick": lambda: None},
-    }
-    return Aids(**given)
-
-
 def test_pictures_of_no_set_go_through_in_parts_that_fit(tmp_path: Path) -> None:
     net = Cramped().eval()
     store = belvedere.open(tmp_path / "store")
@@ -93,7 +79,7 @@ def test_pictures_of_no_set_go_through_in_parts_that_fit(tmp_path: Path) -> None
     net.colours = net.net.colours  # by the name that the view has for it
     pictures = [Image.new("RGB", (12, 12), (10 * number, 99, 5)) for number in range(7)]
     expected = Channels()(torch.stack([to_tensor(each) for each in pictures])).detach().numpy()
-    at_hand = helpers(store, loaded)
+    at_hand = helping(store, loaded)
     np.testing.assert_allclose(at_hand.activations(view, pictures), expected, atol=1e-6)
     assert net.tried == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     loaded.fits = None
@@ -111,7 +97,7 @@ def test_decoded_pictures_are_forgotten_by_their_bytes(
     store.add_images("few", sorted(tmp_path.glob("*.png")))
     images = engine(store).folder.names.image_set("few")
     monkeypatch.setattr(aids, "REMEMBERED", 4 * (10 * 10 + 30 * 30))
-    at_hand = helpers(store)
+    at_hand = helping(store)
     first = at_hand.image(images, 0)
     second = at_hand.image(images, 1)
     assert at_hand.image(images, 0) is first  # looked at again: the other one goes first
