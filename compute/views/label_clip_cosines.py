@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class LabelClipCosines(Compared):
     """How near the best label of each neuron is to what the neuron really is: the cosine of the two texts.
 
-    Texts are embedded as they are by the `judge_clip` model's text tower; of several references the mean counts
-    (Describe-and-Dissect, Bai et al. 2024, section 4), and `n` is how many there are. A neuron without a
-    label or without a reference has no value; nor has one of which a text is longer than the model reads.
+    Texts are embedded as they are by the `judge_clip` model's text tower; of several references the mean
+    counts (Describe-and-Dissect, Bai et al. 2024, section 4), and `n` is how many there are. A neuron without
+    a label or without a reference has no value; nor has one of which a text is longer than the model reads.
     """
 
     judge_clip: Param[Clip]
