@@ -54,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> belvedere.Store:
     for number in range(COUNT):
         picture = Image.new("RGB", (WIDTH, HEIGHT), (30, 30, 40 + number))
         for _ in range(4):
-            x, y, size = dice.integers(WIDTH), dice.integers(HEIGHT), dice.integers(30, 130)
+            x, y, size = (int(dice.integers(*of)) for of in ((0, WIDTH), (0, HEIGHT), (30, 130)))
             colour = tuple(int(each) for each in dice.integers(120, 255, 3))
             ImageDraw.Draw(picture).ellipse((x - size, y - size, x + size, y + size), fill=colour)
         picture.save(folder / f"{number}.png")
