@@ -23,13 +23,14 @@ from .models import Loaded
 from .modules import Watch
 from .pictures import Pictures
 from .pixels import pixels_of
+from .room import in_room
 from .views.neuron_activations import NeuronActivations
 
 if TYPE_CHECKING:
     from .language.asking import Asker
 
-REMEMBERED = 512
-"""Pictures that stay decoded while a step is made: many neurons look at the same ones."""
+REMEMBERED = 1 << 30
+"""Bytes of pictures that stay decoded, at 4 a pixel: many neurons look at the same ones."""
 
 
 class Aids:
@@ -58,6 +59,7 @@ class Aids:
         """The pictures of the store."""
         self.asker, self.give_up = asker, give_up
         self._decoded: OrderedDict[tuple[str, str], Image.Image] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def instrument(self, each: Instrument) -> Any:
@@ -73,13 +75,17 @@ class Aids:
         path, digest = images.path(image_id), images.identities[image_id]
         with self._lock:
             known = self._decoded.get((path, digest))
-        if known is not None:
-            return known
+            if known is not None:
+                self._decoded.move_to_end((path, digest))
+                return known
         found = self.pictures.fetch(path, digest)
         with self._lock:
-            self._decoded[path, digest] = found
-            while len(self._decoded) > REMEMBERED:
-                self._decoded.popitem(last=False)
+            if (path, digest) not in self._decoded:
+                self._decoded[path, digest] = found
+                self._bytes += _bytes(found)
+            while self._bytes > REMEMBERED:
+                _, gone = self._decoded.popitem(last=False)
+                self._bytes -= _bytes(gone)
         return found
 
     def readable(self, images: ImageSet, image_ids: Sequence[int]) -> dict[int, Image.Image]:
@@ -106,12 +112,14 @@ class Aids:
         def look(output: Tensor) -> Array:
             return take(output.movedim(axis, 0).float())
 
-        rows: list[Array] = []
         with Watch(loaded.net, {view.module: look}) as watch, torch.inference_mode():
-            for batch in self.batches(loaded, pictures):
+
+            def run(batch: Tensor) -> Array:
+                watch.forget()  # what a batch left for which there was no room
                 loaded.run(batch)
-                rows.append(watch.take()[view.module])
-        return np.concatenate(rows)
+                return watch.take()[view.module]
+
+            return self._run(loaded, pictures, run)
 
     def activations(self, view: NeuronActivations, pictures: Sequence[Image.Image]) -> Array:
         """Give what all neurons of a layer give for pictures, "picture neuron", pooled as the view says.
@@ -140,13 +148,15 @@ class Aids:
         """
 
         def make() -> Array:
-            loaded, rows = self.loaded(clip), []
+            loaded = self.loaded(clip)
             kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
+
+            def run(batch: Tensor) -> Array:
+                found: Array = loaded.net.encode_image(batch.to(loaded.device, kind)).float().cpu().numpy()
+                return found
+
             with torch.inference_mode():
-                for batch in self.batches(loaded, pictures):
-                    found = loaded.net.encode_image(batch.to(loaded.device, kind))
-                    rows.append(found.float().cpu().numpy())
-            every = np.concatenate(rows)
+                every = self._run(loaded, pictures, run)
             norms: Array = np.linalg.norm(every, axis=1, keepdims=True)
             return every / norms
 
@@ -186,3 +196,20 @@ class Aids:
         for start in range(0, len(pictures), size):
             yield torch.stack(list(self._pool.map(loaded.transform, pictures[start : start + size])))
             self.tick()
+
+    def _run(self, loaded: Loaded, pictures: Sequence[Image.Image], run: Callable[[Tensor], Array]) -> Array:
+        """Preprocess pictures and run them, batch by batch as the device has room: one row a picture."""
+
+        def prepared(some: Sequence[Image.Image]) -> Array:
+            return run(torch.stack(list(self._pool.map(loaded.transform, some))))
+
+        rows = []
+        for _, found in in_room(loaded, pictures, self.batch_size, prepared):
+            rows.append(found)
+            self.tick()
+        return np.concatenate(rows)
+
+
+def _bytes(picture: Image.Image) -> int:
+    """Give the bytes that a picture takes in memory; Pillow keeps 4 for a pixel of colours."""
+    return 4 * picture.width * picture.height

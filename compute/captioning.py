@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..demo import captioner_dir
 from ..store import digest
 from ..store.errors import BadSource, UnknownName
-from . import hub
+from . import hub, model_files
+from .room import in_room
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,6 +21,8 @@ SOURCES = ("hf:REPOSITORY", "hf:FOLDER", "demo:captioner")
 """The sources that are known."""
 BATCH = 32
 """Pictures that are captioned at once, while the device has room for them."""
+QUESTION = "What does this picture show? Answer with one short sentence."
+"""What a model that chats is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,11 @@ class Captioner:
         folder = hub.fetch(self.name, weights=True)
         tokenizer = self._processor(folder).tokenizer
         return {
-            "weights": hub.weights_facts(folder),
-            "architecture": hub.configurations(folder, "config.json", "generation_config.json"),
-            "preprocessing": hub.configurations(folder, "preprocessor_config.json", "processor_config.json"),
+            "weights": model_files.weights_facts(folder),
+            "architecture": model_files.configurations(folder, "config.json", "generation_config.json"),
+            "preprocessing": model_files.configurations(
+                folder, "preprocessor_config.json", "processor_config.json"
+            ),
             "tokenizer": {
                 "vocabulary": digest.of_bytes(tokenizer.backend_tokenizer.to_str().encode()),
                 "chat": str(tokenizer.chat_template or ""),
@@ -69,7 +74,7 @@ class Captioner:
             processor = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever transformers raises for files that are not there
             raise BadSource(
-                f"the processor of {self.source} cannot be loaded: {hub.first_line(error)}"
+                f"the processor of {self.source} cannot be loaded: {model_files.first_line(error)}"
             ) from error
         if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
             raise BadSource(
@@ -88,8 +93,8 @@ class LoadedCaptioner:
     """Its own preparation of pictures and texts."""
     device: Any
     """Where it runs."""
-    fits: int = BATCH
-    """How many pictures are captioned at once; half as many after the device had no room."""
+    fits: int | None = None
+    """How many pictures are known to fit at once, after more did not."""
 
     def caption(
         self,
@@ -97,40 +102,28 @@ class LoadedCaptioner:
         *,
         max_new_tokens: int = 32,
         min_length: int = 5,
-        prompt: str | None = None,
     ) -> list[str]:
         """Caption pictures greedily, as the model writes: see `caption_text.clean` for what can go wrong.
 
         Args:
             pictures: Pictures of any size and mode.
-            max_new_tokens: Tokens of a caption at most, the prompt not counted.
+            max_new_tokens: Tokens of a caption at most.
             min_length: Tokens of a caption at least, its first mark counted, as in BLIP's own code.
-            prompt: A text that the model goes on with, or the question to a model that chats; it is not part
-                of what is given back.
 
         Returns:
             One caption for each picture, in their order.
         """
-        import torch
-
-        captions: list[str] = []
         least = min(max(min_length - 1, 0), max_new_tokens)
         limits = {"max_new_tokens": max_new_tokens, "min_new_tokens": least}
-        while len(captions) < len(pictures):
-            part = [each.convert("RGB") for each in pictures[len(captions) : len(captions) + self.fits]]
-            try:
-                captions += self._written(part, prompt, limits)
-            except torch.OutOfMemoryError:
-                if len(part) == 1:
-                    raise
-                self.fits = len(part) // 2
-                torch.cuda.empty_cache()
+        captions: list[str] = []
+        for _, written in in_room(self, pictures, BATCH, lambda part: self._written(part, limits)):
+            captions += written
         return captions
 
-    def _written(self, pictures: list[Image.Image], prompt: str | None, limits: dict[str, int]) -> list[str]:
+    def _written(self, pictures: Sequence[Image.Image], limits: dict[str, int]) -> list[str]:
         import torch
 
-        inputs = self._prepared(pictures, prompt).to(self.device)
+        inputs = self._prepared([each.convert("RGB") for each in pictures]).to(self.device)
         inputs["pixel_values"] = inputs["pixel_values"].to(self.net.dtype)
         with torch.inference_mode():
             ids = self.net.generate(**inputs, do_sample=False, num_beams=1, **limits)
@@ -138,19 +131,16 @@ class LoadedCaptioner:
         texts = self.processor.batch_decode(ids, skip_special_tokens=True)
         return [str(text).strip() for text in texts]
 
-    def _prepared(self, pictures: list[Image.Image], prompt: str | None) -> Any:
-        """Prepare pictures, with the prompt as this model takes it."""
-        if getattr(self.processor, "chat_template", None):
-            question = prompt or "What does this picture show? Answer with one short sentence."
-            parts = [{"type": "image"}, {"type": "text", "text": question}]
-            text = self.processor.apply_chat_template(
-                [{"role": "user", "content": parts}], add_generation_prompt=True
-            )
-            shown = [[each] for each in pictures]
-            return self.processor(images=shown, text=[text] * len(shown), padding=True, return_tensors="pt")
-        if prompt is None:
+    def _prepared(self, pictures: list[Image.Image]) -> Any:
+        """Prepare pictures; a model that chats is asked what they show."""
+        if not getattr(self.processor, "chat_template", None):
             return self.processor(images=pictures, return_tensors="pt")
-        return self.processor(images=pictures, text=[prompt] * len(pictures), return_tensors="pt")
+        parts = [{"type": "image"}, {"type": "text", "text": QUESTION}]
+        text = self.processor.apply_chat_template(
+            [{"role": "user", "content": parts}], add_generation_prompt=True
+        )
+        shown = [[each] for each in pictures]
+        return self.processor(images=shown, text=[text] * len(shown), padding=True, return_tensors="pt")
 
 
 def find(source: str) -> Captioner:
@@ -170,7 +160,7 @@ def find(source: str) -> Captioner:
     else:
         raise UnknownName("source of captioners", source, SOURCES)
     folder = hub.fetch(name, weights=False)
-    kind = hub.read_json(folder / "config.json").get("model_type")
+    kind = model_files.read_json(folder / "config.json").get("model_type")
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise BadSource(
             f"{source} holds a model of type {kind!r}, which writes no texts about pictures; "
@@ -180,13 +170,7 @@ def find(source: str) -> Captioner:
 
 
 def _repeated(asked: Tensor | None, ids: Tensor) -> int:
-    """Count the tokens of what was asked with which all that was written begins.
-
-    BLIP writes another first token than it was given, and leaves out the last, the mark of the end.
-    """
-    if asked is None:
+    """Count the tokens of what was asked with which all that was written begins, as some models give them."""
+    if asked is None or not ids[:, : asked.shape[1]].equal(asked):
         return 0
-    for length in (asked.shape[1], asked.shape[1] - 1):
-        if length > 1 and ids[:, 1:length].equal(asked[:, 1:length]):
-            return length
-    return 0
+    return asked.shape[1]

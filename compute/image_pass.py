@@ -22,6 +22,7 @@ from .kinds import ImagePass, Made, ModulePass, TowerPass
 from .models import Loaded
 from .modules import Watch
 from .pictures import Pictures
+from .room import in_room
 from .steps import Kept, Step
 from .towers.check import TOLERANCE, check, directed
 from .towers.native import Tracer
@@ -155,21 +156,13 @@ class _Pass:
 
         Gives for each part its rows, what each view takes of it, and the relative error of its sum.
         """
-        start = 0
-        while start < len(rows):
-            size = min(len(rows) - start, self._loaded.fits or len(rows))
-            part = slice(start, start + size)
-            try:
-                found, error = self._part(torch.stack(list(pixels[part])))
-            except torch.OutOfMemoryError:
-                self._watch.forget()
-                if size == 1:
-                    raise
-                self._loaded.fits = size // 2
-                torch.cuda.empty_cache()
-                continue
-            yield rows[part], found, error
-            start += size
+
+        def run(places: Sequence[int]) -> tuple[list[Mapping[str, Array]], float | None]:
+            self._watch.forget()  # what a batch left for which there was no room
+            return self._part(torch.stack([pixels[place] for place in places]))
+
+        for places, (found, error) in in_room(self._loaded, range(len(rows)), len(rows), run):
+            yield [rows[place] for place in places], found, error
 
     def _part(self, pixels: Tensor) -> tuple[list[Mapping[str, Array]], float | None]:
         pixels = pixels.to(self._loaded.device, non_blocking=True)

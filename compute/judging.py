@@ -12,7 +12,7 @@ from typing import Any
 from ..store import digest
 from ..store.errors import BadSource, UnknownName
 from ..store.extras import extra
-from . import hub
+from . import hub, model_files
 from .likeness import listed
 
 SOURCES = ("sentences:REPOSITORY", "sentences:FOLDER", "bertscore:REPOSITORY#LAYER", "bertscore:FOLDER#LAYER")
@@ -47,7 +47,9 @@ class Sentences:
             kind = {"dtype": getattr(torch, precision)}
             net = encoder(str(hub.fetch(self.name, weights=True)), device=device, model_kwargs=kind)
         except Exception as error:  # whatever the library raises for files that do not fit
-            raise BadSource(f"sentences:{self.name} cannot be loaded: {_first(error)}") from error
+            raise BadSource(
+                f"sentences:{self.name} cannot be loaded: {model_files.first_line(error)}"
+            ) from error
         return LoadedSentences(net)
 
 
@@ -59,10 +61,13 @@ class LoadedSentences:
     """The encoder."""
 
     def compare(self, labels: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-        """Give the cosine of each label with its reference; `TypeError` where a list is a text."""
+        """Give the cosine of each label with its reference; `TypeError` where a list is a text.
+
+        Each text goes through the model by itself: its score depends on no others, to the last bit.
+        """
         labels, references = listed(labels), listed(references)
         every = sorted({*labels, *references})
-        found = self.net.encode(every, normalize_embeddings=True, show_progress_bar=False)
+        found = self.net.encode(every, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
         known = dict(zip(every, found.astype("float64"), strict=True))
         return {
             "sentence_cosine": [
@@ -84,7 +89,7 @@ class BertScore:
     def facts(self) -> dict[str, Any]:
         """Give what identifies it: its files, its layer and that layer's baseline, and what it measures."""
         folder, layer = hub.fetch(self.name, weights=True), self._layer()
-        there = hub.read_json(folder / "config.json").get("num_hidden_layers", layer)
+        there = model_files.read_json(folder / "config.json").get("num_hidden_layers", layer)
         if layer > there:
             raise BadSource(f"bertscore:{self.name} has {there} layers, and no layer {layer}")
         baseline = self._baseline(folder, layer)
@@ -106,7 +111,9 @@ class BertScore:
         try:
             net = scorer(model_type=str(folder), num_layers=layer, device=device)
         except Exception as error:  # whatever the library raises for a model that does not fit
-            raise BadSource(f"bertscore:{self.name} cannot be loaded: {_first(error)}") from error
+            raise BadSource(
+                f"bertscore:{self.name} cannot be loaded: {model_files.first_line(error)}"
+            ) from error
         tokenizer = net._tokenizer
         tokenizer.model_max_length = min(tokenizer.model_max_length, LONGEST)
         return LoadedBertScore(net, self._baseline(folder, layer))
@@ -148,8 +155,11 @@ class LoadedBertScore:
     """What texts without relation score; None where that is not known."""
 
     def compare(self, labels: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
-        """Give the F1 of each label with its reference; `TypeError` where a list is a text."""
-        _, _, found = self.net.score(listed(labels), listed(references))
+        """Give the F1 of each label with its reference; `TypeError` where a list is a text.
+
+        Each text goes through the model by itself: its score depends on no others, to the last bit.
+        """
+        _, _, found = self.net.score(listed(labels), listed(references), batch_size=1)
         plain = [float(each) for each in found]
         if self.baseline is None:
             return {"bertscore": plain}
@@ -180,7 +190,3 @@ def _files(folder: Path) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,6 @@ else is painted, in which order or batch. What is left to the batch is how the d
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import warnings
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..demo import PAINTER_GUIDANCE, PAINTER_STEPS, painter_dir
-from ..store import digest
 from ..store.errors import BadSource, UnknownName
 from . import pipeline_folders
+from .model_files import first_line
+from .room import in_room
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,8 +83,7 @@ class Painter:
                     low_cpu_mem_usage=importlib.util.find_spec("accelerate") is not None,
                 )
         except Exception as error:  # whatever diffusers raises for parts that are absent or do not fit
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise BadSource(f"{self.source} cannot be loaded: {first}") from error
+            raise BadSource(f"{self.source} cannot be loaded: {first_line(error)}") from error
         pipeline.set_progress_bar_config(disable=True)
         return LoadedPainter(pipeline.to(place))
 
@@ -95,19 +94,11 @@ class LoadedPainter:
 
     pipeline: Any
     """The pipeline."""
-    fits: int = BATCH
-    """How many pictures are painted at once; half as many after the device had no room."""
+    fits: int | None = None
+    """How many pictures are known to fit at once, after more did not."""
 
     def paint(
-        self,
-        requests: Sequence[tuple[str, int]],
-        *,
-        steps: int,
-        guidance: float,
-        height: int | None = None,
-        width: int | None = None,
-        negative: str | None = None,
-        scheduler: str | None = None,
+        self, requests: Sequence[tuple[str, int]], *, steps: int, guidance: float
     ) -> list[Image.Image | Unpainted]:
         """Paint a picture for each request.
 
@@ -115,57 +106,27 @@ class LoadedPainter:
             requests: Prompts, each with the seed of its noise.
             steps: Steps of the scheduler.
             guidance: Weight of the prompt against no prompt; 1 leaves the prompt as it is.
-            height: In pixels; the pipeline's own where it is not given.
-            width: In pixels, likewise.
-            negative: What shall not be seen.
-            scheduler: The class of a scheduler of diffusers that takes the place of the pipeline's own.
 
         Returns:
             A picture, or why there is none, for each request, in their order.
 
         Raises:
             BadSource: The pipeline has no use for one of these.
-            UnknownName: There is no scheduler of that name that fits the pipeline.
         """
-        import torch
-
-        told = {"num_inference_steps": steps, "guidance_scale": guidance, "height": height, "width": width}
-        told = self._accepted({**told, "negative_prompt": negative})
-        painted: list[Image.Image | Unpainted] = []
-        own = self.pipeline.scheduler
-        with _quiet():
-            self.pipeline.scheduler = _scheduler(own, scheduler)
-        try:
-            while len(painted) < len(requests):
-                part = requests[len(painted) : len(painted) + self.fits]
-                try:
-                    painted += self._batch(part, told)
-                except torch.OutOfMemoryError:
-                    if len(part) == 1:
-                        raise
-                    self.fits = len(part) // 2
-                    torch.cuda.empty_cache()
-        finally:
-            self.pipeline.scheduler = own
-        return painted
-
-    def _accepted(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Leave out what is None; `BadSource` for what this pipeline does not take."""
-        told = {name: value for name, value in told.items() if value is not None}
-        known = inspect.signature(self.pipeline.__call__).parameters
-        strange = sorted(set(told) - set(known))
+        told = {"num_inference_steps": steps, "guidance_scale": guidance}
+        strange = sorted(set(told) - set(inspect.signature(self.pipeline.__call__).parameters))
         if strange:
             raise BadSource(
-                f"{type(self.pipeline).__name__} has no use for {', '.join(strange)}; leave it out"
+                f"{type(self.pipeline).__name__} has no use for {', '.join(strange)}, and cannot be asked"
             )
-        return told
+        painted: list[Image.Image | Unpainted] = []
+        for _, found in in_room(self, requests, BATCH, lambda part: self._batch(part, told)):
+            painted += found
+        return painted
 
     def _batch(self, requests: Sequence[tuple[str, int]], told: dict[str, Any]) -> list[Any]:
         import torch
 
-        told = dict(told)
-        if "negative_prompt" in told:
-            told["negative_prompt"] = [told["negative_prompt"]] * len(requests)
         with _quiet():
             made = self.pipeline(
                 prompt=[prompt for prompt, _ in requests],
@@ -196,18 +157,6 @@ def find(source: str) -> Painter:
     return Painter(source, str(path.resolve()) if path.is_dir() else name)
 
 
-def seed_of(prompt: str, painter: str, index: int) -> int:
-    """Give the seed of a picture: the low 63 bits of a SHA-256 of what it is a picture of. Pure.
-
-    Args:
-        prompt: What is to be seen.
-        painter: The painter's key, which follows from its facts.
-        index: Which picture of that prompt, from 0.
-    """
-    total = hashlib.sha256(digest.canonical([painter, prompt, index])).digest()
-    return int.from_bytes(total) & ((1 << 63) - 1)
-
-
 def _refuse_unless_from_text(source: str, kind: str) -> None:
     """Raise `BadSource` for a class of pipelines that is unknown, or needs more than a prompt."""
     import diffusers
@@ -226,16 +175,6 @@ def _refuse_unless_from_text(source: str, kind: str) -> None:
             f"{source} is a {kind}, which does not paint a picture from a text alone; "
             "StableDiffusionPipeline and other text-to-image pipelines do"
         )
-
-
-def _scheduler(own: Any, name: str | None) -> Any:
-    """Make a scheduler of that class with the settings of the pipeline's own; `UnknownName` without one."""
-    if name is None:
-        return own
-    fitting = {each.__name__: each for each in own.compatibles}
-    if name not in fitting:
-        raise UnknownName("scheduler for this pipeline", name, fitting)
-    return fitting[name].from_config(own.config)
 
 
 def _finished(pixels: Any, withheld: bool) -> Image.Image | Unpainted:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.transform import resize
@@ -48,8 +49,7 @@ def regions(
     if min(values.shape) < 2 or not np.isfinite(values).all():
         return [], 0.0
     bright = _bits(values, heat)
-    large = resize(bright.astype(np.float64), (side, side), order=3, preserve_range=True, anti_aliasing=False)
-    levels = np.clip(large, 0, 255).round().astype(np.uint8)
+    levels = _enlarged(bright, side, heat)
     if levels.min() == levels.max():
         return [], 0.0
     threshold = float(threshold_otsu(levels))
@@ -75,6 +75,15 @@ def _bits(values: Array, heat: Heat) -> Array:
         return np.zeros(values.shape)
     scaled: Array = 255 * np.clip(values - low, 0, None) / span
     return scaled
+
+
+def _enlarged(bright: Array, side: int, heat: Heat) -> Array:
+    """Enlarge a map of brightness to 8 bits "y x"; as the released code has it, by Pillow."""
+    if heat == "wrapped":
+        return np.asarray(Image.fromarray(bright).resize((side, side), Image.Resampling.BICUBIC))
+    large = resize(bright.astype(np.float64), (side, side), order=3, preserve_range=True, anti_aliasing=False)
+    levels: Array = np.clip(large, 0, 255).round().astype(np.uint8)
+    return levels
 
 
 def _box(found: tuple[slice, ...]) -> tuple[int, int, int, int]:

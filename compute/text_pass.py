@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from typing import cast
 
 import numpy as np
-import torch
 
 from ..store.errors import InexactDecomposition
 from ..store.views import Array, Unit
 from .image_pass import narrowed
 from .kinds import Made, TextPass, TextRows, TextTowerPass
 from .models import Loaded
+from .room import in_room
 from .towers.check import TOLERANCE, check, directed
 from .towers.native import Tracer
 
@@ -39,24 +39,17 @@ def make(
     rows = [row for row in range(len(texts)) if row not in absent]
     arrays = [_empty(view, len(texts)) for view in views]
     worst: float | None = None
-    start = 0
     with _Pass(loaded, views) as running:
-        while start < len(rows):
-            batch = rows[start : start + min(batch_size, loaded.fits or batch_size)]
-            try:
-                found, error = running.part([texts[row] for row in batch])
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                loaded.fits = len(batch) // 2
-                torch.cuda.empty_cache()
-                continue
+
+        def run(batch: Sequence[int]) -> tuple[list[Mapping[str, Array]], float | None]:
+            return running.part([texts[row] for row in batch])
+
+        for batch, (found, error) in in_room(loaded, rows, batch_size, run):
             for view, mine, values in zip(views, arrays, found, strict=True):
                 for member in view.members():
-                    mine[member.name][batch] = narrowed(values[member.name], member)
+                    mine[member.name][list(batch)] = narrowed(values[member.name], member)
             if error is not None:
                 worst = max(error, worst or 0.0)
-            start += len(batch)
             tick(len(batch))
     facts = {} if worst is None else {"relative_error": worst}
     return {

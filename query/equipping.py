@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..store.sets import Captioner, Judge, Language, Painter
 
 if TYPE_CHECKING:
+    from ..compute.instruments import Precision
+    from ..store.registry import Kept
     from .engine import Engine
 
 
@@ -19,12 +21,17 @@ class Equipping(ABC):
     def _engine(self) -> Engine:
         """What every question shares."""
 
+    def _add(self, kind: type[Kept], name: str, source: str, precision: Precision, replace: bool) -> Kept:
+        from .adding import add_instrument
+
+        return add_instrument(self._engine.folder, kind, name, source, precision, replace=replace)
+
     def add_captioner(
         self,
         name: str,
         source: str,
         *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         replace: bool = False,
     ) -> Captioner:
         """Let a name stand for a model that says what a picture shows.
@@ -41,16 +48,14 @@ class Equipping(ABC):
             BadSource: It is no such model.
             NameTaken: The name stands for another one.
         """
-        from . import adding
-
-        return adding.add_instrument(self._engine.folder, Captioner, name, source, precision, replace=replace)
+        return self._add(Captioner, name, source, precision, replace)
 
     def add_language(
         self,
         name: str,
         source: str,
         *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         replace: bool = False,
     ) -> Language:
         """Let a name stand for a language model, which finds words for what captions have in common.
@@ -68,16 +73,14 @@ class Equipping(ABC):
             BadSource: It is no such model.
             NameTaken: The name stands for another one.
         """
-        from . import adding
-
-        return adding.add_instrument(self._engine.folder, Language, name, source, precision, replace=replace)
+        return self._add(Language, name, source, precision, replace)
 
     def add_painter(
         self,
         name: str,
         source: str,
         *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         replace: bool = False,
     ) -> Painter:
         """Let a name stand for a model that paints pictures from texts.
@@ -93,16 +96,14 @@ class Equipping(ABC):
             BadSource: It is no such pipeline.
             NameTaken: The name stands for another one.
         """
-        from . import adding
-
-        return adding.add_instrument(self._engine.folder, Painter, name, source, precision, replace=replace)
+        return self._add(Painter, name, source, precision, replace)
 
     def add_judge(
         self,
         name: str,
         source: str,
         *,
-        precision: Literal["float32", "float16", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         replace: bool = False,
     ) -> Judge:
         """Let a name stand for a model that says how near two texts are in meaning.
@@ -121,6 +122,4 @@ class Equipping(ABC):
             MissingExtra: The extra `judges` is not installed, which BERTScore's layers are told by.
             NameTaken: The name stands for another one.
         """
-        from . import adding
-
-        return adding.add_instrument(self._engine.folder, Judge, name, source, precision, replace=replace)
+        return self._add(Judge, name, source, precision, replace)

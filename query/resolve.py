@@ -212,6 +212,13 @@ def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | NamedTexts
     return {field.name: field.type for field in parameters(cls) if field.type in _NAMED}
 
 
+def added_as(kind: type[Clip | Instrument | NamedTexts]) -> str:
+    """Give the kind of name that `belvedere add` takes for the value of a parameter of this type."""
+    if issubclass(kind, TextSet):
+        return "texts"
+    return "model" if issubclass(kind, Clip) else kind.__name__.lower()
+
+
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
     kinds = parameters(view_class(name).picked(texts))
@@ -274,8 +281,9 @@ def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any
         if field.default is None and (field.name in params or not there):
             return None
         if len(there) != 1:
-            add = "model" if kind is Clip else "texts" if kind is Classes else field.name
-            listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {add}"
+            listed = (
+                f"there are {', '.join(there)}" if there else f"there is none: belvedere add {added_as(kind)}"
+            )
             raise BadSource(f"{cls.name()} needs {field.name}=…; {listed}")
         name = there[0]
     return names.get(kind, name)

@@ -20,7 +20,7 @@ from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
-from .resolve import COLUMN_OF, Names, needed_inputs, registered
+from .resolve import COLUMN_OF, Names, added_as, needed_inputs, registered
 from .scan import Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
@@ -149,7 +149,7 @@ def _wants(engine: Engine, cls: type[View]) -> str:
     """Say which instruments a view needs of which there is none; nothing where it needs no other."""
     names = Names(engine)
     lacking = [name for name, kind in registered(cls).items() if not names.every(kind)]
-    adds = ("model" if name == "clip" else name for name in lacking)
+    adds = dict.fromkeys(added_as(registered(cls)[name]) for name in lacking)
     return f"{cls.name()} needs {', '.join(f'belvedere add {each}' for each in adds)}" if lacking else ""
 
 

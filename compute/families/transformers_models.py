@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import BadSource
-from .. import hub
+from .. import hub, model_files
 from .family import Found, Transform
 
 if TYPE_CHECKING:
@@ -56,14 +56,16 @@ class Transformers(Found):
 
         folder = hub.fetch(self.name, weights=False)
         side = self.image_side(net)
-        config = hub.lasting(hub.read_json(folder / "config.json"))
+        config = model_files.lasting(model_files.read_json(folder / "config.json"))
         return {
             "weights": weights_digest(side.state_dict().items()),
             "architecture": {
                 "transformers": type(side).__name__,
                 "config": config.get("vision_config", config),
             },
-            "preprocessing": hub.configurations(folder, "preprocessor_config.json", "processor_config.json"),
+            "preprocessing": model_files.configurations(
+                folder, "preprocessor_config.json", "processor_config.json"
+            ),
         }
 
     def _processor(self, folder: Path) -> Any:
@@ -74,7 +76,7 @@ class Transformers(Found):
             return AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever transformers raises for files that are not there
             raise BadSource(
-                f"the image processor of hf:{self.name} cannot be loaded: {hub.first_line(error)}"
+                f"the image processor of hf:{self.name} cannot be loaded: {model_files.first_line(error)}"
             ) from error
 
 
@@ -88,10 +90,10 @@ def find(source: str, checkpoint: str | None) -> Transformers:
     if checkpoint is not None:
         raise BadSource(f"{source} has its own weights, so checkpoint={checkpoint!r} has no place")
     folder = hub.fetch(name, weights=False)
-    config = hub.read_json(folder / "config.json")
+    config = model_files.read_json(folder / "config.json")
     if "model_type" not in config:
         raise BadSource(f"{folder / 'config.json'} says no model_type: it is not of a transformers model")
-    if not hub.configurations(folder, "preprocessor_config.json", "processor_config.json"):
+    if not model_files.configurations(folder, "preprocessor_config.json", "processor_config.json"):
         raise BadSource(
             f"{source} ({config['model_type']}) takes no pictures: no preprocessor_config.json is with it"
         )

@@ -36,6 +36,7 @@ class Captions(Assisted, TableView):
     """The most tokens of a sentence."""
     min_length: Param[int] = 5
     """The fewest tokens of a sentence."""
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -72,9 +73,16 @@ class Captions(Assisted, TableView):
         return digest.of_sequence([self.exemplars.units[start].key])
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Caption what no memo has, all neurons' pictures in the same batches."""
-        rows = {unit.key: parts.rows(self.exemplars.units[unit.start]).to_pylist() for unit in units}
-        wanted = {row["pixels"]: row for found in rows.values() for row in found}
+        """Caption what no memo has; a batch has pictures of one neuron."""
+        made = {}
+        for unit in units:
+            rows = parts.rows(self.exemplars.units[unit.start]).to_pylist()
+            made[unit.key] = Made(rows=self._rows(rows, self._said(rows, aids)))
+        return made
+
+    def _said(self, rows: Sequence[Mapping[str, Any]], aids: Aids) -> dict[str, str]:
+        """Give the sentence about each picture in some rows, by its pixels."""
+        wanted = {row["pixels"]: row for row in rows}
         said = self._known(wanted, aids)
         lacking = [pixels for pixels in wanted if pixels not in said]
         for start in range(0, len(lacking), aids.batch_size):
@@ -84,7 +92,7 @@ class Captions(Assisted, TableView):
                 kept = aids.memos.put("captions", self._cause(pixels), {"caption": sentence})
                 said[pixels] = str(kept["caption"])
             aids.tick()
-        return {key: Made(rows=self._rows(found, said)) for key, found in rows.items()}
+        return said
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the pictures of which no sentence is kept, each once."""

@@ -23,14 +23,15 @@ class LabelAgreements(Assisted, Judged):
     """How near the best labels of two methods are to each other: the cosine of the two texts.
 
     The metric is `agreement:` and the `other` method, whose label is the reference. Texts are embedded as
-    they are by the `clip` model's text tower. A neuron that one of them has no label for has no value.
+    they are by the `judge_clip` model's text tower. A neuron that one of them has no label for has no value.
     """
 
     others: Input[TableView]
     other: Param[str]
     """The method whose labels those of `method` are compared with."""
-    clip: Param[Clip]
-    """The name of a registered model of images and texts."""
+    judge_clip: Param[Clip]
+    """The name of a registered model of images and texts; `clip` is the one that labels are made with."""
+    version: ClassVar[int] = 2
     picks: ClassVar[Mapping[str, str]] = {"labels": "method", "others": "other"}
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class LabelAgreements(Assisted, Judged):
         beside = {each.key: each for unit in units for each in self._beside(unit.start, unit.stop)}
         theirs = best(beside.values(), parts)
         said = {label for of in (*ours.values(), theirs) for label in of.values() if label is not None}
-        likeness = Likeness(said, self.clip, aids)
+        likeness = Likeness(said, self.judge_clip, aids)
         return {
             unit.key: Made(rows=self.rows(self._verdicts(ours[unit.key], theirs, likeness))) for unit in units
         }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from PIL import Image
 
 from ...store import digest
+from ...store.errors import DamagedUnit
 from ...store.sets import Painter
 from ...store.views import Array, Param, Parts, Unit
 from ..judged import Judged, Verdict, best
@@ -18,6 +19,7 @@ from ..kinds import Assisted, Made
 from ..paintings import Asked, Paintings
 from ..telling import auroc, shift
 from ..work import Amount, Known, Work
+from .neuron_activations import NEURONS
 
 if TYPE_CHECKING:
     from ..aids import Aids
@@ -35,16 +37,18 @@ class LabelCosy(Assisted, Judged):
     picture belongs to its prompt and its number, and not to a neuron.
     """
 
-    painter: Param[Painter]
-    """The name of a registered painter."""
+    photo_painter: Param[Painter]
+    """The name of a registered painter; `painter` is the one that labels are made with."""
     photos: Param[int] = 50
     """Pictures of each label."""
     photo_prompt: Param[str] = "a realistic close-up photo of {concept}"
     """What the painter is asked for; `{concept}` stands for the label."""
-    steps: Param[int] = 0
+    photo_steps: Param[int] = 0
     """Steps of diffusion; 0 for as many as the painter takes by default."""
-    guidance: Param[float] = -1.0
+    photo_guidance: Param[float] = -1.0
     """How closely the text is followed (classifier-free guidance); below 0, the painter's own default."""
+
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Refuse what cannot be painted."""
@@ -52,7 +56,7 @@ class LabelCosy(Assisted, Judged):
 
     @property
     def _paintings(self) -> Paintings:
-        return Paintings(self.painter, self.photo_prompt, self.steps, self.guidance)
+        return Paintings(self.photo_painter, self.photo_prompt, self.photo_steps, self.photo_guidance)
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the unit of labels, and all activations."""
@@ -81,38 +85,49 @@ class LabelCosy(Assisted, Judged):
         said = sorted({label for of in labels.values() for label in of.values() if label is not None})
         wanted = {label: [Asked(label, number) for number in range(self.photos)] for label in said}
         done = self._paintings.painted((asked for of in wanted.values() for asked in of), aids)
-        answers = {}
+        answers: dict[int, Array] = {}
         for label, asked in wanted.items():
-            answers[label] = self._answers([done[each] for each in asked], aids)
+            shown = [name for each in asked if (name := done[each]["picture"]) is not None]
+            answers |= self._answers(label, shown, labels, units, aids)
         return {
             unit.key: Made(rows=self.rows(self._verdicts(unit, labels[unit.key], answers, parts)))
             for unit in units
         }
 
-    def _answers(self, found: Sequence[Mapping[str, Any]], aids: Aids) -> Array:
-        """Give what all neurons give for the pictures of a label: "picture neuron"."""
-        shown = [each["picture"] for each in found if each["picture"] is not None]
+    def _answers(
+        self,
+        label: str,
+        shown: Sequence[str],
+        labels: Mapping[str, Mapping[int, str | None]],
+        units: Sequence[Unit],
+        aids: Aids,
+    ) -> dict[int, Array]:
+        """Give what each neuron with a label gives for the pictures of it; of the others nothing is kept."""
+        of = {unit: [each for each, said in labels[unit.key].items() if said == label] for unit in units}
         if not shown:
-            return np.empty((0, self.activations.shape[1]), np.float32)
-        return aids.activations(self.activations, [_opened(name, aids) for name in shown])
+            return {}
+        first = next(unit for unit in units if of[unit])
+        given = aids.activations(self.activations, [_opened(first, name, aids) for name in shown])
+        return {neuron: given[:, neuron].copy() for neurons in of.values() for neuron in neurons}
 
     def _verdicts(
-        self, unit: Unit, labels: Mapping[int, str | None], answers: Mapping[str, Array], parts: Parts
+        self, unit: Unit, labels: Mapping[int, str | None], answers: Mapping[int, Array], parts: Parts
     ) -> Iterator[Verdict]:
-        control = parts.array(
-            self.activations, "activation", (slice(None), slice(unit.start, unit.stop))
-        ).astype(np.float32)
-        control = control[~np.isnan(control).any(axis=1)]
-        for neuron, label in labels.items():
-            pictures = answers[label][:, neuron] if label is not None else np.empty(0, np.float32)
-            images = control[:, neuron - unit.start]
-            yield Verdict(neuron, "cosy_auc", auroc(pictures, images), label, None, len(pictures))
-            yield Verdict(neuron, "cosy_mad", shift(pictures, images), label, None, len(pictures))
+        nothing = np.empty(0, np.float32)
+        for start in range(unit.start, unit.stop, NEURONS):
+            stop = min(start + NEURONS, unit.stop)
+            control = parts.array(self.activations, "activation", (slice(None), slice(start, stop)))
+            control = control[~np.isnan(control).any(axis=1)].astype(np.float32)
+            for neuron in (each for each in labels if start <= each < stop):
+                label, pictures = labels[neuron], answers.get(neuron, nothing)
+                images = control[:, neuron - start]
+                yield Verdict(neuron, "cosy_auc", auroc(pictures, images), label, None, len(pictures))
+                yield Verdict(neuron, "cosy_mad", shift(pictures, images), label, None, len(pictures))
 
 
-def _opened(name: str, aids: Aids) -> Image.Image:
-    """Open a picture that was painted; `FileNotFoundError` where its file was taken away just now."""
+def _opened(unit: Unit, name: str, aids: Aids) -> Image.Image:
+    """Open a picture that was painted; where its file was taken away just now, the unit is made again."""
     data = aids.memos.picture(name)
     if data is None:
-        raise FileNotFoundError(f"the painted picture {name[:12]} is gone; filling again paints it")
+        raise DamagedUnit(str(unit), [f"painted picture {name[:12]}: removed"])
     return Image.open(io.BytesIO(data)).convert("RGB")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -32,14 +32,15 @@ class LabelDetections(Assisted, Judged):
     A row for each class, whose name is the `reference`: the AUROC of the neuron's activations, ties counted
     half, among the images that have a class. Where several neurons have the nearest label it is the mean of
     theirs; `n` counts them, and `neuron` is the first (Describe-and-Dissect, Bai et al. 2024, the use case of
-    finding classifiers). Nearness is the cosine of the texts, as they are, by the `clip` model; of labels
-    that are equally near the first in the alphabet counts. Needs the labels of the whole layer.
+    finding classifiers). Nearness is the cosine of the texts, as they are, by the `judge_clip` model; of
+    labels that are equally near the first in the alphabet counts. Needs the labels of the whole layer.
     """
 
-    clip: Param[Clip]
-    """The name of a registered model of images and texts."""
+    judge_clip: Param[Clip]
+    """The name of a registered model of images and texts; `clip` is the one that labels are made with."""
     classes: Param[Literal["label", "group"]] = "label"
     """Which classes of the images: their labels, or their groups."""
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Refuse images that are not in several classes: `CannotJudge`."""
@@ -80,7 +81,7 @@ class LabelDetections(Assisted, Judged):
             if label is not None:
                 said.setdefault(label, []).append(neuron)
         classes = sorted({each for each in self._classes if each})
-        likeness = Likeness({*said, *classes}, self.clip, aids)
+        likeness = Likeness({*said, *classes}, self.judge_clip, aids)
         return {
             unit.key: Made(rows=self.rows(self._verdicts(classes, said, likeness, parts))) for unit in units
         }

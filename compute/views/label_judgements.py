@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...store.sets import Judge, References
 from ...store.views import Param
@@ -28,6 +28,8 @@ class LabelJudgements(Compared):
     """The name of a registered judge: `belvedere add judge NAME SOURCE`."""
     references: Param[References] = None  # type: ignore[assignment]  # nobody has to name one
     """A set of texts that say what neurons are; without one, the classes of the images, for a last layer."""
+
+    version: ClassVar[int] = 2
 
     def metrics(self) -> Sequence[str]:
         """Those that the judge was registered with."""

@@ -15,7 +15,7 @@ from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..geometry import Box, window
 from ..kinds import Assisted, Made
-from ..regions import Heat, Rules, regions
+from ..regions import SIDE, Heat, Rules, regions
 from ..work import Amount, Known, Work, exactly
 from .neuron_activations import NEURONS
 from .top_images import TopImages
@@ -56,10 +56,14 @@ class NeuronCrops(Assisted, TableView):
     """How a map becomes 8 bits: scaled to its largest value, or "wrapped", modulo 256, as released."""
     frame: Param[Literal["window", "squashed"]] = "window"
     """Where boxes lie: in the part of the picture that the model saw, or over all of it, squashed."""
+    square: Param[int] = 0
+    """The side in pixels to which pictures are squashed before the model sees them, and to which maps are
+    enlarged, as released (375); 0 leaves pictures as they are."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
-        "paper": {"frame": "squashed", "heat": "wrapped", "min_side": 0.0, "min_area": 0.0},
+        "paper": {"frame": "squashed", "heat": "wrapped", "min_side": 0.0, "min_area": 0.0, "square": 375},
     }
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -79,8 +83,9 @@ class NeuronCrops(Assisted, TableView):
         """Refuse numbers that mean nothing."""
         if not 1 <= self.k <= KEPT:
             raise BadSource(f"k={self.k}: from 1 to {KEPT} images of each neuron are kept")
-        if self.crops < 0:
-            raise BadSource(f"crops={self.crops}: it starts at 0, for none")
+        for name in ("crops", "square"):
+            if getattr(self, name) < 0:
+                raise BadSource(f"{name}={getattr(self, name)}: it starts at 0, for none")
         for name in ("overlap", "min_side", "min_area"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadSource(f"{name}={getattr(self, name)}: a share, from 0 to 1")
@@ -157,7 +162,7 @@ class NeuronCrops(Assisted, TableView):
         pictures = aids.readable(view.images, [image_id for _, image_id, _ in shown])
         if not pictures:
             return {}
-        found = aids.outputs(view, [*pictures.values()], take)
+        found = aids.outputs(view, [squashed(each, self.square) for each in pictures.values()], take)
         return dict(zip(pictures, found, strict=True))
 
     def _rows(
@@ -171,7 +176,7 @@ class NeuronCrops(Assisted, TableView):
         for rank, image_id, _ in shown:
             if image_id not in maps:
                 continue
-            found, threshold = regions(maps[image_id], self.rules, self.heat)
+            found, threshold = regions(maps[image_id], self.rules, self.heat, self.square or SIDE)
             boxes = [placed.box(image_id, region) for region in found]
             for crop, box in enumerate(box for box in boxes if box is not None):
                 share = (box[2] - box[0]) * (box[3] - box[1]) / placed.area(image_id)
@@ -185,7 +190,7 @@ class _Places:
     """Finds where regions of a map lie in a picture; the preprocessing is asked once for each size."""
 
     def __init__(self, view: NeuronCrops, aids: Aids) -> None:
-        self._images, self._frame = view.top.activations.images, view.frame
+        self._images, self._frame, self._square = view.top.activations.images, view.frame, view.square
         self._aids, self._model = aids, view.top.activations.model
         self._windows: dict[tuple[int, int], Any] = {}
 
@@ -212,10 +217,18 @@ class _Places:
         def prepare(picture: Image.Image) -> Array:
             return np.asarray(transform(picture).float().cpu().numpy())
 
-        found = window(prepare, width, height)
+        found = window(prepare, self._square or width, self._square or height)
         if found is None:
             raise ArithmeticError(
                 f"the preprocessing of {self._model.name!r} keeps no straight part of a picture, so a map "
                 "has no place in it; frame='squashed' lays maps over the whole picture"
             )
-        return found
+        if not self._square:
+            return found
+        across, down = width / self._square, height / self._square
+        return Window(found.left * across, found.top * down, found.right * across, found.bottom * down)
+
+
+def squashed(picture: Image.Image, square: int) -> Image.Image:
+    """Squash a picture to a square of so many pixels, whatever its shape; 0 leaves it as it is."""
+    return picture.convert("RGB").resize((square, square)) if square else picture

@@ -13,11 +13,12 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
+from ..geometry import Box
 from ..kinds import Assisted, Made
 from ..pixels import pixels_of
 from ..work import Amount, Known, Work, exactly
 from .neuron_activations import NEURONS
-from .neuron_crops import NeuronCrops
+from .neuron_crops import NeuronCrops, squashed
 from .neuron_statistics import NeuronStatistics
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class NeuronExemplars(Assisted, TableView):
     per_image: Param[int] = 2
     """At most so many of one image, so that no image crowds out the others; 0 for no limit."""
     square: Param[int] = 0
-    """The side in pixels to which pictures are squashed, as released (375); 0 leaves them as they are."""
+    """The side in pixels to which pictures are squashed, and then crops of these, as released (375); 0 leaves
+    them as they are."""
+    version: ClassVar[int] = 2
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {},
         "paper": {"per_image": 0, "square": 375},
@@ -83,6 +86,11 @@ class NeuronExemplars(Assisted, TableView):
         for name, least in (("exemplars", 1), ("per_image", 0), ("square", 0)):
             if getattr(self, name) < least:
                 raise BadSource(f"{name}={getattr(self, name)}: it starts at {least}")
+        if self.seen.k > self.statistics.top_k:
+            raise BadSource(
+                f"k={self.seen.k} top images are looked at, and ties are found among the "
+                f"top_k={self.statistics.top_k} largest activations alone; give top_k={self.seen.k} as well"
+            )
 
     @property
     def grid(self) -> Grid:
@@ -107,9 +115,12 @@ class NeuronExemplars(Assisted, TableView):
 
     def picture(self, aids: Aids, shown: Shown) -> Image.Image:
         """Cut an exemplar out of its image."""
-        whole = aids.image(self.seen.top.activations.images, shown.image_id)
-        part = whole if shown.kind == "image" else whole.crop(shown.box)
-        return part.convert("RGB").resize((self.square, self.square)) if self.square else part.convert("RGB")
+        picture = aids.image(self.seen.top.activations.images, shown.image_id)
+        whole = squashed(picture, self.square).convert("RGB")
+        if shown.kind == "image":
+            return whole
+        part = whole.crop(scaled(shown.box, picture.size, whole.size))
+        return part.resize(whole.size) if self.square else part
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run each neuron's top images and crops through the model, by themselves, and rank them."""
@@ -191,6 +202,18 @@ class NeuronExemplars(Assisted, TableView):
             for name, each in zip(self.columns, values, strict=True):
                 rows[name].append(each)
         return rows
+
+
+def scaled(box: Box, size: tuple[int, int], to: tuple[int, int]) -> Box:
+    """Give a box of a picture where the picture has another size, of one pixel at least.
+
+    >>> scaled((2, 3, 10, 4), (20, 10), (10, 10))
+    (1, 3, 5, 4)
+    """
+    left, top = (round(box[at] * to[at] / size[at]) for at in (0, 1))
+    right, bottom = (round(box[at + 2] * to[at] / size[at]) for at in (0, 1))
+    left, top = min(left, to[0] - 1), min(top, to[1] - 1)
+    return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def shown_in(row: Mapping[str, Any]) -> Shown:

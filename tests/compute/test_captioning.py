@@ -41,14 +41,12 @@ def loaded(folder: Path) -> LoadedCaptioner:
     return captioning.find(f"hf:{folder}").load("cpu", "float32")
 
 
-def greedily(captioner: LoadedCaptioner, picture: Image.Image, prompt: str | None, least: int) -> str:
+def greedily(captioner: LoadedCaptioner, picture: Image.Image, least: int) -> str:
     """Caption one picture with a BLIP-2 the slow way: the likeliest token, one after the other."""
     net, processor = captioner.net, captioner.processor
     pixels = processor(images=picture.convert("RGB"), return_tensors="pt")["pixel_values"]
     marks = net.config.text_config
     ids = [net.config.image_token_index] * net.config.num_query_tokens + [marks.bos_token_id]
-    if prompt is not None:
-        ids += [*processor.tokenizer(prompt, add_special_tokens=False)["input_ids"], marks.eos_token_id]
     asked = len(ids)
     while len(ids) - asked < 32:
         with torch.inference_mode():
@@ -61,13 +59,11 @@ def greedily(captioner: LoadedCaptioner, picture: Image.Image, prompt: str | Non
     return str(processor.decode(ids[asked:], skip_special_tokens=True)).strip()
 
 
-@pytest.mark.parametrize(("prompt", "least"), [(None, 5), (None, 1), ("a picture of the", 5)])
-def test_blip2_writes_the_likeliest_words(
-    blip2: Path, pictures: list[Image.Image], prompt: str | None, least: int
-) -> None:
+@pytest.mark.parametrize("least", [5, 1])
+def test_blip2_writes_the_likeliest_words(blip2: Path, pictures: list[Image.Image], least: int) -> None:
     captioner = loaded(blip2)
-    written = captioner.caption(pictures, prompt=prompt, min_length=least)
-    assert written == [greedily(captioner, each, prompt, least) for each in pictures]
+    written = captioner.caption(pictures, min_length=least)
+    assert written == [greedily(captioner, each, least) for each in pictures]
     assert len(set(written)) > 1
 
 
@@ -109,9 +105,7 @@ def test_a_model_that_chats_is_asked(tmp_path: Path, pictures: list[Image.Image]
     captioner = loaded(make_llava(tmp_path / "llava"))
     written = captioner.caption(pictures)
     assert [captioner.caption([each])[0] for each in pictures] == written
-    asked = captioner.caption(pictures, prompt="what cat")
-    assert asked != written
-    assert not any("what" in each for each in captioner.caption(pictures, prompt="what", max_new_tokens=1))
+    assert not any("picture" in each for each in captioner.caption(pictures, max_new_tokens=1))
 
 
 def test_the_demo_captioner_names_what_is_in_a_scene() -> None:
@@ -121,7 +115,6 @@ def test_the_demo_captioner_names_what_is_in_a_scene() -> None:
         captioner.caption([each.image() for each in scenes]), [each.caption for each in scenes]
     )
     assert min(shares.values()) >= 0.9
-    assert captioner.caption([scenes[0].image()], prompt="one")[0].split()[0] != "one"
 
 
 def test_a_captioner_is_its_contents_and_not_its_folder(blip2: Path, tmp_path: Path) -> None:
@@ -175,7 +168,7 @@ def test_folders_that_lack_something_are_refused(blip2: Path, tmp_path: Path) ->
     for name, message in (
         (
             "model.safetensors",
-            r"holds no weights: there is neither of model\.safetensors, pytorch_model\.bin",
+            r"holds no weights: there is none of diffusion_pytorch_model\.safetensors, model",
         ),
         ("tokenizer.json", "the processor of hf:.* cannot be loaded"),
     ):

@@ -88,6 +88,14 @@ def test_a_sentence_cosine_is_that_of_mean_tokens(sentences: Path) -> None:
     np.testing.assert_allclose(found["sentence_cosine"], expected, atol=1e-5)
 
 
+def test_a_score_depends_on_no_other_texts(bert: Path, sentences: Path) -> None:
+    for source in (f"bertscore:{bert}#2", f"sentences:{sentences}"):
+        judge = judging.find(source).load("cpu", "float32")
+        (together,) = judge.compare(LABELS, REAL).values()
+        alone = [judge.compare([label], [real]) for label, real in zip(LABELS, REAL, strict=True)]
+        assert [next(iter(each.values())) for each in alone] == [[each] for each in together]
+
+
 def test_a_text_in_the_place_of_a_list_is_refused(bert: Path, sentences: Path) -> None:
     for source in (f"bertscore:{bert}#2", f"sentences:{sentences}"):
         judge = judging.find(source).load("cpu", "float32")

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from belvedere.compute.painting import LoadedPainter, Painter, Unpainted, find, seed_of
+from belvedere.compute.painting import LoadedPainter, Painter, Unpainted, find
+from belvedere.compute.paintings import Asked, Paintings
+from belvedere.store import sets as registered
 from belvedere.store.errors import BadSource, UnknownName
 from tests.painters import random_painter
 
@@ -82,19 +84,11 @@ def test_another_seed_and_another_prompt_give_another_picture(loaded: LoadedPain
     assert np.abs(first - other_prompt).max() > 0
 
 
-def test_size_negative_prompt_and_scheduler_are_passed_on(loaded: LoadedPainter) -> None:
-    own = loaded.pipeline.scheduler
+def test_steps_and_guidance_are_passed_on(loaded: LoadedPainter) -> None:
     plain = pixels(loaded.paint(ASKED[:1], steps=3, guidance=4.0))
-    assert loaded.paint(ASKED[:1], steps=1, guidance=1.0, height=32, width=48)[0].size == (48, 32)  # type: ignore[union-attr]
-    for changed in ({"negative": "blue"}, {"scheduler": "DDIMScheduler"}, {"guidance": 1.0}, {"steps": 2}):
+    for changed in ({"guidance": 1.0}, {"steps": 2}):
         settings: dict[str, Any] = {"steps": 3, "guidance": 4.0, **changed}
         assert not np.array_equal(pixels(loaded.paint(ASKED[:1], **settings)), plain)
-    assert loaded.pipeline.scheduler is own
-
-
-def test_an_unknown_scheduler_is_refused_by_name(loaded: LoadedPainter) -> None:
-    with pytest.raises(UnknownName, match=r"no scheduler for this pipeline 'DDIMScheduller'.*DDIMScheduler"):
-        loaded.paint(ASKED, steps=2, guidance=2.0, scheduler="DDIMScheduller")
 
 
 def test_facts_tell_of_contents_and_not_of_places(folder: Path, copied: Path) -> None:
@@ -118,6 +112,33 @@ def test_facts_follow_every_part(folder: Path, copied: Path, part: str) -> None:
         change_weights(file, next(iter(load_file(file))), 0.5)
     after = find(f"diffusers:{copied}").facts()
     assert {name for name in after["parts"] if after["parts"][name] != before["parts"][name]} == {part}
+
+
+def test_a_vocabulary_beside_weights_hides_neither(folder: Path, copied: Path) -> None:
+    encoder = copied / "text_encoder"
+    (encoder / "vocab.json").write_text("{}")
+    before = find(f"diffusers:{copied}").facts()
+    weights = encoder / "model.safetensors"
+    change_weights(weights, next(iter(load_file(weights))), 0.5)
+    after = find(f"diffusers:{copied}").facts()
+    assert before["parts"]["text_encoder"]["weights"] != after["parts"]["text_encoder"]["weights"]
+    assert before["parts"]["text_encoder"] != find(f"diffusers:{folder}").facts()["parts"]["text_encoder"]
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "chat.jinja"])
+def test_facts_follow_every_file_of_a_tokenizer(copied: Path, name: str) -> None:
+    file = copied / "tokenizer" / name
+    facts = []
+    for content in ("red", "blue"):
+        file.write_text(content)
+        facts.append(find(f"diffusers:{copied}").facts()["parts"])
+    assert {part for part in facts[0] if facts[0][part] != facts[1][part]} == {"tokenizer"}
+
+
+def test_weights_in_a_second_format_change_nothing(folder: Path, copied: Path) -> None:
+    unet = copied / "unet"
+    torch.save(load_file(unet / "diffusion_pytorch_model.safetensors"), unet / "diffusion_pytorch_model.bin")
+    assert find(f"diffusers:{copied}").facts() == find(f"diffusers:{folder}").facts()
 
 
 def test_weights_in_several_files_are_the_same_weights(folder: Path, copied: Path) -> None:
@@ -201,14 +222,25 @@ def test_what_a_safety_checker_withholds_is_told_apart() -> None:
     assert isinstance(painted[1], Image.Image)
 
 
+class Unguided:
+    """A pipeline that is not guided by how closely a text is to be followed."""
+
+    def __call__(self, prompt: list[str], generator: list[torch.Generator], num_inference_steps: int) -> None:
+        raise AssertionError("it is not asked")
+
+
 def test_what_a_pipeline_does_not_take_is_refused() -> None:
-    with pytest.raises(BadSource, match="Narrow has no use for height, negative_prompt; leave it out"):
-        LoadedPainter(Narrow()).paint([("sand", 1)], steps=4, guidance=2.0, height=64, negative="snow")
+    with pytest.raises(BadSource, match="Unguided has no use for guidance_scale"):
+        LoadedPainter(Unguided()).paint([("sand", 1)], steps=4, guidance=2.0)
 
 
 def test_seeds_follow_from_prompt_painter_and_number() -> None:
-    assert seed_of("red stars", "ab", 0) == seed_of("red stars", "ab", 0)
-    seeds = {seed_of(text, key, n) for text in ("red stars", "a") for key in ("ab", "b") for n in range(50)}
+    def seed(text: str, painter: str, number: int) -> int:
+        asked = Paintings(registered.Painter("sd", "x", {"weights": painter}), "{concept}", 4, 2.0)
+        return asked.seed(Asked(text, number))
+
+    assert seed("red stars", "ab", 0) == seed("red stars", "ab", 0)
+    seeds = {seed(text, key, n) for text in ("red stars", "a") for key in ("ab", "b") for n in range(50)}
     assert len(seeds) == 200
     assert all(0 <= seed < 1 << 63 for seed in seeds)
     assert max(seeds) > 1 << 62

@@ -8,23 +8,28 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
+import numpy as np
 import pytest
+from PIL import Image
 
 import belvedere
 from belvedere import Allowance
 from belvedere.compute.language.openai_http import OpenAI
+from belvedere.compute.pixels import pixels_of
 from belvedere.compute.runner import Progress
 from belvedere.store import digest
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
 from belvedere.store.memos import Memos
+from belvedere.store.sets import Captioner
 from tests.chat_server import ChatServer, Said, error, serving, words
 from tests.describers import BRIEF, CHAIN, STAGES, describing, stage, tables
 from tests.known_neurons import KnownNet, to_tensor
+from tests.worlds import engine
 
 
 @pytest.fixture(scope="module")
@@ -325,6 +330,31 @@ def test_a_language_model_that_refuses_gives_a_status_and_no_label(path: Path) -
         (0, None, None, "refused")
     ]
     assert server.calls == 6  # each of three samples, and once more in stricter words
+
+
+class Teller:
+    """Says how bright a picture is, and keeps what it was shown together."""
+
+    def __init__(self) -> None:
+        self.shown: list[set[str]] = []
+
+    def caption(self, pictures: Sequence[Image.Image], **how: int) -> list[str]:
+        self.shown.append({pixels_of(each) for each in pictures})
+        return [f"level {np.asarray(each).mean():.0f}" for each in pictures]
+
+
+def test_pictures_of_several_neurons_are_not_captioned_together(path: Path) -> None:
+    store = belvedere.open(path)
+    lower, teller = engine(store), Teller()
+    facts = Captioner("teller", "test:teller", {"tells": "brightness"})
+    lower.folder.names.put_instrument(facts, 0)
+    lower.residents._instrument = (f"{facts.key} cpu", teller)
+    captions = stage(store, "captions", captioner="teller").where("neuron < 3").arrow().to_pylist()
+    exemplars = stage(store, "neuron_exemplars").where("neuron < 3").arrow().to_pylist()
+    of = [{row["pixels"] for row in exemplars if row["neuron"] == neuron} for neuron in range(3)]
+    assert len(teller.shown) == 3
+    assert all(shown <= mine for shown, mine in zip(teller.shown, of, strict=True))
+    assert len({row["caption"] for row in captions}) > 1
 
 
 def test_captions_can_be_candidates_themselves(path: Path) -> None:

@@ -17,12 +17,15 @@ from PIL import Image
 
 import belvedere
 from belvedere.compute.instruments import find
-from belvedere.store.errors import BadSource, CannotJudge, UnknownName
-from belvedere.store.sets import Judge, Painter
+from belvedere.compute.likeness import Likeness
+from belvedere.compute.views import label_cosy
+from belvedere.store.errors import BadSource, CannotJudge, DamagedUnit, UnknownName
+from belvedere.store.sets import Captioner, Judge, Painter
 from tests.compute.judges import make_bert
+from tests.helping import helping
 from tests.judged_neurons import CLASSES, EACH, NEURONS, Channels, judged_store, to_tensor
 from tests.opened import Opened
-from tests.worlds import engine
+from tests.worlds import engine, make_clip
 
 Rows = list[tuple[Any, ...]]
 NET: Any = {"model": "net", "module": "colours"}
@@ -82,6 +85,37 @@ def test_a_cosine_with_several_references_is_their_mean(store: belvedere.Store, 
     expected = (1 + at["red"] @ at["a red star"]) / 2
     assert [row[-1] for row in found[:3]] == pytest.approx([expected, 1, 1], abs=1e-5)
     assert found[3][-1] is None
+
+
+def test_a_cosine_depends_on_no_other_texts(store: belvedere.Store) -> None:
+    clip = store.view("label_evaluations", by="clip", method="invert", **NET, references="truth")
+    texts = [*CLASSES, "a red star", "nothing", "night", "three blue hearts at night", "two stars"]
+    together = Likeness(texts, clip._view.judge_clip, helping(store))
+    for one in texts:
+        for other in texts:
+            alone = Likeness([one, other], clip._view.judge_clip, helping(store))
+            assert alone.cosine(one, other) == together.cosine(one, other)
+
+
+def test_how_labels_are_judged_changes_no_label(store: belvedere.Store, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {**NET, "method": "clip_dissect", "texts": "words", "clip": "clip"}
+    named = engine(store).folder.names
+    first = store.view("label_evaluations", by="clip", references="truth", **asked)._view
+    store.add_model("second", f"open_clip:local-dir:{make_clip(tmp_path / 'second')}")
+    with pytest.raises(BadSource, match=r"needs judge_clip=…; there are clip, second"):
+        store.view("label_evaluations", by="clip", references="truth", **asked)
+    for by, more in (("clip", {"references": "truth"}), ("classes", {}), ("other", {"other": "invert"})):
+        judged_by = store.view("label_evaluations", by=by, judge_clip="second", **more, **asked)._view
+        assert (judged_by.judge_clip.name, judged_by.labels.recipe) == ("second", first.labels.recipe)
+    for number, kind in enumerate((Captioner, Painter, Painter)):
+        named.put_instrument(kind(f"new{number}", "test:new", {"number": number}), 0)
+    asked = {**NET, "method": "describe_and_dissect", "clip": "clip", "painter": "new1", "steps": 4}
+    described = [
+        store.view("label_evaluations", by="painter", photo_painter=painter, photo_steps=steps, **asked)._view
+        for painter, steps in (("new1", 4), ("new2", 8))
+    ]
+    assert described[0].recipe != described[1].recipe
+    assert described[0].labels.recipe == described[1].labels.recipe
 
 
 def test_references_are_of_these_neurons_or_refused(store: belvedere.Store, tmp_path: Path) -> None:
@@ -171,9 +205,12 @@ class OneColour:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.lost: Path | None = None
 
     def paint(self, requests: Sequence[tuple[str, int]], **how: object) -> list[Image.Image | Withheld]:
         self.asked += [prompt for prompt, _ in requests]
+        for file in self.lost.rglob("*.png") if self.lost else ():
+            file.unlink()  # somebody takes away what was painted before
         return [self.one(prompt, seed) for prompt, seed in requests]
 
     def one(self, prompt: str, seed: int) -> Image.Image | Withheld:
@@ -193,7 +230,11 @@ def painter(store: belvedere.Store) -> OneColour:
     return loaded
 
 
-def test_pictures_of_a_label_are_compared_with_all_images(store: belvedere.Store, painter: OneColour) -> None:
+@pytest.mark.parametrize("at_once", [256, 3])
+def test_pictures_of_a_label_are_compared_with_all_images(
+    store: belvedere.Store, painter: OneColour, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_cosy, "NEURONS", at_once)
     asked = {"method": "invert", "photos": 3}
     columns = ["neuron", "metric", "label", "n", "value"]
     found = judged(store, "painter", columns, **asked)
@@ -237,6 +278,29 @@ def test_a_picture_belongs_to_its_text_and_is_painted_once(
     assert len(painter.asked) == len(CLASSES)  # the third of each
     with pytest.raises(BadSource, match=r"'a photo' has no \{concept\} in it"):
         store.view("label_evaluations", by="painter", method="invert", photo_prompt="a photo", **NET)
+
+
+def test_a_picture_that_is_lost_before_it_is_looked_at_is_painted_again(
+    store: belvedere.Store, painter: OneColour
+) -> None:
+    columns = ["neuron", "metric", "n", "value"]
+    undisturbed = judged(store, "painter", columns, method="invert", photos=2)
+    for memo in (store.path / "memos").rglob("*.json"):
+        memo.unlink()
+    for record in store.path.glob("units/label_cosy/**/*.json"):
+        record.unlink()
+    again = belvedere.open(store.path)
+    again.add_model("net", Channels().eval(), transform=to_tensor, transform_id="8 × 8")
+    lower = engine(again)
+    lower.residents._instrument = engine(store).residents._instrument
+    painter.lost = store.path / "memos" / "pictures"
+    painter.asked.clear()
+    asked = again.view("label_evaluations", by="painter", method="invert", photos=2, **NET)
+    with pytest.raises(DamagedUnit, match=r"painted picture .* removed"):
+        asked.arrow()  # it is taken away each time
+    assert again.errors() == []
+    painter.lost = None
+    assert judged(again, "painter", columns, method="invert", photos=2) == undisturbed
 
 
 def test_exemplars_that_are_alike_make_a_neuron_interpretable(store: belvedere.Store, clip: Opened) -> None:
