@@ -109,9 +109,10 @@ def images(
     """Let NAME stand for an ordered set of images.
 
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
-    path[,label][,grp], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits), or
-    demo:scenes, of which "demo:scenes[:N]" are the first N. Their bytes are read once. Adding the same
-    source again appends what it has gained.
+    path[,label][,grp], the metadata.csv of Waterbirds (metadata.csv#val for a split), a Hugging Face data
+    set folder (FOLDER#SPLIT where it has several splits), demo:scenes or demo:crossed, of which
+    "demo:scenes[:N]" are the first N. Their bytes are read once. Adding the same source again appends what
+    it has gained.
 
     QUERY answers with columns image_set and image_id, in the order that the images are to have; its
     answer has to be complete.
@@ -148,7 +149,7 @@ def texts(name: str, source: str, templates: str | None, replace: bool, folder: 
     """Let NAME stand for an ordered set of texts.
 
     SOURCE is a file with one text a line, a .csv or .parquet table with text[,category],
-    builtin:general, demo:scenes or demo:classes. A set can stand for classes: those are its
+    builtin:general, demo:scenes, demo:classes or demo:crossed. A set can stand for classes: those are its
     categories, or its texts where these have none.
     """
     added = open_store(folder, create=True).add_texts(name, source, templates=templates, replace=replace)

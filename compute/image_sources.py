@@ -36,7 +36,8 @@ def find(
 
     Args:
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
-            column `path` and perhaps `label` and `grp` (or `group`), a Hugging Face data set folder or a
+            column `path` and perhaps `label` and `grp` (or `group`), Waterbirds' own metadata.csv, with
+            `#SPLIT` for one of its splits, a Hugging Face data set folder or a
             .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
             and a label, `demo:scenes` or `demo:crossed`, or `demo:scenes[:N]` for the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
@@ -121,6 +122,8 @@ def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
             raise BadSource(f"{path} is no picture; tables of pictures end in .csv or .parquet")
         return [image_tables.file(path)]
     folder, hashed, split = source.rpartition("#")
+    if hashed and Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
+        return image_tables.read(Path(folder), split)
     if hashed and Path(folder).exists():
         return _dataset(Path(folder), split)
     return _glob(source)
