@@ -115,9 +115,10 @@ def images(
     """Let NAME stand for an ordered set of images.
 
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
-    path[,label][,grp][,mask], a Hugging Face data set folder (FOLDER#SPLIT where it has several splits),
-    ImageNet-Segmentation's gtsegs_ijcv.mat, or demo:scenes, of which "demo:scenes[:N]" are the first N.
-    Their bytes are read once. Adding the same source again appends what it has gained.
+    path[,label][,grp][,mask], the metadata.csv of Waterbirds (metadata.csv#val for a split), a Hugging Face
+    data set folder (FOLDER#SPLIT where it has several splits), ImageNet-Segmentation's gtsegs_ijcv.mat,
+    demo:scenes or demo:crossed, of which "demo:scenes[:N]" are the first N. Their bytes are read once. Adding
+    the same source again appends what it has gained.
 
     A mask has the size of its image, and is black where the background is.
 
@@ -158,8 +159,8 @@ def texts(name: str, source: str, templates: str | None, replace: bool, folder: 
     """Let NAME stand for an ordered set of texts.
 
     SOURCE is a file with one text a line, a .csv or .parquet table with text[,category],
-    builtin:general, builtin:words, demo:scenes or demo:classes. A set can stand for classes: those
-    are its categories, or its texts where these have none.
+    builtin:general, builtin:words, demo:scenes, demo:classes or demo:crossed. A set can stand for
+    classes: those are its categories, or its texts where these have none.
     """
     added = open_store(folder, create=True).add_texts(name, source, templates=templates, replace=replace)
     click.echo(f"texts {name}: {added.count:,}, {added.new:,} of them new")

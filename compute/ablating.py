@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,8 +28,10 @@ Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 Mode = Literal["mean", "zero", "class_mean"]
 
-AT_ONCE = 256
+AT_ONCE = 512
 """Images that are read at a time."""
+HELD = 2**25
+"""Numbers that are held of all images; of more, what the means were taken of is read a second time."""
 ROOM = 2**22
 """Numbers of what the components add to the logits that are held at a time by each thread."""
 
@@ -45,6 +47,8 @@ class Block:
 
     def only(self, rows: Bools) -> Block:
         """Keep some of the images."""
+        if rows.all():
+            return self
         return Block(self.embeddings[rows], [each[rows] for each in self.coordinates])
 
 
@@ -60,6 +64,13 @@ class Components:
     """What turns the coordinates of each component into what it adds to the logits, "coordinate class"."""
     classes: Floats
     """The unit-norm embeddings of the classes, "class joint"."""
+
+    def held(self) -> Components:
+        """Read all images once, where they have room in memory."""
+        if self.images * (self.classes.shape[1] + sum(map(len, self.maps))) > HELD:
+            return self
+        blocks = {images.start: block for images, block in self.blocks()}
+        return replace(self, read=lambda images: blocks[images.start])
 
     def blocks(self) -> Iterator[tuple[slice, Block]]:
         """Read all images, some at a time."""
@@ -83,6 +94,7 @@ def predictions(components: Components, sets: Bools, truth: Ints, mode: Mode) ->
         read, "image": the others have no class, −1.
     """
     found = np.full((len(sets), components.images), -1, np.intp)
+    components = components.held()
     groups = truth if mode == "class_mean" else np.zeros_like(truth)
     means = None if mode == "zero" else _means(components, groups)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in a product

@@ -42,10 +42,11 @@ def find(
 
     Args:
         source: A folder (read with all below it), a glob, a list of files, a .csv or .parquet table with a
-            column `path` and perhaps `label`, `grp` (or `group`) and `mask`, a Hugging Face data set folder
-            or a .parquet shard of one, with `#SPLIT` where it has several, PIL images or pairs of a PIL image
-            and a label, ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes` or `demo:crossed`, or
-            `demo:scenes[:N]` for the first N of them.
+            column `path` and perhaps `label`, `grp` (or `group`) and `mask`, Waterbirds' own metadata.csv,
+            with `#SPLIT` for one of its splits, a Hugging Face data set folder or a .parquet shard of one,
+            with `#SPLIT` where it has several, PIL images or pairs of a PIL image and a label,
+            ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes` or `demo:crossed`, or `demo:scenes[:N]`
+            for the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
         pictures: The pictures of the store.
         tick: Told how many of how many pictures in memory are kept.
@@ -132,6 +133,8 @@ def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
             raise BadSource(f"{path} is no picture; tables of pictures end in .csv or .parquet")
         return [image_tables.file(path)]
     folder, hashed, split = source.rpartition("#")
+    if hashed and Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
+        return image_tables.read(Path(folder), split)
     if hashed and Path(folder).exists():
         return _dataset(Path(folder), split)
     return _glob(source)

@@ -1,4 +1,8 @@
-"""Tables of pictures, CSV or Parquet: a path in each row, perhaps a label, a group and a mask."""
+"""Tables of pictures, CSV or Parquet: a path in each row, perhaps a label, a group and a mask.
+
+The `metadata.csv` of Waterbirds (Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group
+Shifts", and their repository group_DRO) is read as it is, and so are others that are written like it.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,33 @@ from ..store.errors import BadSource, UnknownName
 from .dataset_folders import GROUPS
 from .found import Found
 
+WATERBIRDS = ("img_filename", "y", "place", "split")
+"""Columns of Waterbirds' own table: a path, whether it is a water bird, whether on water, and 0, 1 or 2."""
+SPLITS = ("train", "val", "test")
+"""What the numbers of a split stand for."""
+BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")
+"""What the numbers of a class and of a place stand for."""
 
-def read(path: Path) -> list[Found]:
+
+def read(path: Path, split: str = "") -> list[Found]:
     """Take rows in their order; relative paths start at the table's folder.
 
+    Args:
+        path: The table.
+        split: Of Waterbirds' own table, which split: train, val or test; "" for all.
+
     Raises:
-        BadSource: There is no such table or one of its files is not there, or it has two columns of groups.
+        BadSource: There is no such table or one of its files is not there, it has two columns of groups, or
+            no such split.
         UnknownName: It lacks the column `path`.
     """
     if not path.is_file():
         raise BadSource(f"no table {path}")
     columns, rows = _rows(path)
+    if "path" not in columns and {*WATERBIRDS} <= {*columns}:
+        return _waterbirds(path, list(rows), split)
+    if split:
+        raise BadSource(f"{path} has no splits (columns {', '.join(WATERBIRDS)}); leave #{split} out")
     if "path" not in columns:
         raise UnknownName(f"column of {path}", "path", columns)
     groups = [name for name in GROUPS if name in columns]
@@ -56,6 +76,25 @@ def masks(path: Path) -> dict[str, str]:
         for row in rows
         if row["path"] and row["mask"]
     }
+
+
+def _waterbirds(path: Path, rows: list[dict[str, Any]], split: str) -> list[Found]:
+    """Take the birds of one split or of all: the bird is the label, the place it stands in the group."""
+    if split and split not in SPLITS:
+        raise BadSource(f"{path} has no split {split!r}; it has {', '.join(SPLITS)}")
+    found = []
+    for number, row in enumerate(rows, 1):
+        try:
+            where, bird, place = (
+                names[range(len(names)).index(int(row[column]))]
+                for column, names in (("split", SPLITS), ("y", BIRDS), ("place", PLACES))
+            )
+        except (TypeError, ValueError):
+            said = ", ".join(f"{column}={row.get(column)}" for column in WATERBIRDS[1:])
+            raise BadSource(f"row {number} of {path} is not as Waterbirds writes them: {said}") from None
+        if split in ("", where):
+            found.append(replace(file(path.parent / str(row["img_filename"])), label=bird, grp=place))
+    return found
 
 
 def file(path: Path) -> Found:

@@ -102,10 +102,11 @@ class Registering(ABC):
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: A folder, a glob, a list of files, a .csv or .parquet table with
-                path[,label][,grp][,mask], a Hugging Face data set folder (`FOLDER#SPLIT` where it has several
-                splits; written by `save_to_disk` or shards of Parquet), `demo:scenes` (`demo:scenes[:N]` for
-                the first N), ImageNet-Segmentation's `gtsegs_ijcv.mat`, or PIL images or pairs of an image
-                and a label. Of the last two the store keeps a copy as PNG.
+                path[,label][,grp][,mask], the metadata.csv of Waterbirds (`#val` for a split; label is the
+                bird, grp the place), a Hugging Face data set folder (`FOLDER#SPLIT` where it has several
+                splits; written by `save_to_disk` or shards of Parquet), `demo:scenes` and `demo:crossed`
+                (`demo:scenes[:N]` for the first N), ImageNet-Segmentation's `gtsegs_ijcv.mat`, or PIL images
+                or pairs of an image and a label. Of the last two the store keeps a copy as PNG.
             sql: Instead of a source: a statement over images that are in the store, such as
                 `SELECT image_set, image_id FROM images WHERE label = 'dog'`. No picture is read.
             labels: "folder" takes the class of each image from the first folder below the source.
@@ -158,8 +159,8 @@ class Registering(ABC):
         Args:
             name: Letters, digits, "_", "-" and ".".
             source: A file of lines (blank ones are left out), a .csv or .parquet table with
-                text[,category], a list of texts, `builtin:general`, `builtin:words`, `demo:scenes` or
-                `demo:classes`.
+                text[,category], a list of texts, `builtin:general`, `builtin:words`, `demo:scenes`,
+                `demo:classes` or `demo:crossed`.
             templates: A file of lines, a list, or `builtin:templates`: sentences with `{}` for the text.
             replace: Let the name stand for other texts than before.
 

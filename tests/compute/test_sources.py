@@ -268,3 +268,34 @@ def test_a_device_that_is_not_there_is_refused_and_nothing_fails_for_it(store: b
             heads.fill(device=device)
     assert store.errors() == []
     assert heads.fill(device="cpu").complete
+
+
+def test_the_table_of_waterbirds_is_read_as_it_is(store: belvedere.Store, tmp_path: Path) -> None:
+    header = "img_id,img_filename,y,split,place,place_filename"
+    lines = [
+        f"{n},{n:03}.Bird/{n}.png,{n % 2},{split},{place},/b/x.jpg"
+        for n, (split, place) in enumerate([(0, 0), (0, 1), (1, 0), (2, 1), (2, 0), (2, 1)])
+    ]
+    for n in range(6):
+        (tmp_path / f"{n:03}.Bird").mkdir()
+        (tmp_path / f"{n:03}.Bird" / f"{n}.png").write_bytes(picture(n))
+    table = tmp_path / "metadata.csv"
+    table.write_text("\n".join([header, *lines, ""]))
+    assert store.add_images("birds", table).count == 6
+    store.add_images("test", f"{table}#test")
+    assert rows(added(store, "test"), "label", "grp") == [
+        ("waterbird", "water"),
+        ("landbird", "land"),
+        ("waterbird", "water"),
+    ]
+    with pytest.raises(BadSource, match="no split 'dev'; it has train, val, test"):
+        store.add_images("dev", f"{table}#dev")
+    table.write_text("\n".join([header, "0,000.Bird/0.png,2,0,0,x", ""]))
+    with pytest.raises(
+        BadSource, match=r"row 1 of .* is not as Waterbirds writes them: y=2, place=0, split=0"
+    ):
+        store.add_images("bad", table)
+    plain = tmp_path / "plain.csv"
+    plain.write_text("path\n000.Bird/0.png\n")
+    with pytest.raises(BadSource, match="has no splits"):
+        store.add_images("plain", f"{plain}#test")
