@@ -266,6 +266,7 @@ def _labels(store: Store, names: Names) -> bool:
     query = (
         "SELECT neuron, method, label, score, status FROM neuron_labels\n"
         f"WHERE model = 'net' AND image_set = '{names.images}' AND module = 'fc'\n"
+        "AND method IN ('describe_and_dissect', 'clip_dissect', 'invert')\n"
         f"AND neuron IN ({', '.join(map(str, DESCRIBED))}) AND rank = 0 ORDER BY neuron, method"
     )
     _answer(store, query)
@@ -294,7 +295,6 @@ def _python(names: Names, head: Head, said: Described, column: str) -> list[str]
 
 
 def _picture(store: Store, names: Names, path: Path, number: int) -> None:
-
     store.figure("heads", path, model=names.model, images=names.images, texts=names.texts, overwrite=True)
     _chapter(
         f"{number}. A picture", "Roles, descriptions, and the images of which the clearest heads say so most:"

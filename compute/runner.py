@@ -55,6 +55,8 @@ ENDING = (
     *(BadKey, BudgetSpent, NotRecorded, ProviderDown, RequestRejected),
 )
 """Errors that end a run: what follows would meet them, too."""
+PASSING = ("RequestFailed",)
+"""Errors of units that the next run tries again unasked."""
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
@@ -195,7 +197,7 @@ class Runner:
         if not all(self._is_done(need) for need in needs.values()):
             return "waiting"
         if not self._settings.retry_failed:
-            failed = [unit for unit in left if self._folder.failures.whole(unit)]
+            failed = [unit for unit in left if self._failed_before(unit)]
             if failed:
                 self._give_up("failed", failed, 0)
                 left = [unit for unit in left if unit not in failed]
@@ -208,6 +210,11 @@ class Runner:
         if not mine:
             self._progress.advance(step.weight)
         return "done"
+
+    def _failed_before(self, unit: Unit) -> bool:
+        """Tell whether a unit failed before, and not of what passes by itself, as a server's trouble."""
+        found = self._folder.failures.whole(unit)
+        return found is not None and found.error not in PASSING
 
     def _win(self, unit: Unit) -> bool:
         """Claim a unit, and look again whether it is done once the claim is won."""

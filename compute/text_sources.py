@@ -35,7 +35,7 @@ def find(source: TextSource) -> pa.Table:
         UnknownName: A table lacks the column `text`, or a built-in pool does not exist.
     """
     if not isinstance(source, str | Path):
-        pairs: list[tuple[str, str | None]] = [(str(text), None) for text in source]
+        pairs: list[tuple[str, str | None]] = [(_written(text), None) for text in source]
     elif str(source).startswith(("builtin:", "demo:")):
         pairs = _pool(str(source))
     else:
@@ -76,6 +76,13 @@ def filled(entries: pa.Table, templates: TextSource) -> pa.Table:
     ]
     numbered = [{"text_id": i, **row} for i, row in enumerate(rows)]
     return pa.Table.from_pylist(numbered, schema=TEXT_ENTRIES)
+
+
+def _written(text: object) -> str:
+    """Take a text of a list; `BadSource` for what is none, which would stand for something nobody wrote."""
+    if not isinstance(text, str):
+        raise BadSource(f"a list of texts has {text!r}, which is no text; leave it out, or write it as one")
+    return str(text)
 
 
 def _pool(source: str) -> list[tuple[str, str | None]]:

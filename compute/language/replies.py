@@ -41,6 +41,11 @@ _APOLOGIES = re.compile(
     r"|am (?:not|unable)|apologi[sz]e|must decline|need more)\b"
     r"|\Ai['’]m (?:not|unable)\b|\A(?:my )?apologies\b|\A(?:unable|not able) to\b|\Acannot\b"
 )
+_DECLINING = re.compile(
+    r"\b(?:i|we) (?:must|have to|am going to) (?:decline|refuse)\b"
+    r"|\bas an? (?:[\w-]+ ){0,3}(?:assistant|language model|ai)\b"
+)
+"""What a model says anywhere in a sentence in which it declines."""
 _NOTHING = re.compile(
     r"none|n/a|na|nil|null|nan|nothing|unknown|unclear|undefined|various|miscellaneous|no (?:label|answer)"
 )
@@ -182,7 +187,7 @@ def _declines(whole: str, language: Language) -> bool:
         _APOLOGIES.search(start)
         or _NOTHING.fullmatch(start)
         or any(_begins(start, words) for words in language.refusals)
-        or "as an ai " in start
+        or _DECLINING.search(start)
     )
 
 
@@ -213,6 +218,8 @@ def _speech(text: str, language: Language) -> str:
         return f"it has no word: {_short(text)}"
     if _MARKS.search(text) or any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in tidied(text)):
         return f"it has marks that are no text: {_short(text)}"
+    if set("{}[]<>") & set(text):
+        return f"it has brackets that are no text: {_short(text)}"
     heard = normalised(text).split()
     if any(one == two == three for one, two, three in zip(heard, heard[1:], heard[2:], strict=False)):
         return f"it repeats a word: {_short(text)}"

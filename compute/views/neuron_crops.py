@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 KEPT = 100
 """Top images of a neuron that are kept, and so the most that can be looked at."""
 
+SMALLEST = 8
+"""Pixels of a picture's shorter side below which it has no crops: nobody can tell where it is put."""
+
 
 @dataclass(frozen=True)
 class NeuronCrops(Assisted, TableView):
@@ -197,6 +200,8 @@ class _Places:
     def box(self, image_id: int, region: tuple[float, float, float, float]) -> Box | None:
         """Give a region in pixels of a picture; None where nothing of it is within the picture."""
         width, height = self._aids.image(self._images, image_id).size
+        if min(width, height) < SMALLEST and not self._square:
+            return None
         if (width, height) not in self._windows:
             self._windows[width, height] = self._window(width, height)
         found: Box = self._windows[width, height].box(region, width, height)

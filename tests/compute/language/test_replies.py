@@ -206,3 +206,17 @@ def test_the_released_rules_for_colons_and_commas() -> None:
     assert [between_colons(text) for text in ("a", "a: b", "a: b: c", "a:")] == ["a", "b", "b", ""]
     assert pieces("a, b ,, c.") == ("a", "b", "c")
     assert pieces("a") == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        ("As a responsible assistant, I must decline to describe this.", "refused"),
+        ("Unfortunately I must decline.", "refused"),
+        ('{"label": "red stars"}', "malformed"),
+        ("an assistant in a shop", "ok"),
+    ],
+)
+def test_what_declines_late_or_comes_in_brackets_is_no_label(reply: str, status: str) -> None:
+    found = verdict(reply)
+    assert found.status == status
