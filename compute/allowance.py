@@ -1,4 +1,4 @@
-"""What a run may spend on language models, and what their tokens cost."""
+"""What a call may spend on language models, and what their tokens cost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Prices = str | os.PathLike[str] | Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The most that one run may spend on language models; None for what is not limited.
+    """The most that one call may spend on all language models; None for what is not limited.
 
-    What a request may take is reserved before it is sent, and settled with what it took. A run that comes to
+    It holds for the call as a whole, such as `fill`, `sql` or `work`, however many views or scans it fills.
+    What a request may take is reserved before it is sent, and settled with what it took. A call that comes to
     a limit ends with `BudgetSpent`: what it finished, and every usable reply, is kept.
     """
 

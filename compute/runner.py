@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -41,6 +41,7 @@ from ..store.views import Unit
 from .allowance import Allowance
 from .encoding import encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
+from .language.budget import Budget, Limits, Purse, price
 from .residents import Residents
 from .steps import Step, described
 
@@ -74,10 +75,13 @@ class Settings:
     """Whether to try units again that failed before."""
     allowance: Allowance | None = None
     """What may be spent on language models; None for no limit."""
+    purse: Purse = field(default_factory=Purse, repr=False, compare=False)
+    """What was spent of it, by all runs of one call together."""
 
     def facts(self) -> dict[str, Any]:
         """Give the settings as plain values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "allowance"}
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        plain.pop("allowance")
         return plain | (self.allowance.facts() if self.allowance else {})
 
     def __post_init__(self) -> None:
@@ -321,11 +325,10 @@ class Runner:
         """Give a language model with the patience and the budget of this run."""
         if language.key not in self._askers:
             from .language.asking import Asker
-            from .language.budget import Budget, Limits, price
 
             model = self._residents.instrument(language, self._device())
             allowed = self._settings.allowance or Allowance()
-            budget = Budget(Limits(**allowed.facts()), price(model, allowed.known()))
+            budget = Budget(Limits(**allowed.facts()), price(model, allowed.known()), self._settings.purse)
             self._askers[language.key] = Asker(model, budget=budget, identity=language.facts)
         return self._askers[language.key]
 

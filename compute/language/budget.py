@@ -1,4 +1,4 @@
-"""What a language model may still take: reserved before each call, settled after it."""
+"""What language models may still take: reserved before each call, settled after it."""
 
 from __future__ import annotations
 
@@ -73,11 +73,24 @@ class Spent:
         return told if self.usd is None else f"{told}, ${self.usd:,.4f}"
 
 
-class Budget:
-    """Calls, tokens and dollars that one language model may take, shared by all threads that ask it."""
+class Purse:
+    """What was spent, and is held back for calls under way, by all language models that pay from it."""
 
-    def __init__(self, limits: Limits, price: Price | None) -> None:
-        """Start with nothing spent.
+    def __init__(self) -> None:
+        """Start with nothing spent."""
+        self.spent, self.held = Spent(), Spent()
+        self.changed = threading.Condition()
+        """Held by whoever looks at it or changes it; told of each change."""
+
+
+class Budget:
+    """Calls, tokens and dollars that one language model may take, shared by all threads that ask it.
+
+    Where several pay from one purse, the limits hold for what they take together.
+    """
+
+    def __init__(self, limits: Limits, price: Price | None, purse: Purse | None = None) -> None:
+        """Start with nothing spent but what the purse says; with a purse of its own unless one is given.
 
         Raises:
             BadSource: Dollars are limited, and the price is not known.
@@ -87,14 +100,12 @@ class Budget:
                 f"max_usd={limits.max_usd:g} can be held only where the price of the model is known"
             )
         self.limits, self._price = limits, price
-        nothing = Spent(usd=None if price is None else 0.0)
-        self._spent, self._held = nothing, nothing
-        self._changed = threading.Condition()
+        self._purse = purse or Purse()
 
     @property
     def spent(self) -> Spent:
-        """What was spent so far; calls under way are not in it."""
-        return self._spent
+        """What was spent from the purse so far; calls under way are not in it."""
+        return self._purse.spent
 
     def of(self, tokens_in: int, tokens_out: int, calls: int = 1) -> Spent:
         """Give what some calls come to, at this budget's price."""
@@ -107,26 +118,27 @@ class Budget:
         Raises:
             BudgetSpent: It does not fit, and no call is under way that could turn out cheaper.
         """
-        wanted = self.of(tokens_in, tokens_out)
-        with self._changed:
+        wanted, purse = self.of(tokens_in, tokens_out), self._purse
+        with purse.changed:
             while limit := self._exceeded(wanted):
-                if not self._held.calls:
+                if not purse.held.calls:
                     raise BudgetSpent(
-                        limit, self._spent.facts(), wanted.facts(), self._refusal(limit, wanted)
+                        limit, purse.spent.facts(), wanted.facts(), self._refusal(limit, wanted)
                     )
-                self._changed.wait()
-            self._held = self._held.plus(wanted)
+                purse.changed.wait()
+            purse.held = purse.held.plus(wanted)
         return wanted
 
     def settle(self, held: Spent, tokens_in: int, tokens_out: int) -> None:
         """Put what a call took in the place of what was held back for it."""
-        with self._changed:
-            self._held = self._held.plus(held, -1)
-            self._spent = self._spent.plus(self.of(tokens_in, tokens_out))
-            self._changed.notify_all()
+        purse = self._purse
+        with purse.changed:
+            purse.held = purse.held.plus(held, -1)
+            purse.spent = purse.spent.plus(self.of(tokens_in, tokens_out))
+            purse.changed.notify_all()
 
     def _exceeded(self, wanted: Spent) -> str | None:
-        total, limits = self._spent.plus(self._held).plus(wanted), self.limits
+        total, limits = self._purse.spent.plus(self._purse.held).plus(wanted), self.limits
         if limits.max_calls is not None and total.calls > limits.max_calls:
             return f"max_calls={limits.max_calls:,}"
         if limits.max_tokens is not None and total.tokens_in + total.tokens_out > limits.max_tokens:
@@ -139,8 +151,8 @@ class Budget:
         name = limit.partition("=")[0]
         option = f"--{name.replace('_', '-')}"
         return (
-            f"the budget of {limit} is spent: {self._spent} so far, and the next would take up to {wanted}; "
-            f"replies that came are kept; allow more ({name}=…, {option}) to go on from there"
+            f"the budget of {limit} is spent: {self._purse.spent} so far, and the next would take up to "
+            f"{wanted}; replies that came are kept; allow more ({name}=…, {option}) to go on from there"
         )
 
 

@@ -22,7 +22,7 @@ from belvedere.compute.pixels import pixels_of
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
 from belvedere.store.sets import Captioner
 from tests.chat_server import ChatServer, Said, error, serving, words
-from tests.describers import CHAIN, describing, stage, tables
+from tests.describers import BRIEF, CHAIN, STAGES, describing, stage, tables
 from tests.known_neurons import KnownNet, to_tensor
 from tests.worlds import engine
 
@@ -249,6 +249,27 @@ def test_a_budget_ends_a_run_before_the_call_and_what_was_answered_is_kept(path:
         assert server.calls == 4
         assert labels.fill(progress=False).complete
         assert server.calls == 9
+
+
+def test_a_budget_holds_for_a_call_as_a_whole_however_many_scans_and_names_it_fills(path: Path) -> None:
+    store = belvedere.open(path)
+    five = {"allowance": Allowance(max_calls=5), "progress": False}
+    with serving(reply) as server:
+        _speak(store, server)
+        brief = {name: BRIEF[name] for name in STAGES["label_candidates"]}
+        asked = {"model": "net", "images": "scenes", "module": "fc", "language": "gpt"}
+        store.declare("said", "label_candidates", **asked, **brief)
+        of = "SELECT neuron, candidate FROM said WHERE neuron = {}".format
+        with pytest.raises(BudgetSpent, match="max_calls=5 is spent: 5 calls"):
+            store.sql(f"{of(0)} UNION ALL {of(1)}", fill=True, **five).fetchall()
+        assert server.calls == 5
+        store.declare("two", sql=of(2))
+        store.declare("three", sql=of(3))
+        with pytest.raises(BudgetSpent, match="max_calls"):
+            store.refresh("two", "three", **five)
+        assert server.calls == 10
+        assert all(report.complete for report in store.refresh("two", "three", **five).values())
+        assert server.calls == 11, "another call has a budget of its own"
 
 
 def test_a_price_that_is_not_known_stops_a_run_in_dollars_before_anything_is_sent(path: Path) -> None:

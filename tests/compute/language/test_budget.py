@@ -10,7 +10,7 @@ import pytest
 
 from belvedere.compute.language import find, prompts
 from belvedere.compute.language.asking import Asker
-from belvedere.compute.language.budget import Budget, Limits, Spent, budget, price
+from belvedere.compute.language.budget import Budget, Limits, Purse, Spent, budget, price
 from belvedere.compute.language.messages import Request, Sampling
 from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.language.prices import FREE, Price, read
@@ -93,6 +93,19 @@ def test_a_call_waits_for_others_that_may_turn_out_cheaper() -> None:
     held.settle(found[0], 50, 10)
     with pytest.raises(BudgetSpent):
         held.reserve(30, 0)
+
+
+def test_models_that_pay_from_one_purse_have_its_limits_together() -> None:
+    purse, limits = Purse(), Limits(max_calls=3, max_usd=1.0)
+    dear, cheap = Budget(limits, Price(1e6, 1e6), purse), Budget(limits, FREE, purse)
+    dear.settle(dear.reserve(0, 1), 0, 0)
+    cheap.settle(cheap.reserve(90, 10), 90, 10)
+    with pytest.raises(BudgetSpent, match=r"max_usd=1 is spent: 2 calls, 90 tokens in and 10 out, \$0\.0000"):
+        dear.reserve(1, 1)
+    cheap.settle(cheap.reserve(5, 5), 5, 5)
+    with pytest.raises(BudgetSpent, match="max_calls=3"):
+        dear.reserve(0, 1)
+    assert dear.spent == cheap.spent == Spent(3, 95, 15, 0.0)
 
 
 def test_attempts_that_fail_count_as_calls_and_take_what_they_were_charged_for() -> None:
