@@ -167,8 +167,7 @@ class Aids:
         known = self.memos.get(kind, cause)
         if known is None:
             found = make()
-            known = {"width": found.shape[1], "values": packed(found)}
-            self.memos.put(kind, cause, known)
+            known = self.memos.put(kind, cause, {"width": found.shape[1], "values": packed(found)})
         return unpacked(known["values"]).reshape(-1, known["width"])
 
     def whole(self, clip: Model, texts: Sequence[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -72,9 +73,7 @@ class Paintings:
     def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
         """Give what is kept of a painting, if its file is there, too."""
         found = memos.get("paintings", self.cause(asked))
-        if found is None or (found["picture"] is not None and memos.picture(found["picture"]) is None):
-            return None
-        return found
+        return found if found is not None and _whole(found, memos) else None
 
     def painted(self, wanted: Iterable[Asked], aids: Aids) -> dict[Asked, dict[str, Any]]:
         """Paint what is not kept; a batch has paintings of one concept.
@@ -91,8 +90,8 @@ class Paintings:
             for start in range(0, len(lacking), aids.batch_size):
                 some = lacking[start : start + aids.batch_size]
                 for asked, found in zip(some, self._fresh(some, aids), strict=True):
-                    aids.memos.put("paintings", self.cause(asked), found)
-                    done[asked] = found
+                    whole = partial(_whole, memos=aids.memos)
+                    done[asked] = aids.memos.put("paintings", self.cause(asked), found, whole)
                 aids.tick()
         return done
 
@@ -106,3 +105,8 @@ class Paintings:
                 yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}
             else:
                 yield {"picture": None, "pixels": None, "status": found.reason}
+
+
+def _whole(found: Mapping[str, Any], memos: Memos) -> bool:
+    """Tell whether the file of what is kept of a painting is there, if it has one."""
+    return found["picture"] is None or memos.picture(found["picture"]) is not None

@@ -7,7 +7,7 @@ interrupt, is made and paid for once. A memo is put the moment it is there, and 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,25 @@ class Memos:
             return None
         return found
 
-    def put(self, kind: str, cause: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Keep what a cause had; the first that is kept stands, unless it is damaged."""
+    def put(
+        self,
+        kind: str,
+        cause: Mapping[str, Any],
+        value: Mapping[str, Any],
+        good: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> dict[str, Any]:
+        """Keep what a cause had, and give what is kept: the first stands, unless it is damaged.
+
+        Two that make the same at once so go on with the same. Where `good` says that what another kept is of
+        no use any more, such as a painting whose file is gone, it is replaced.
+        """
         path, data = _path(kind, cause), seal({"cause": dict(cause), "value": dict(value)})
-        if not self._objects.create(path, data) and self.get(kind, cause) is None:
+        if not self._objects.create(path, data):
+            standing = self.get(kind, cause)
+            if standing is not None and good(standing):
+                return standing
             self._objects.put(path, data)
+        return dict(value)
 
     def picture(self, name: str) -> bytes | None:
         """Give the bytes of a kept picture by their digest; None where they are gone or damaged."""

@@ -34,8 +34,8 @@ class Memo(Protocol):
     def get(self, kind: str, cause: dict[str, Any]) -> dict[str, Any] | None:
         """Give what was put under this cause; None where nothing was."""
 
-    def put(self, kind: str, cause: dict[str, Any], value: dict[str, Any]) -> None:
-        """Keep a value under its cause, at once."""
+    def put(self, kind: str, cause: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+        """Keep a value under its cause, at once; give what is kept, which is the first that was put."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +202,13 @@ class Chain:
             return answer if answer.verdict.status == "ok" else self._answer(both[1])
 
     def _answer(self, request: Request) -> Answer:
-        """Ask a request, and keep the reply at once if it is usable."""
+        """Ask a request, and keep the reply at once if it is usable; one that was kept meanwhile counts."""
         answer = self._judged(request, self._ask(request))
         if self._memo and answer.verdict.status == "ok":
             value = {**answer.reply.facts(), "prompt": dict(request.prompt)}
-            self._memo.put(KIND, self._cause(request), value)
+            stood = self._memo.put(KIND, self._cause(request), value)
+            standing = self._judged(request, reply_of(stood))
+            return standing if standing.verdict.status == "ok" else answer
         return answer
 
     def _cause(self, request: Request) -> dict[str, Any]:

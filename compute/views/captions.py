@@ -89,8 +89,8 @@ class Captions(Assisted, TableView):
             some = lacking[start : start + aids.batch_size]
             pictures = [self.exemplars.picture(aids, shown_in(wanted[pixels])) for pixels in some]
             for pixels, sentence in zip(some, self._sentences(pictures, aids), strict=True):
-                aids.memos.put("captions", self._cause(pixels), {"caption": sentence})
-                said[pixels] = sentence
+                kept = aids.memos.put("captions", self._cause(pixels), {"caption": sentence})
+                said[pixels] = str(kept["caption"])
             aids.tick()
         return said
 

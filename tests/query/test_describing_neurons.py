@@ -7,9 +7,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import numpy as np
@@ -19,7 +19,9 @@ from PIL import Image
 import belvedere
 from belvedere import Allowance
 from belvedere.compute.pixels import pixels_of
+from belvedere.store import digest
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
+from belvedere.store.memos import Memos
 from belvedere.store.sets import Captioner
 from tests.chat_server import ChatServer, Said, error, serving, words
 from tests.describers import BRIEF, CHAIN, STAGES, describing, stage, tables
@@ -253,12 +255,12 @@ def test_a_budget_ends_a_run_before_the_call_and_what_was_answered_is_kept(path:
 
 def test_a_budget_holds_for_a_call_as_a_whole_however_many_scans_and_names_it_fills(path: Path) -> None:
     store = belvedere.open(path)
-    five = {"allowance": Allowance(max_calls=5), "progress": False}
+    five: dict[str, Any] = {"allowance": Allowance(max_calls=5), "progress": False}
     with serving(reply) as server:
         _speak(store, server)
-        brief = {name: BRIEF[name] for name in STAGES["label_candidates"]}
-        asked = {"model": "net", "images": "scenes", "module": "fc", "language": "gpt"}
-        store.declare("said", "label_candidates", **asked, **brief)
+        asked: dict[str, Any] = {name: BRIEF[name] for name in STAGES["label_candidates"]}
+        asked |= {"model": "net", "images": "scenes", "module": "fc", "language": "gpt"}
+        store.declare("said", "label_candidates", **asked)
         of = "SELECT neuron, candidate FROM said WHERE neuron = {}".format
         with pytest.raises(BudgetSpent, match="max_calls=5 is spent: 5 calls"):
             store.sql(f"{of(0)} UNION ALL {of(1)}", fill=True, **five).fetchall()
@@ -363,6 +365,36 @@ def test_a_painted_picture_that_is_lost_is_painted_again(path: Path) -> None:
     for record in path.glob("units/candidate_scores/**/*.json"):
         record.unlink()
     assert tables(belvedere.open(path), "neuron = 0") == first
+
+
+class KeptMeanwhile(Memos):
+    """Memos that others put just after one has looked for them in vain."""
+
+    seen: ClassVar[set[str]] = set()
+
+    def get(self, kind: str, cause: Mapping[str, Any]) -> dict[str, Any] | None:
+        found = super().get(kind, cause)
+        looked = digest.of_facts([kind, dict(cause)])
+        first = looked not in self.seen
+        self.seen.add(looked)
+        return None if first else found
+
+
+def test_what_another_process_kept_meanwhile_is_what_rows_say(path: Path) -> None:
+    store = belvedere.open(path)
+    stage(store, "synthetic_images").where("neuron = 0").fill(progress=False)
+    memos = store._engine.folder.memos
+    for kind, own in (("captions", {"caption": "two pink rings"}), ("paintings", {"status": "theirs"})):
+        for each in memos.of(kind):
+            memos.put(kind, each["cause"], {**each["value"], **own}, lambda _: False)
+    for record in (*path.glob("units/captions/**/*.json"), *path.glob("units/synthetic_images/**/*.json")):
+        record.unlink()
+    late = belvedere.open(path)
+    late._engine.folder.memos = KeptMeanwhile(late._engine.folder.objects)
+    said = stage(late, "captions").where("neuron = 0").arrow()["caption"].to_pylist()
+    assert set(said) == {"two pink rings"}
+    painted = stage(late, "synthetic_images").where("neuron = 0").arrow()["status"].to_pylist()
+    assert set(painted) == {"theirs"}
 
 
 def test_one_table_has_the_labels_of_all_methods(path: Path) -> None:

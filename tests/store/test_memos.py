@@ -19,8 +19,8 @@ def memos(tmp_path: Path) -> Memos:
 def test_the_first_that_is_kept_stands(memos: Memos) -> None:
     cause = {"pixels": "ab", "captioner": "c"}
     assert memos.get("captions", cause) is None
-    memos.put("captions", cause, {"caption": "a star"})
-    memos.put("captions", cause, {"caption": "a ring"})
+    assert memos.put("captions", cause, {"caption": "a star"}) == {"caption": "a star"}
+    assert memos.put("captions", cause, {"caption": "a ring"}) == {"caption": "a star"}
     assert memos.get("captions", dict(reversed(cause.items()))) == {"caption": "a star"}
     assert memos.get("reply", cause) is None
     assert memos.of("captions") == [{"cause": cause, "value": {"caption": "a star"}}]
@@ -32,8 +32,15 @@ def test_what_is_damaged_counts_as_nothing_and_is_kept_afresh(memos: Memos, tmp_
     file.write_bytes(file.read_bytes().replace(b"star", b"scar"))
     assert memos.get("captions", {"n": 1}) is None
     assert memos.of("captions") == []
-    memos.put("captions", {"n": 1}, {"caption": "a ring"})
+    assert memos.put("captions", {"n": 1}, {"caption": "a ring"}) == {"caption": "a ring"}
     assert memos.get("captions", {"n": 1}) == {"caption": "a ring"}
+
+
+def test_what_is_of_no_use_any_more_is_replaced(memos: Memos) -> None:
+    memos.put("paintings", {"n": 1}, {"picture": "gone"})
+    fresh = {"picture": "here"}
+    assert memos.put("paintings", {"n": 1}, fresh, lambda found: found["picture"] != "gone") == fresh
+    assert memos.get("paintings", {"n": 1}) == fresh
 
 
 def test_pictures_are_kept_by_their_bytes(memos: Memos, tmp_path: Path) -> None:

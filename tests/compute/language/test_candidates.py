@@ -36,10 +36,21 @@ class Kept:
     def get(self, kind: str, cause: dict[str, Any]) -> dict[str, Any] | None:
         return self.values.get(digest.of_facts([kind, cause]))
 
-    def put(self, kind: str, cause: dict[str, Any], value: dict[str, Any]) -> None:
+    def put(self, kind: str, cause: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
         digest.canonical(value)
         with self.lock:
-            self.values[digest.of_facts([kind, cause])] = value
+            return self.values.setdefault(digest.of_facts([kind, cause]), value)
+
+
+class KeptMeanwhile(Kept):
+    """A memo into which another process puts all, each time just after one has looked in vain."""
+
+    def __init__(self, values: dict[str, dict[str, Any]]) -> None:
+        super().__init__()
+        self.values = values
+
+    def get(self, kind: str, cause: dict[str, Any]) -> dict[str, Any] | None:
+        return None
 
 
 def asker(server: ChatServer, budget: Budget | None = None, **policy: int) -> Asker:
@@ -235,6 +246,15 @@ def test_a_run_that_broke_off_goes_on_where_it_was(seed: int) -> None:
     assert found == [expected]
     assert sorted(good) == sorted(set(good))
     assert len(good) == 5
+
+
+def test_a_reply_that_another_process_kept_meanwhile_is_the_one_that_counts() -> None:
+    memo = Kept()
+    with serving(lambda body, _: words("red stars")) as server:
+        first = candidates(CAPTIONS, asker(server), memo=memo)
+        server.script = lambda body, _: words("blue rings")
+        assert candidates(CAPTIONS, asker(server), memo=KeptMeanwhile(memo.values)) == first
+    assert (first.texts, server.calls) == (("red stars",), 10)
 
 
 @pytest.mark.parametrize("settings", PRESETS.values(), ids=PRESETS)
