@@ -90,19 +90,23 @@ class OpenAI:
         """
         import httpx2
 
+        length = self._length
         try:
-            response = self._connected().post(f"{self._base}/chat/completions", json=self._body(request))
+            response = self._connected().post(
+                f"{self._base}/chat/completions", json=self._body(request, length)
+            )
         except httpx2.TimeoutException as error:
             raise Passing(f"no answer within {self._slow:g} s", tokens=None) from error
         except httpx2.HTTPError as error:
             raise Passing(self._hidden(f"{type(error).__name__}: {error}")) from error
         if response.status_code != 200:
-            self._refuse(response.status_code, self._told(response), response.headers.get("retry-after"))
+            after = response.headers.get("retry-after")
+            self._refuse(response.status_code, self._told(response), after, length)
         try:
             said = json.loads(response.content)
         except ValueError as error:
             raise Passing("an answer that is not JSON", tokens=None) from error
-        return self._reply(said, response.headers.get("retry-after"))
+        return self._reply(said, response.headers.get("retry-after"), length)
 
     def _connected(self) -> httpx2.Client:
         """Give the one client, whose connections are closed when this object goes."""
@@ -116,23 +120,23 @@ class OpenAI:
                 weakref.finalize(self, self._client.close)
             return self._client
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _body(self, request: Request, length: str) -> dict[str, Any]:
         return {
             "model": self.name,
             "messages": [message.facts() for message in request.messages],
             "temperature": request.sampling.temperature,
-            self._length: request.sampling.max_tokens,
+            length: request.sampling.max_tokens,
             "seed": request.noise,
         }
 
-    def _reply(self, said: Any, after: str | None) -> Reply:
+    def _reply(self, said: Any, after: str | None, length: str) -> Reply:
         """Read an answer that came with status 200; one with an error or without words is none."""
         if not isinstance(said, dict):
             raise Passing("an answer that is no JSON object", tokens=None)
         taken = _usage(said)
         if error := said.get("error"):
             code = error.get("code") if isinstance(error, dict) else None
-            self._refuse(code if isinstance(code, int) else 500, self._words(said), after)
+            self._refuse(code if isinstance(code, int) else 500, self._words(said), after, length)
         try:
             choice = said["choices"][0]
             message = choice["message"]
@@ -146,13 +150,13 @@ class OpenAI:
         raw = {key: said[key] for key in ("model", "system_fingerprint") if isinstance(said.get(key), str)}
         return Reply(text, ending, *taken, raw)
 
-    def _refuse(self, status: int, said: str, after: str | None) -> None:
-        """Raise what an answer of this status means."""
+    def _refuse(self, status: int, said: str, after: str | None, length: str) -> None:
+        """Raise what an answer of this status means to a request that called a reply's length so."""
         if status in _NOT_ALLOWED:
             raise BadKey(f"{self._host} does not accept OPENAI_API_KEY for {self.name} ({status}: {said})")
         if "insufficient_quota" in said:
             raise ProviderDown(self.name, 1, f"{status}: {said}")
-        if status == 400 and _LENGTH in said and self._length != _LENGTH:
+        if status == 400 and _LENGTH in said and length != _LENGTH:
             self._length = _LENGTH
             raise Passing(f"it takes {_LENGTH}", after=0.0)
         if status in _AGAIN or status >= 500:

@@ -160,6 +160,22 @@ def test_a_model_that_calls_the_length_of_a_reply_otherwise_is_asked_so() -> Non
     assert ["max_completion_tokens" in body for body in server.asked] == [False, True, True]
 
 
+def test_requests_that_were_under_way_meanwhile_are_sent_again_too() -> None:
+    together = threading.Barrier(8)
+
+    def script(body: dict[str, object], number: int) -> Said:
+        if "max_tokens" not in body:
+            return words("red")
+        together.wait(20)
+        return error(400, "'max_tokens' is not supported, use 'max_completion_tokens'")
+
+    with serving(script) as server:
+        ask = asker(server, [])
+        replies = ask.each(ask, [question(sample) for sample in range(8)])
+    assert [reply.text for reply in replies] == ["red"] * 8
+    assert server.calls == 16
+
+
 def test_a_status_in_an_answer_with_200_counts() -> None:
     with (
         serving(lambda body, number: error(404, "no model", seen=200)) as server,
