@@ -23,6 +23,8 @@ class Said:
     headers: dict[str, str] = field(default_factory=dict)
     slow: bool = False
     """Whether it comes only when the server is closed."""
+    cut: bool = False
+    """Whether the connection is closed in its place."""
 
 
 def words(
@@ -97,6 +99,9 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             assert self.path == "/v1/chat/completions"
             said = server.answer(body, self.headers["authorization"])
+            if said.cut:
+                self.close_connection = True
+                return
             try:
                 self.send_response(said.status)
                 for name, value in {**said.headers, "content-length": str(len(said.body))}.items():

@@ -84,7 +84,8 @@ class OpenAI:
         """Send a request once.
 
         Raises:
-            Passing: The endpoint is busy, failing or not there, or answered with what is no reply.
+            Passing: The endpoint is busy, failing or not there, or answered with what is no reply. Once it
+                was reached, it may have answered though nothing came, and what that took is not known.
             RequestRejected: It will not answer.
             BadKey: It does not accept the key.
         """
@@ -95,10 +96,12 @@ class OpenAI:
             response = self._connected().post(
                 f"{self._base}/chat/completions", json=self._body(request, length)
             )
-        except httpx2.TimeoutException as error:
-            raise Passing(f"no answer within {self._slow:g} s", tokens=None) from error
         except httpx2.HTTPError as error:
-            raise Passing(self._hidden(f"{type(error).__name__}: {error}")) from error
+            unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+            what = f"{type(error).__name__}: {error}"
+            if isinstance(error, httpx2.TimeoutException):
+                what = f"no {'connection' if unsent else f'answer within {self._slow:g} s'}"
+            raise Passing(self._hidden(what), tokens=(0, 0) if unsent else None) from error
         if response.status_code != 200:
             after = response.headers.get("retry-after")
             self._refuse(response.status_code, self._told(response), after, length)

@@ -121,6 +121,21 @@ def test_attempts_that_fail_count_as_calls_and_take_what_they_were_charged_for()
             ask(question())
 
 
+def test_an_answer_that_was_lost_on_its_way_counts_as_all_that_was_held_back() -> None:
+    with serving(lambda body, number: Said(cut=True) if number == 0 else words("red star")) as server:
+        ask = asker(server, Limits())
+        ask(question())
+    assert ask.spent == Spent(2, ask.model.tokens(question()) + 100, 50 + 7, ask.spent.usd)
+
+
+def test_a_server_that_was_not_reached_took_nothing() -> None:
+    with serving(lambda body, number: words("red star")) as server:
+        ask = asker(server, Limits(), attempts=1)
+    with pytest.raises(RequestFailed, match="ConnectError"):
+        ask(question())
+    assert ask.spent == Spent(1, 0, 0, 0.0)
+
+
 def test_what_was_rejected_costs_a_call_and_nothing_else() -> None:
     with serving(lambda body, number: error(404, "no")) as server:
         ask = asker(server, Limits())
