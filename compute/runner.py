@@ -41,14 +41,12 @@ from ..store.views import Unit
 from .allowance import Allowance
 from .encoding import encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
-from .language.budget import Budget, Limits, Purse, price
+from .language.budget import Purse
 from .residents import Residents
 from .steps import Step, described
 
 if TYPE_CHECKING:
-    from ..store.sets import Language
     from .aids import Aids
-    from .language.asking import Asker
     from .models import Loaded
     from .pictures import Pictures
 
@@ -163,7 +161,6 @@ class Runner:
         self._done: set[str] = set()
         self.broken: DamagedUnit | MissingUnits | None = None
         """Set where what units are made from turned out damaged or gone: plan again, and go on."""
-        self._askers: dict[str, Asker] = {}
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
@@ -308,29 +305,24 @@ class Runner:
     def _aids(self) -> Aids:
         """What units that are made with instruments have at hand."""
         from .aids import Aids
+        from .askers import Askers
 
         return Aids(
             load=lambda model: self._residents.get(model, self._device()),
             bench=lambda each: self._residents.instrument(each, self._device()),
             pictures=self._pictures,
             memos=self._folder.memos,
-            asker=self._asker,
+            asker=Askers(
+                self._residents,
+                self._device,
+                self._settings.allowance or Allowance(),
+                self._settings.purse,
+            ),
             batch_size=self._settings.batch_size,
             pool=self._pool,
             give_up=self._folder.records.give_up,
             tick=self._claims.renew,
         )
-
-    def _asker(self, language: Language) -> Asker:
-        """Give a language model with the patience and the budget of this run."""
-        if language.key not in self._askers:
-            from .language.asking import Asker
-
-            model = self._residents.instrument(language, self._device())
-            allowed = self._settings.allowance or Allowance()
-            budget = Budget(Limits(**allowed.facts()), price(model, allowed.known()), self._settings.purse)
-            self._askers[language.key] = Asker(model, budget=budget, identity=language.facts)
-        return self._askers[language.key]
 
     @cached_property
     def _pictures(self) -> Pictures:

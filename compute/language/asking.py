@@ -29,7 +29,7 @@ class Asker:
         model: LanguageModel,
         *,
         budget: Budget | None = None,
-        policy: Policy | None = None,
+        policy: Policy | Retries | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         """Take what is needed to ask; nothing is sent, and no weights are read.
@@ -37,13 +37,13 @@ class Asker:
         Args:
             model: Who is asked.
             budget: What it may take; by default as much as it does.
-            policy: How patient to be with it.
+            policy: How patient to be with it; or attempts that go on from those of an asker before.
             identity: What identifies it (`model.facts()`), where that is known; found when it is needed else.
         """
         self.model = model
         self._identity = identity
         self.budget = budget or Budget(Limits(), price(model, {}))
-        self._retries = Retries(model.name, policy or Policy())
+        self._retries = policy if isinstance(policy, Retries) else Retries(model.name, policy or Policy())
         self._lock, self._entered = threading.Lock(), dict[str, tuple[threading.Lock, int]]()
         self._room = threading.BoundedSemaphore(model.terms.width)
 

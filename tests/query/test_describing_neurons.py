@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -18,7 +19,9 @@ from PIL import Image
 
 import belvedere
 from belvedere import Allowance
+from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.pixels import pixels_of
+from belvedere.compute.runner import Progress
 from belvedere.store import digest
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
 from belvedere.store.memos import Memos
@@ -272,6 +275,28 @@ def test_a_budget_holds_for_a_call_as_a_whole_however_many_scans_and_names_it_fi
         assert server.calls == 10
         assert all(report.complete for report in store.refresh("two", "three", **five).values())
         assert server.calls == 11, "another call has a budget of its own"
+
+
+class Watching(Progress):
+    """Counts the language models that are in memory whenever a unit is kept."""
+
+    def __init__(self) -> None:
+        self.there: list[int] = []
+
+    def kept(self) -> None:
+        gc.collect()
+        self.there.append(sum(type(each) is OpenAI for each in gc.get_objects()))
+
+
+def test_a_language_model_makes_room_for_the_painter_after_it(path: Path) -> None:
+    store, watching = belvedere.open(path), Watching()
+    with serving(reply) as server:
+        _speak(store, server)
+        assert stage(store, "captions").where("neuron = 0").fill(progress=False).complete
+        before = sum(type(each) is OpenAI for each in gc.get_objects())
+        asked = stage(store, "synthetic_images", language="gpt").where("neuron = 0")
+        assert asked.fill(progress=watching).filled == 2
+    assert watching.there == [before + 1, before]
 
 
 def test_a_price_that_is_not_known_stops_a_run_in_dollars_before_anything_is_sent(path: Path) -> None:
