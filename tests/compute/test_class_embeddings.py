@@ -52,3 +52,8 @@ def test_a_class_whose_text_is_too_long_fails_by_name(store: belvedere.Store) ->
     report = store.view("class_embeddings", texts="long").fill(progress=False)
     assert report.failed == 1
     assert "1 of the classes' texts" in " ".join(each.message for each in store.errors())
+
+
+def test_there_can_be_many_classes(store: belvedere.Store) -> None:
+    store.add_texts("many", [f"a dog {number}" for number in range(130)])
+    assert store.view("class_embeddings", texts="many")[[0, 129]].shape == (2, 12)
