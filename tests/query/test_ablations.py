@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.store.errors import BadSource, NotAnnotated
 from belvedere.testing import ViewContract
 from tests.worlds import World, add_pictures
@@ -210,14 +209,6 @@ class TestAblations(ViewContract):
     parameters: ClassVar[Mapping[str, Any]] = {"heads": "layer = 2", "draws": 2}
 
     def ask(self, store: belvedere.Store) -> Any:
-        """Say what the scenes show, before they are asked about."""
-        entries = store._engine.folder.names.image_set("scenes").entries
-        if entries["label"].null_count:
-            paths = entries["path"].to_pylist()
-            shown = zip(paths, scenes(len(paths)), strict=True)
-            lines = [f"{path},{scene.label}" for path, scene in shown]
-            table = store.path.parent / "labels.csv"
-            table.write_text("\n".join(["path,label", *lines, ""]))
-            store.add_images("scenes", table)
-            store.add_texts("shapes", "demo:classes")
+        """Add the classes, and ask."""
+        store.add_texts("shapes", "demo:classes")
         return store.view(self.view, model="clip", images="scenes", texts="shapes", **self.parameters)
