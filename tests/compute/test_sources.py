@@ -153,7 +153,7 @@ def test_texts_that_are_not_there_are_refused(tmp_path: Path) -> None:
         text_sources.find(tmp_path / "latin.txt")
     with pytest.raises(UnknownName, match=r"no column of .*bad\.csv 'text'; there are words"):
         text_sources.find(tmp_path / "bad.csv")
-    with pytest.raises(BadSource, match=r"no file .*built-in pools are builtin:general, demo:scenes"):
+    with pytest.raises(BadSource, match=r"no file .*built-in pools are builtin:general, builtin:words"):
         text_sources.find(tmp_path / "nowhere.txt")
     with pytest.raises(UnknownName, match=r"no pool 'builtin:generl'; did you mean 'builtin:general'\?"):
         text_sources.find("builtin:generl")

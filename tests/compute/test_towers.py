@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "patch_dropout": 0.5,
     },
 }
-ENTRY = ("entry", "entry_mean", "neuron_factor", "patch", "patch_mean")
+ENTRY = ("class_factor", "entry", "entry_mean", "neuron_factor", "patch", "patch_mean")
 """Parts of a trace that only texts have, or that only some ask for."""
 
 

@@ -209,6 +209,6 @@ class TestAblations(ViewContract):
     parameters: ClassVar[Mapping[str, Any]] = {"heads": "layer = 2", "draws": 2}
 
     def ask(self, store: belvedere.Store) -> Any:
-        """Say which classes there are, before they are asked about."""
+        """Add the classes, and ask."""
         store.add_texts("shapes", "demo:classes")
         return store.view(self.view, model="clip", images="scenes", texts="shapes", **self.parameters)
