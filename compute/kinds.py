@@ -202,8 +202,12 @@ class Assisted(View):
     """At most so many units are made in one go."""
 
     @abstractmethod
-    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
-        """Make some units, by their keys."""
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made | Exception]:
+        """Make some units, by their keys; of one that cannot be made though others can, give the error.
+
+        Where an error is raised, each unit is tried again on its own: what was paid for and not kept is paid
+        for again then.
+        """
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Say what these units will take: exactly where what they are made from is there, else at most."""

@@ -240,7 +240,11 @@ class Runner:
         try:
             made = self._compute(step)
             for unit in step.units:
-                self._keep(unit, made[unit.key], time.time() - started, ran=ran)
+                found = made[unit.key]
+                if isinstance(found, Exception):
+                    self._fail(unit, found)
+                else:
+                    self._keep(unit, found, time.time() - started, ran=ran)
         except ENDING:
             raise
         except (DamagedUnit, MissingUnits) as error:
@@ -253,13 +257,17 @@ class Runner:
                 return
             for unit in step.units:
                 if unit.key not in self._done:
-                    self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
-                    self._give_up("failed", [unit], 0)
+                    self._fail(unit, error)
         finally:
             for unit in step.units:
                 self._claims.release(unit)
 
-    def _compute(self, step: Step) -> Mapping[str, Made]:
+    def _fail(self, unit: Unit, error: BaseException) -> None:
+        """Record why a unit cannot be made."""
+        self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
+        self._give_up("failed", [unit], 0)
+
+    def _compute(self, step: Step) -> Mapping[str, Made | Exception]:
         view, unit = step.view, step.units[0]
         if self._given is not None:
             given = self._given(step)

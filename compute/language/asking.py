@@ -114,6 +114,15 @@ class Asker:
         request that failed leaves the others be, anything else ends the waiting for further attempts. A
         function may call `each` in turn: no more is under way at once for it, and what ends one ends all.
         """
+        found = list[R]()
+        for each in self.tried(function, items):
+            if isinstance(each, RequestFailed):
+                raise each
+            found.append(each)
+        return found
+
+    def tried(self, function: Callable[[T], R], items: Sequence[T]) -> list[R | RequestFailed]:
+        """Do as `each` does, but give the error in the place of an item of which a request failed."""
         if self.model.terms.width == 1:
             return _in_turn(function, items)
         given_up = _given_up.get() or threading.Event()
@@ -134,26 +143,27 @@ class Asker:
             _given_up.reset(token)
         return self._results(tasks)
 
-    def _results(self, tasks: Sequence[Future[R]]) -> list[R]:
-        """Give what came of tasks, or raise what ended them; a request that failed is told last."""
-        failed = [error for task in tasks if not task.cancelled() and (error := task.exception())]
-        for error in sorted(failed, key=lambda each: isinstance(each, RequestFailed)):
-            raise error
-        if any(task.cancelled() for task in tasks):
-            raise RequestFailed(self.model.name, 0, "the asking was given up")
-        return [task.result() for task in tasks]
+    def _results(self, tasks: Sequence[Future[R]]) -> list[R | RequestFailed]:
+        """Give what came of tasks, failed requests included, or raise what ended them."""
+        found = list[R | RequestFailed]()
+        for task in tasks:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, RequestFailed):
+                raise error
+            if task.cancelled():
+                error = RequestFailed(self.model.name, 0, "the asking was given up")
+            found.append(task.result() if error is None else error)
+        return found
 
 
-def _in_turn(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Call a function for each item on this thread; the first request that failed is told at the end."""
-    found, failed = list[R](), list[RequestFailed]()
+def _in_turn(function: Callable[[T], R], items: Sequence[T]) -> list[R | RequestFailed]:
+    """Call a function for each item on this thread."""
+    found = list[R | RequestFailed]()
     for item in items:
         try:
             found.append(function(item))
         except RequestFailed as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
+            found.append(error)
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...store import digest
-from ...store.errors import BadSource
+from ...store.errors import BadSource, RequestFailed
 from ...store.grid import Grid
 from ...store.sets import Language
 from ...store.views import Input, Param, Parts, TableView, Unit
@@ -139,9 +139,10 @@ class LabelCandidates(Assisted, TableView):
         asked = digest.of_facts(self.settings.facts()) if self.summarise else ""
         return digest.of_sequence([self.captions.units[start].key, asked])
 
-    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made | Exception]:
         """Ask about some neurons; as many requests are under way at once as the model takes."""
         told = [self.told(unit, parts) for unit in units]
+        found: Sequence[list[Said] | RequestFailed]
         if self.summarise:
             found = self._summarised(told, aids)
         else:
@@ -149,11 +150,11 @@ class LabelCandidates(Assisted, TableView):
                 [(text, "ok", text, "", "") for text in dict.fromkeys(filter(None, each))] for each in told
             ]
         return {
-            unit.key: Made(rows=self._rows(unit.start, samples))
-            for unit, samples in zip(units, found, strict=True)
+            unit.key: each if isinstance(each, RequestFailed) else Made(rows=self._rows(unit.start, each))
+            for unit, each in zip(units, found, strict=True)
         }
 
-    def _summarised(self, told: Sequence[Sequence[str]], aids: Aids) -> list[list[Said]]:
+    def _summarised(self, told: Sequence[Sequence[str]], aids: Aids) -> list[list[Said] | RequestFailed]:
         from ..language.candidates import candidates
 
         ask = aids.asker(self.language)
@@ -162,7 +163,7 @@ class LabelCandidates(Assisted, TableView):
             found = candidates(captions, ask, settings=self.settings, memo=aids.memos)
             return [(each.text, each.status, each.said, each.reason, each.request) for each in found.samples]
 
-        return ask.each(one, told)
+        return ask.tried(one, told)
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the calls and tokens: at least if every first reply is usable, at most if none is."""

@@ -278,25 +278,26 @@ def test_a_budget_holds_for_a_call_as_a_whole_however_many_scans_and_names_it_fi
 
 
 class Watching(Progress):
-    """Counts the language models that are in memory whenever a unit is kept."""
+    """Counts the models of an endpoint that are in memory whenever a unit is kept."""
 
-    def __init__(self) -> None:
-        self.there: list[int] = []
+    def __init__(self, url: str) -> None:
+        self.url, self.there = url, list[int]()
 
     def kept(self) -> None:
         gc.collect()
-        self.there.append(sum(type(each) is OpenAI for each in gc.get_objects()))
+        found = [each for each in gc.get_objects() if type(each) is OpenAI and each._base == self.url]
+        self.there.append(len(found))
 
 
 def test_a_language_model_makes_room_for_the_painter_after_it(path: Path) -> None:
-    store, watching = belvedere.open(path), Watching()
+    store = belvedere.open(path)
     with serving(reply) as server:
+        watching = Watching(server.url)
         _speak(store, server)
         assert stage(store, "captions").where("neuron = 0").fill(progress=False).complete
-        before = sum(type(each) is OpenAI for each in gc.get_objects())
         asked = stage(store, "synthetic_images", language="gpt").where("neuron = 0")
         assert asked.fill(progress=watching).filled == 2
-    assert watching.there == [before + 1, before]
+    assert watching.there == [1, 0]
 
 
 def test_a_price_that_is_not_known_stops_a_run_in_dollars_before_anything_is_sent(path: Path) -> None:
@@ -355,6 +356,29 @@ def test_pictures_of_several_neurons_are_not_captioned_together(path: Path) -> N
     assert len(teller.shown) == 3
     assert all(shown <= mine for shown, mine in zip(teller.shown, of, strict=True))
     assert len({row["caption"] for row in captions}) > 1
+
+
+def test_a_request_that_fails_leaves_other_neurons_be_and_nothing_is_asked_again(path: Path) -> None:
+    failing: list[int] = []
+
+    def script(body: dict[str, Any], number: int) -> Said:
+        if not number:
+            failing.append(body["seed"])
+        if body["seed"] in failing:
+            return error(500, "oh", retry_after="0")
+        return words("I'm sorry, but I can't help with that.")
+
+    store = belvedere.open(path)
+    with serving(script) as server:
+        _speak(store, server)
+        asked = stage(store, "label_candidates", language="gpt").where("neuron < 3")
+        report = asked.fill(progress=False)
+        seeds = [body["seed"] for body in server.asked]
+    assert (report.failed, [each.error for each in store.errors()]) == (1, ["RequestFailed"])
+    assert seeds.count(failing[0]) == 6, "as often as a request is tried"
+    others = [seed for seed in seeds if seed not in failing]
+    assert len(others) == len(set(others)) == 2 * 8
+    assert store.sql("SELECT count(*) FROM errors").fetchall() == [(1,)]
 
 
 def test_captions_can_be_candidates_themselves(path: Path) -> None:
