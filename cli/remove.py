@@ -13,8 +13,6 @@ from .options import examples, open_store, store_option
 if TYPE_CHECKING:
     from ..query.naming import Standing
 
-KINDS = ("model", "images", "texts", "captioner", "language", "painter")
-
 
 @click.command(
     epilog=examples(
@@ -30,8 +28,8 @@ def command(words: tuple[str, ...], yes: bool, folder: Path | None) -> None:
     """Let NAME stand for nothing any more.
 
     What was computed under it stays, and is found again under any name of the same contents. KIND
-    (model, images, texts, captioner, language, painter) is needed only where NAME stands for several. With
-    import, NAME is an import of labels, and these go away: the table imports lists them.
+    (model, images, texts, captioner, language, painter, judge) is needed only where NAME stands for several.
+    With import, NAME is an import of labels, and these go away: the table imports lists them.
     """
     if words[0] == "import" and len(words) == 2:
         _remove_import(words[1], yes, folder)
@@ -57,6 +55,8 @@ def kind_and_names(words: tuple[str, ...], count: int) -> tuple[str | None, tupl
     if len(words) == count:
         return None, words
     if len(words) == count + 1:
+        from ..query.naming import KINDS
+
         if words[0] not in KINDS:
             raise click.UsageError(f"{words[0]!r} is no kind of name; kinds are {', '.join(KINDS)}")
         return words[0], words[1:]

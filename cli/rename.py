@@ -22,7 +22,7 @@ def command(words: tuple[str, ...], folder: Path | None) -> None:
     """Let NEW stand for what OLD does, and OLD for nothing.
 
     What was filled under OLD is found under NEW. KIND (model, images, texts,
-    captioner, language, painter) is needed only where OLD stands for several.
+    captioner, language, painter, judge) is needed only where OLD stands for several.
     """
     kind, (old, new) = kind_and_names(words, 2)
     open_store(folder).rename(old, new, kind)

@@ -195,7 +195,7 @@ def _named(leaf: Leaf) -> str:
 def _told(leaf: Leaf) -> str:
     """Say what a leaf is, in one line."""
     facts = leaf.facts
-    if leaf.kind in ("captioner", "language", "painter"):
+    if "identity" in facts:
         return f"{_named(leaf)}: {leaf.source}, {facts['precision']}, identity {_short(facts['identity'])}"
     if leaf.kind != "model":
         count = f"{facts['count']:,} {'images' if leaf.kind == 'image_set' else 'texts'}"

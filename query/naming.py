@@ -9,7 +9,7 @@ from typing import Any
 from ..compute.views import all_views
 from ..store.errors import BadSource, DamagedObject, UnknownName
 from ..store.folder import Folder
-from ..store.registry import INSTRUMENTS, Kind, check_name
+from ..store.registry import INSTRUMENTS, SAID, Kind, check_name
 from ..store.sets import Instrument, Model
 from ..store.views import Source
 from .engine import Engine
@@ -22,7 +22,7 @@ KINDS: dict[str, Kind] = {
 """What names stand for, as commands and arguments call it."""
 _A = {
     **{"model": "a model", "images": "a set of images", "texts": "a set of texts"},
-    **{"captioner": "a captioner", "language": "a language model", "painter": "a painter"},
+    **{kind.__name__.lower(): f"a {SAID[under]}" for kind, under in INSTRUMENTS.items()},
 }
 
 
@@ -31,7 +31,7 @@ class Standing:
     """A name, and what stands behind it; that stays in the store whatever becomes of the name."""
 
     kind: str
-    """What the name stands for: model, images, texts, captioner, language or painter."""
+    """What the name stands for: model, images, texts, or an instrument's kind such as captioner."""
     name: str
     """The name."""
     units: int

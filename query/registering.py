@@ -320,7 +320,7 @@ class Registering(ABC):
 
         Args:
             name: The name of a model, a set of images or a set of texts.
-            kind: "model", "images" or "texts"; needed only where the name stands for several.
+            kind: "model", "images", "texts" or "captioner", …; needed only where the name stands for several.
             dry_run: Only say what stands behind the name.
 
         Raises:
@@ -337,7 +337,8 @@ class Registering(ABC):
         Args:
             old: The name of a model, a set of images or a set of texts.
             new: Letters, digits, "_", "-" and ".".
-            kind: "model", "images" or "texts"; needed only where the old name stands for several.
+            kind: "model", "images", "texts" or "captioner", …; needed only where the old name stands for
+                several.
 
         Raises:
             UnknownName: The old name stands for nothing; the message has the nearest.

@@ -44,7 +44,7 @@ _COMMANDS: dict[Kind, str] = {
     "judges": "add judge",
     "declared": "declare",
 }
-_SAID: dict[Kind, str] = {
+SAID: dict[Kind, str] = {
     "models": "model",
     "images": "image set",
     "texts": "text set",
@@ -54,6 +54,7 @@ _SAID: dict[Kind, str] = {
     "judges": "judge",
     "declared": "declared view",
 }
+"""What names stand for, in words."""
 INSTRUMENTS: Mapping[type[Instrument], Kind] = MappingProxyType(
     {Captioner: "captioners", Language: "languages", Painter: "painters", Judge: "judges"}
 )
@@ -249,7 +250,7 @@ class Registry:
                 return
             _, facts = self._read(kind, old)
             if after != mine and self.has(kind, new):
-                raise NameTaken(f"{_SAID[kind]} {new!r} is there already; take another name, or remove it")
+                raise NameTaken(f"{SAID[kind]} {new!r} is there already; take another name, or remove it")
             formerly = [*_formerly(facts), old]
             if self._put(kind, new, after, {**facts, "name": new, "formerly": formerly}):
                 mine = after + 1
@@ -272,7 +273,7 @@ class Registry:
         version = self.version(kind, name) if _NAME.fullmatch(name) else 0
         if not version or self._removed(kind, name, version):
             hint = f"belvedere {_COMMANDS[kind]} registers one"
-            raise UnknownName(_SAID[kind], name, self.names(kind), hint)
+            raise UnknownName(SAID[kind], name, self.names(kind), hint)
         return _path(kind, name, version), self._version(kind, name, version)
 
     def _version(self, kind: Kind, name: str, version: int) -> dict[str, Any]:
@@ -280,7 +281,7 @@ class Registry:
         path = _path(kind, name, version)
         if path not in self._facts:
             way, end = ("declare", "drop") if kind == "declared" else ("add", "remove")
-            what = f"the {_SAID[kind]} {name!r}"
+            what = f"the {SAID[kind]} {name!r}"
             remedy = f"{way} {what} again with replace=True (--replace), or belvedere {end} it"
             self._facts[path] = self._objects.get_sealed(path, remedy)
         return self._facts[path]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from belvedere.query.naming import KINDS
 from tests.shell import Run
 
 
@@ -53,6 +54,16 @@ def test_what_cannot_be_done_is_said(words: tuple[str, ...], message: str, run: 
     found = run(*words, "--store", bare)
     assert (found.exit_code, found.stdout) == (2, "")
     assert message in found.stderr
+
+
+@pytest.mark.parametrize("command", ["remove", "rename"])
+def test_every_kind_of_name_can_be_said(command: str, run: Run, bare: Path) -> None:
+    told = " ".join(run(command, "--help").stdout.split())
+    assert f"({', '.join(KINDS)})" in told
+    for kind in KINDS:
+        found = run(command, kind, "nothing", *(["new"] if command == "rename" else []), "--store", bare)
+        assert "is no kind of name" not in found.stderr
+        assert "'nothing'" in found.stderr
 
 
 def test_a_subset_is_added_by_sql(run: Run, bare: Path) -> None:

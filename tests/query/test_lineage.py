@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import belvedere
+from belvedere.query import lineage_text
 from belvedere.query.lineage import Leaf, Lineage, Node
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, QueryError, UnknownName
+from belvedere.store.registry import INSTRUMENTS, SAID
 from tests.small_views import Letters, LetterSums, small_engine, text_set
 from tests.worlds import World, add_pictures, records
 
@@ -241,6 +243,24 @@ def test_a_damaged_table_is_told_as_missing_once_it_is_found(filled: Store) -> N
     layer = record.covers["start"]
     found = belvedere.open(filled.path).lineage("head_descriptions", where=f"layer = {layer}")
     assert states(found)["head_descriptions"] == ["missing"]
+
+
+def test_instruments_of_every_kind_are_leaves_and_names_that_can_be_removed(
+    world: World, tmp_path: Path
+) -> None:
+    store = world.store(tmp_path / "store")
+    for kind, under in INSTRUMENTS.items():
+        assert store._engine.folder.names.put_instrument(kind("one", "demo:one", {}), 0)
+        leaf = Leaf(
+            kind.__name__.lower(), "one", "demo:one", {"precision": "float32", "identity": "abcdefgh0"}
+        )
+        assert (
+            lineage_text._told(leaf) == f"{kind.__name__.lower()} one: demo:one, float32, identity abcdefgh"
+        )
+        with pytest.raises(UnknownName, match=f"no {SAID[under]} 'two'; there are one"):
+            store.remove("two", kind.__name__.lower())
+        store.rename("one", "two", kind.__name__.lower())
+        assert store.remove("two", kind.__name__.lower()).kind == kind.__name__.lower()
 
 
 def test_conditions_and_indices_go_with_tables_and_arrays(kept: Store) -> None:
