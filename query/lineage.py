@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ..store.errors import BadSource, DamagedUnit
 from ..store.folder import Folder
 from ..store.records import Record
-from ..store.sets import Clip, ImageSet, Instrument, Model
+from ..store.sets import Clip, Instrument, Model, NamedTexts
 from ..store.views import Source, Unit, View
 from .engine import ROUNDS, Engine
 from .lazy_array import LazyArray
@@ -50,8 +50,8 @@ class Piece:
 class Leaf:
     """A model, an image set, a text set or an instrument, where a lineage ends."""
 
-    kind: Literal["model", "image_set", "text_set", "captioner", "language", "painter"]
-    """What it is."""
+    kind: str
+    """What it is: model, image_set, text_set, an instrument's kind such as captioner, or references."""
     name: str
     """The name it was given."""
     source: str
@@ -238,25 +238,27 @@ def _leaves(view: View) -> Iterator[Leaf]:
             yield _leaf(each, view)
     for value in view.params().values():
         if isinstance(value, Instrument):
-            kind = cast("Any", type(value).__name__.lower())
             facts = {"precision": value.precision, "identity": value.key}
-            yield Leaf(kind, value.name, value.source, facts)
+            yield Leaf(type(value).__name__.lower(), value.name, value.source, facts)
         elif isinstance(value, Clip):
             own = {"checkpoint": value.checkpoint, "side": "image and text", "libraries": value.libraries}
             yield Leaf("model", value.name, value.source, {**own, **value.identity("image")})
+        elif isinstance(value, NamedTexts):
+            listed = {"count": len(value), "contents": value.facts[value.word]}
+            yield Leaf(value.word, value.name, value.source, listed)
 
 
 def _plain(value: Any) -> Any:
-    """Give a parameter's value as JSON has it: of a model or an instrument its name."""
-    return value.name if isinstance(value, Clip | Instrument) else value
+    """Give a parameter's value as JSON has it: of a model, an instrument or a set of texts its name."""
+    return value.name if isinstance(value, Clip | Instrument | NamedTexts) else value
 
 
 def _leaf(source: Source, view: View) -> Leaf:
     if isinstance(source, Model):
         own = {"checkpoint": source.checkpoint, "side": view.side, "libraries": source.libraries}
         return Leaf("model", source.name, source.source, {**own, **source.identity(view.side)})
-    kind: Literal["image_set", "text_set"] = "image_set" if isinstance(source, ImageSet) else "text_set"
-    return Leaf(kind, source.name, source.source, {"count": len(source), "contents": source.all_contents})
+    facts = {"count": len(source), "contents": source.all_contents}
+    return Leaf(source.column, source.name, source.source, facts)
 
 
 def _written(index: Index) -> str:

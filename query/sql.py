@@ -20,7 +20,7 @@ from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
-from .resolve import COLUMN_OF, Names, added_as, needed_inputs, registered
+from .resolve import COLUMN_OF, Names, added_as, needed_inputs, parameters, registered
 from .scan import Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
@@ -146,11 +146,12 @@ def _stands_for(engine: Engine, name: str) -> _Stands | None:
 
 
 def _wants(engine: Engine, cls: type[View]) -> str:
-    """Say which instruments a view needs of which there is none; nothing where it needs no other."""
+    """Say which names a view cannot do without, of which there is none; nothing where it lacks none."""
     names = Names(engine)
-    lacking = [name for name, kind in registered(cls).items() if not names.every(kind)]
-    adds = dict.fromkeys(added_as(registered(cls)[name]) for name in lacking)
-    return f"{cls.name()} needs {', '.join(f'belvedere add {each}' for each in adds)}" if lacking else ""
+    spared = {field.name for field in parameters(cls) if field.default is None}
+    kinds = [kind for name, kind in registered(cls).items() if name not in spared and not names.every(kind)]
+    adds = ", ".join(f"belvedere add {each}" for each in dict.fromkeys(map(added_as, kinds)))
+    return f"{cls.name()} needs {adds}" if adds else ""
 
 
 def _schema(view: type[View]) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -116,6 +117,22 @@ def test_how_labels_are_judged_changes_no_label(store: belvedere.Store, tmp_path
     ]
     assert described[0].recipe != described[1].recipe
     assert described[0].labels.recipe == described[1].labels.recipe
+
+
+def test_references_are_in_the_lineage_of_what_they_judge(store: belvedere.Store) -> None:
+    asked = {**NET, "by": "clip", "method": "invert", "references": "truth"}
+    found = store.lineage("label_evaluations", **asked)
+    assert found.root.parameters["references"] == "truth"
+    assert json.loads(json.dumps(found.to_dict()))["root"]["parameters"]["references"] == "truth"
+    line = next(line for line in str(found).splitlines() if "references truth" in line)
+    assert re.search(r"references truth: 5 texts from \S+truth.csv, contents [0-9a-f]{8}$", line)
+
+
+def test_nothing_asks_for_references_to_be_added(tmp_path: Path) -> None:
+    store = belvedere.open(tmp_path / "store")
+    told = str(store.sql("SELECT * FROM label_clip_cosines").completeness)
+    assert "label_clip_cosines needs belvedere add model" in told
+    assert "references" not in told
 
 
 def test_references_are_of_these_neurons_or_refused(store: belvedere.Store, tmp_path: Path) -> None:
