@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..store.memos import Memos
     from .aids import Aids
 
+VERSION = 1
+"""Raised when equal requests would be painted otherwise; units that paintings went into follow from it."""
 DEFAULTS = {"steps": 25, "guidance": 7.5}
 """How pictures are painted where neither a view nor the painter says otherwise."""
 
@@ -56,19 +58,39 @@ class Paintings:
         """Give what the painter is asked for."""
         return self.template.replace("{concept}", asked.concept)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How it is painted in the end; units that paintings go into follow from it."""
+        return {"version": VERSION, **self._used}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """How the painter paints where nothing is said."""
+        return {**DEFAULTS, **self.painter.facts.get("defaults", {})}
+
+    @property
+    def _used(self) -> dict[str, Any]:
+        """The steps and the guidance that are used."""
+        steps, guidance = self.steps or self._own["steps"], self.guidance
+        return {"steps": steps, "guidance": float(guidance if guidance >= 0 else self._own["guidance"])}
+
     def cause(self, asked: Asked) -> dict[str, Any]:
         """Give what a painting follows from."""
-        return {
-            "painter": self.painter.key,
-            "prompt": self.prompt(asked),
-            "number": asked.number,
-            "steps": self.steps,
-            "guidance": self.guidance,
-        }
+        picture = {"painter": self.painter.key, "prompt": self.prompt(asked), "number": asked.number}
+        return {**picture, **self.facts}
 
     def seed(self, asked: Asked) -> int:
-        """Give the seed of a painting's noise: the low 63 bits of the digest of what it follows from."""
-        return int(digest.of_facts(self.cause(asked)), 16) & (2**63 - 1)
+        """Give the seed of a painting's noise: the low 63 bits of the digest of what is asked for.
+
+        Steps and guidance that are the painter's own count as not said, whether they are or not.
+        """
+        own, used = self._own, self._used
+        picture = {"painter": self.painter.key, "prompt": self.prompt(asked), "number": asked.number}
+        said = {
+            "steps": 0 if used["steps"] == own["steps"] else used["steps"],
+            "guidance": -1.0 if used["guidance"] == own["guidance"] else used["guidance"],
+        }
+        return int(digest.of_facts({**picture, **said}), 16) & (2**63 - 1)
 
     def kept(self, asked: Asked, memos: Memos) -> dict[str, Any] | None:
         """Give what is kept of a painting, if its file is there, too."""
@@ -97,9 +119,7 @@ class Paintings:
 
     def _fresh(self, some: Sequence[Asked], aids: Aids) -> Iterator[dict[str, Any]]:
         requests = [(self.prompt(asked), self.seed(asked)) for asked in some]
-        own = {**DEFAULTS, **self.painter.facts.get("defaults", {})}
-        steps, guidance = self.steps or own["steps"], self.guidance if self.guidance >= 0 else own["guidance"]
-        for found in aids.instrument(self.painter).paint(requests, steps=steps, guidance=guidance):
+        for found in aids.instrument(self.painter).paint(requests, **self._used):
             if isinstance(found, Image.Image):
                 name = aids.memos.put_picture(png(found))
                 yield {"picture": name, "pixels": pixels_of(found), "status": "ok"}

@@ -23,6 +23,8 @@ from .settings import PRESETS, Settings
 
 KIND = "reply"
 """The kind under which replies are kept."""
+VERSION = 1
+"""Raised when equal requests would be sent otherwise; candidates follow from it."""
 LISTED = 40
 """The most words of a list of labels that the model is asked to merge."""
 _DRAWN = ("design", "designs", "graphic", "graphics")
@@ -132,6 +134,11 @@ def candidates(
     return Candidates(tuple(sorted(origins, key=replies.normalised)), samples, tuple(shown), origins)
 
 
+def version() -> dict[str, int]:
+    """Give the version of replies; nothing for the first, so that replies count that were paid for before."""
+    return {} if VERSION == 1 else {"version": VERSION}
+
+
 def told(captions: Sequence[str], settings: Settings) -> list[str]:
     """Give the captions that a language model is told of: with words in them, and clean if so asked. Pure."""
     found = (cleaned(caption) if settings.clean else caption.strip() for caption in captions)
@@ -212,7 +219,7 @@ class Chain:
         return answer
 
     def _cause(self, request: Request) -> dict[str, Any]:
-        return {"model": self._ask.identity, "request": request.facts()}
+        return {**version(), "model": self._ask.identity, "request": request.facts()}
 
     def _judged(self, request: Request, reply: Reply) -> Answer:
         prompt = prompts.find(request.task)

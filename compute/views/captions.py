@@ -118,7 +118,8 @@ class Captions(Assisted, TableView):
 
     def _cause(self, pixels: str) -> dict[str, Any]:
         decoding = {"max_new_tokens": self.max_new_tokens, "min_length": self.min_length}
-        return {"captioner": self.captioner.key, **decoding, "pixels": pixels}
+        made = {"version": self.version, "captioner": self.captioner.key}
+        return {**made, **decoding, "pixels": pixels}
 
     def _rows(self, found: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> dict[str, list[Any]]:
         return {

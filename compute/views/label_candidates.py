@@ -135,8 +135,10 @@ class LabelCandidates(Assisted, TableView):
         return (self.captions.units[index],)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's captions and of the prompts' words."""
-        asked = digest.of_facts(self.settings.facts()) if self.summarise else ""
+        """Give the digest of the neuron's captions, of the prompts' words and of how they are sent."""
+        from ..language.candidates import version
+
+        asked = digest.of_facts({**self.settings.facts(), **version()}) if self.summarise else ""
         return digest.of_sequence([self.captions.units[start].key, asked])
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made | Exception]:

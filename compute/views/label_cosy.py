@@ -63,8 +63,10 @@ class LabelCosy(Assisted, Judged):
         return (self.labels.units[index], *self.activations.units)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the labels, and of all activations."""
-        return digest.of_sequence([self.labelled(start).key, *(unit.key for unit in self.activations.units)])
+        """Give the digest of the labels, of how they are painted, and of all activations."""
+        how = digest.of_facts(self._paintings.facts)
+        activations = (unit.key for unit in self.activations.units)
+        return digest.of_sequence([self.labelled(start).key, how, *activations])
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the pictures that are not kept, each once, and those that are to go through the model."""

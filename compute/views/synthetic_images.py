@@ -45,6 +45,7 @@ class SyntheticImages(Assisted, TableView):
         "default": {},
         "paper": {"template": "One realistic image of {concept}", "steps": 50, "guidance": 7.5},
     }
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -80,8 +81,9 @@ class SyntheticImages(Assisted, TableView):
         return (self.candidates.units[index],)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the neuron's candidates."""
-        return digest.of_sequence([self.candidates.units[start].key])
+        """Give the digest of the neuron's candidates, and of how they are painted."""
+        how = digest.of_facts(self._paintings.facts)
+        return digest.of_sequence([self.candidates.units[start].key, how])
 
     def concepts(self, unit: Unit, parts: Parts) -> list[str]:
         """List the candidates of a unit's neuron, each once, by letters."""

@@ -19,13 +19,17 @@ from PIL import Image
 
 import belvedere
 from belvedere import Allowance
+from belvedere.compute import causes, paintings
+from belvedere.compute.language import candidates
 from belvedere.compute.language.openai_http import OpenAI
+from belvedere.compute.paintings import Asked
 from belvedere.compute.pixels import pixels_of
 from belvedere.compute.runner import Progress
+from belvedere.compute.views.captions import Captions
 from belvedere.store import digest
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
 from belvedere.store.memos import Memos
-from belvedere.store.sets import Captioner
+from belvedere.store.sets import Captioner, Painter
 from tests.chat_server import ChatServer, Said, error, serving, words
 from tests.describers import BRIEF, CHAIN, STAGES, describing, stage, tables
 from tests.known_neurons import KnownNet, to_tensor
@@ -444,6 +448,56 @@ def test_what_another_process_kept_meanwhile_is_what_rows_say(path: Path) -> Non
     assert set(said) == {"two pink rings"}
     painted = stage(late, "synthetic_images").where("neuron = 0").arrow()["status"].to_pylist()
     assert set(painted) == {"theirs"}
+
+
+def test_what_was_kept_by_faulty_code_is_made_again_once_its_version_is_raised(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(view: str, what: str, **more: Any) -> float:
+        work = stage(belvedere.open(path), view, **more).where("neuron = 0").plan().work
+        return work[view].facts()[what] if view in work else 0
+
+    with serving(reply) as server:
+        store = belvedere.open(path)
+        _speak(store, server)
+        asked = {"language": "gpt"}
+        stage(store, "synthetic_images", **asked).where("neuron = 0").fill(progress=False)
+        assert lacking("synthetic_images", "paintings", **asked) == 0
+        for owner, view, what in (
+            (paintings, "synthetic_images", "paintings"),
+            (candidates, "label_candidates", "calls"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, "VERSION", 9)
+                assert lacking(view, what, **asked) > 0
+        with monkeypatch.context() as patch:
+            patch.setattr(Captions, "version", 9)
+            assert lacking("captions", "captions") > 0
+    layer = stage(store, "captions")._view.exemplars.seen.top.activations
+    before = (
+        causes.layer_cause(layer, ["ab"]),
+        causes.embedding_cause(store._engine.folder.names.clip("clip"), ["ab"]),
+    )
+    monkeypatch.setattr(causes, "VERSION", 9)
+    after = (
+        causes.layer_cause(layer, ["ab"]),
+        causes.embedding_cause(store._engine.folder.names.clip("clip"), ["ab"]),
+    )
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    monkeypatch.setattr(type(layer), "version", 9)
+    assert causes.layer_cause(layer, ["ab"]) != after[0]
+
+
+def test_a_default_that_is_spelt_out_is_painted_with_the_same_noise_and_kept_once(path: Path) -> None:
+    store = belvedere.open(path)
+    own = store._engine.folder.names.instrument(Painter, "sd").facts["defaults"]
+    said = stage(store, "synthetic_images", steps=0, guidance=-1.0)._view._paintings
+    spelt = stage(store, "synthetic_images", **own)._view._paintings
+    other = stage(store, "synthetic_images", steps=own["steps"] + 1)._view._paintings
+    asked = Asked("red stars", 0)
+    assert said.cause(asked) == spelt.cause(asked) != other.cause(asked)
+    assert said.seed(asked) == spelt.seed(asked) != other.seed(asked)
+    assert said.cause(asked)["steps"] == own["steps"]
 
 
 def test_one_table_has_the_labels_of_all_methods(path: Path) -> None:
