@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from .work import Known, Work
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..store.memos import Memos
     from .aids import Aids
     from .models import Loaded
     from .towers.trace import Constants, Trace
@@ -208,6 +209,11 @@ class Assisted(View):
         Where an error is raised, each unit is tried again on its own: what was paid for and not kept is paid
         for again then.
         """
+
+    def named(self, rows: Sequence[Mapping[str, Any]], memos: Memos) -> Iterable[str]:
+        """Give the paths of the memos and pictures that rows of it are from: who takes these takes those."""
+        del rows, memos
+        return ()
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Say what these units will take: exactly where what they are made from is there, else at most."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from ..compute.kinds import Assisted
 from ..compute.runner import Progress
 from ..compute.views import all_views
 from ..store import digest, marker
-from ..store.errors import BadSource, DamagedUnit, ReadOnlyStore
+from ..store.errors import BadSource, DamagedUnit, MissingUnits, ReadOnlyStore
 from ..store.folder import Folder
 from ..store.records import Kept, Record
 from ..store.views import View
@@ -80,10 +83,25 @@ def pull_view(engine: Engine, path: Path, view: View, progress: Progress, *, dry
         lacking += sum(unit.key not in there for unit in missing)
         wanted += [other.records.path(unit) for unit in missing if unit.key in there]
     taking.run(wanted)
+    memos: list[str] = []
     if not dry_run and (taking.units or taking.late or reused):
         for each in views:
             engine.folder.records.describe(each)
-    return Pulled(taking.units, taking.nbytes, reused + taking.late, lacking, (), (), tuple(taking.damaged))
+        memos = engine.folder.memos.take_some(other.memos, _named(engine, views, other))
+    damaged = (*taking.damaged, *memos)
+    return Pulled(taking.units, taking.nbytes, reused + taking.late, lacking, (), (), damaged)
+
+
+def _named(engine: Engine, views: Sequence[View], other: Folder) -> Iterator[str]:
+    """Give the paths of the memos and pictures that the rows here of some views are from."""
+    for view in views:
+        if isinstance(view, Assisted):
+            done, rows = engine.done(view), list[dict[str, Any]]()
+            for unit in view.units:
+                if unit.key in done:
+                    with suppress(DamagedUnit, MissingUnits):
+                        rows += engine.reader.rows(unit).to_pylist()
+            yield from view.named(rows, other.memos)
 
 
 def _opened(engine: Engine, path: Path, *, dry_run: bool) -> Folder:

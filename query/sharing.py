@@ -167,9 +167,10 @@ class Sharing(ABC):
 
         Args:
             other: The folder of the other store, of which nothing is changed.
-            view: Only what this store's view of the inputs below lacks. Without it: all units, the names of
-                models, images and texts that stand for nothing here, with pictures that are kept there, and
-                what was imported from files of labels.
+            view: Only what this store's view of the inputs below lacks, with the captions, replies and
+                paintings that its rows are from. Without it: all units, the names of models, images and texts
+                that stand for nothing here, with pictures that are kept there, and what was imported from
+                files of labels.
             model: A model's name in this store; this and the next two as in `Store.view`.
             images: An image set's name in this store.
             texts: A text set's name in this store.

@@ -7,7 +7,7 @@ interrupt, is made and paid for once. A memo is put the moment it is there, and 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ class Memos:
     def get(self, kind: str, cause: Mapping[str, Any]) -> dict[str, Any] | None:
         """Give what was kept for a cause; None where nothing was, or where it is damaged."""
         try:
-            found: dict[str, Any] = self._objects.get_sealed(_path(kind, cause), "it is made again")["value"]
+            found: dict[str, Any] = self._objects.get_sealed(path_of(kind, cause), "it is made again")[
+                "value"
+            ]
         except (FileNotFoundError, DamagedObject):
             return None
         return found
@@ -46,7 +48,7 @@ class Memos:
         Two that make the same at once so go on with the same. Where `good` says that what another kept is of
         no use any more, such as a painting whose file is gone, it is replaced.
         """
-        path, data = _path(kind, cause), seal({"cause": dict(cause), "value": dict(value)})
+        path, data = path_of(kind, cause), seal({"cause": dict(cause), "value": dict(value)})
         if not self._objects.create(path, data):
             standing = self.get(kind, cause)
             if standing is not None and good(standing):
@@ -57,7 +59,7 @@ class Memos:
     def picture(self, name: str) -> bytes | None:
         """Give the bytes of a kept picture by their digest; None where they are gone or damaged."""
         try:
-            data = self._objects.get(_picture(name))
+            data = self._objects.get(path_of_picture(name))
         except FileNotFoundError:
             return None
         return data if digest.of_bytes(data) == name else None
@@ -65,24 +67,28 @@ class Memos:
     def put_picture(self, data: bytes) -> str:
         """Keep the bytes of a picture, and give their digest."""
         name = digest.of_bytes(data)
-        if not self._objects.create(_picture(name), data) and self.picture(name) is None:
-            self._objects.put(_picture(name), data)
+        if not self._objects.create(path_of_picture(name), data) and self.picture(name) is None:
+            self._objects.put(path_of_picture(name), data)
         return name
 
     def take(self, other: Memos, *, dry_run: bool = False) -> list[str]:
         """Take over what another store keeps and this one lacks; give the paths of what is damaged there."""
+        return [] if dry_run else self.take_some(other, (info.path for info in other._objects.list(FOLDER)))
+
+    def take_some(self, other: Memos, paths: Iterable[str]) -> list[str]:
+        """Take over what is at these paths in another store; give those of what is damaged there."""
         damaged = []
         here = {info.path for info in self._objects.list(FOLDER)}
-        for info in other._objects.list(FOLDER):
-            if info.path in here or dry_run:
+        for path in dict.fromkeys(paths):
+            if path in here:
                 continue
             try:
-                data = other._objects.get(info.path)
-                if not _is_whole(info.path, data):
-                    damaged.append(info.path)
+                data = other._objects.get(path)
+                if not _is_whole(path, data):
+                    damaged.append(path)
                     continue
-                self._objects.create(info.path, data)
-            except FileNotFoundError:  # taken away there after it was listed
+                self._objects.create(path, data)
+            except FileNotFoundError:  # not kept there, or taken away after it was listed
                 continue
         return damaged
 
@@ -118,10 +124,12 @@ def unpacked(text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.frombuffer(base64.b64decode(text), "<f4")
 
 
-def _path(kind: str, cause: Mapping[str, Any]) -> str:
+def path_of(kind: str, cause: Mapping[str, Any]) -> str:
+    """Give where the memo of a cause lies."""
     key = digest.of_facts(dict(cause))[:40]
     return f"{FOLDER}{kind}/{key[:2]}/{key}.json"
 
 
-def _picture(name: str) -> str:
+def path_of_picture(name: str) -> str:
+    """Give where a picture lies that is named by its digest."""
     return f"{FOLDER}pictures/{name[:2]}/{name}.png"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
+from ...store.memos import Memos, path_of
 from ...store.sets import Captioner
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
@@ -93,6 +94,10 @@ class Captions(Assisted, TableView):
                 said[pixels] = str(kept["caption"])
             aids.tick()
         return said
+
+    def named(self, rows: Sequence[Mapping[str, Any]], memos: Memos) -> Iterable[str]:
+        """Give the paths of the sentences."""
+        return (path_of("captions", self._cause(row["pixels"])) for row in rows)
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the pictures of which no sentence is kept, each once."""

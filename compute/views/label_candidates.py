@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...store import digest
 from ...store.errors import BadSource, RequestFailed
 from ...store.grid import Grid
+from ...store.memos import Memos, path_of
 from ...store.sets import Language
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
@@ -166,6 +167,14 @@ class LabelCandidates(Assisted, TableView):
             return [(each.text, each.status, each.said, each.reason, each.request) for each in found.samples]
 
         return ask.tried(one, told)
+
+    def named(self, rows: Sequence[Mapping[str, Any]], memos: Memos) -> Iterable[str]:
+        """Give the paths of the replies that decided."""
+        from ..language.candidates import KIND
+
+        decided = {row["request"] for row in rows}
+        kept = (each["cause"] for each in memos.of(KIND)) if self.summarise else ()
+        return (path_of(KIND, cause) for cause in kept if digest.of_facts(cause["request"]) in decided)
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the calls and tokens: at least if every first reply is usable, at most if none is."""

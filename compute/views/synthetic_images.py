@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...store import digest
 from ...store.grid import Grid
+from ...store.memos import Memos, path_of, path_of_picture
 from ...store.sets import Painter
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
@@ -91,6 +92,13 @@ class SyntheticImages(Assisted, TableView):
 
     def _named(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return sorted({row["candidate"] for row in rows if row["candidate"]})
+
+    def named(self, rows: Sequence[Mapping[str, Any]], memos: Memos) -> Iterable[str]:
+        """Give the paths of the paintings and of their files."""
+        for row in rows:
+            yield path_of("paintings", self._paintings.cause(Asked(row["concept"], row["number"])))
+            if row["picture"] is not None:
+                yield path_of_picture(row["picture"])
 
     def forecast(self, units: Sequence[Unit], known: Known) -> Work:
         """Count the pictures that are not kept, each once."""

@@ -500,6 +500,45 @@ def test_a_default_that_is_spelt_out_is_painted_with_the_same_noise_and_kept_onc
     assert said.cause(asked)["steps"] == own["steps"]
 
 
+def test_rows_that_are_pulled_bring_along_what_they_name(path: Path, tmp_path: Path) -> None:
+    mine = belvedere.open(shutil.copytree(path, tmp_path / "mine"))
+    theirs = belvedere.open(path)
+    with serving(reply) as server:
+        for store in (theirs, mine):
+            _speak(store, server)
+        stage(theirs, "synthetic_images", language="gpt").where("neuron < 2").fill(progress=False)
+        calls = server.calls
+        for view in ("synthetic_images", "captions", "label_candidates"):
+            more = {} if view == "captions" else {"language": "gpt"}
+            brief = {name: BRIEF[name] for name in STAGES[view]}
+            asked: dict[str, Any] = {"model": "net", "images": "scenes", "module": "fc", **brief, **more}
+            assert mine.pull(path, view, progress=False, **asked).units == 2
+        shutil.rmtree(path / "memos")
+        rows = stage(mine, "synthetic_images", language="gpt").where("neuron < 2").arrow().to_pylist()
+        assert all(mine.synthetic_image(row["picture"]).size for row in rows if row["status"] == "ok")
+        assert "ok" in {row["status"] for row in rows}
+        for record in mine.path.glob("units/*/**/*.json"):
+            if record.relative_to(mine.path).parts[1] in ("captions", "label_candidates", "synthetic_images"):
+                record.unlink()  # the units are gone, what they were made of is not
+        again = belvedere.open(mine.path)
+        stage(again, "neuron_exemplars").where("neuron < 2").fill(progress=False)
+        for view, what in (("captions", "captions"), ("label_candidates", "calls")):
+            lazy = stage(again, view, **({} if view == "captions" else {"language": "gpt"})).where(
+                "neuron < 2"
+            )
+            assert lazy.plan().work[view].facts()[what] == 0
+            assert lazy.fill(progress=False).complete
+        assert (
+            stage(again, "synthetic_images", language="gpt")
+            .where("neuron < 2")
+            .plan()
+            .work["synthetic_images"]
+            .facts()["paintings"]
+            == 0
+        )
+        assert server.calls == calls
+
+
 def test_one_table_has_the_labels_of_all_methods(path: Path) -> None:
     store = belvedere.open(path)
     asked = "SELECT neuron, method, label FROM neuron_labels WHERE model = 'net' AND rank = 0"

@@ -133,6 +133,7 @@ def test_nothing_asks_for_references_to_be_added(tmp_path: Path) -> None:
     told = str(store.sql("SELECT * FROM label_clip_cosines").completeness)
     assert "label_clip_cosines needs belvedere add model" in told
     assert "references" not in told
+    assert "add texts" not in told
 
 
 def test_references_are_of_these_neurons_or_refused(store: belvedere.Store, tmp_path: Path) -> None:
