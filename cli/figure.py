@@ -38,11 +38,11 @@ def command(
     overwrite: bool,
     folder: Path | None,
 ) -> None:
-    """Draw a figure of what the store holds to DEST, a .png or .svg file.
+    """Draw a figure of what the store holds.
 
-    heads: what each writes about; head: one of them; neuron: one of a module; ablation: accuracy with parts
-    taken away, every condition that was filled; textsets: accuracy by the number of texts a head;
-    segmentation: all methods. What is missing is filled.
+    DEST ends in .png or .svg. heads: what each writes about; head: one of them; neuron: one of a module;
+    ablation: accuracy with parts taken away, every condition that was filled; textsets: accuracy by the
+    number of texts a head; segmentation: all methods. What is missing is filled.
     """
     from ..query.resolve import read_value
 

@@ -44,7 +44,7 @@ def command(
     folder: Path | None,
     **how: Any,
 ) -> None:
-    """Segment images into thing and background without training, and say how well that goes.
+    """Tell the thing in images from its background, without training.
 
     The texts are the classes. Each image's map is that of the class that it is most like: by decomposition
     what all heads add from each patch along it, less the mean over classes; the other methods are there to

@@ -61,7 +61,7 @@ def command(
     form: str,
     folder: Path | None,
 ) -> None:
-    """Show the images that chosen heads see as most alike to an image, or as nearest to a text.
+    """Show the images most alike to an image or text.
 
     IMAGE is the number of an image of the set that is searched, TEXT any text. The condition of --heads
     is SQL over the columns of head_roles and head_descriptions, or the name of a declared table of heads.

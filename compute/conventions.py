@@ -31,7 +31,7 @@ Convention = Literal["own", "clip_prs"]
 Stored = npt.NDArray[np.floating[Any]]
 
 AT_ONCE = 16
-"""Images multiplied at a time: what they write stays near the processor, which is 1.2 to 4 times faster."""
+"""Rows multiplied at a time: what they write stays near the processor, which is 1.2 to 4 times faster."""
 
 
 def heads(
@@ -67,15 +67,28 @@ def class_token(
 
 
 def _heads(factors: Array, maps: Array) -> Array:
-    """Multiply "image layer head coordinate" with "layer head coordinate joint", some images at a time."""
+    """Multiply "image layer head coordinate" with "layer head coordinate joint"."""
+    return _products(factors[:, :, :, None], maps)[:, :, :, 0]
+
+
+def _products(factors: Array, maps: Array) -> Array:
+    """Multiply "image layer head token coordinate" with "layer head coordinate joint", some images at a time.
+
+    Each row is multiplied on its own, as a vector: in a product of many rows the order of the sums, and
+    with it the last bits, depends on where a row stands and on how many there are.
+    """
     contributions = np.empty((*factors.shape[:-1], maps.shape[-1]), np.float32)
+    maps = np.ascontiguousarray(maps)
 
     def multiply(start: int) -> None:
-        some = slice(start, start + AT_ONCE)
-        np.matmul(factors[some].transpose(1, 2, 0, 3), maps, out=contributions[some].transpose(1, 2, 0, 3))
+        some = slice(start, start + images)
+        for each in np.ndindex(maps.shape[:2]):
+            head = (some, *each, slice(None), None)
+            np.matmul(factors[head], maps[each], out=contributions[head])
 
+    images = max(AT_ONCE // factors.shape[3], 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in a product
-        list(pool.map(multiply, range(0, len(factors), AT_ONCE)))
+        list(pool.map(multiply, range(0, len(factors), images)))
     return contributions
 
 
@@ -93,10 +106,7 @@ def tokens(
     "image layer head token joint", and its sum over all tokens is what `heads` gives.
     """
     shares = constants.shape.tokens
-    contributions: Array = np.matmul(
-        *_operands(factor, sigma, mu, norm, constants, convention, tokens=shares)
-    )
-    return contributions
+    return _products(*_operands(factor, sigma, mu, norm, constants, convention, tokens=shares))
 
 
 def patches(

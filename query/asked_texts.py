@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..compute.views.text_embeddings import TextEmbeddings
 from ..store.errors import BadSource
 from ..store.registry import TEXT_ENTRIES

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..store import placing
 from ..store.errors import BadDestination, BadSource, MissingUnits, PictureChanged, UnreadablePicture
 from ..store.parts import schema

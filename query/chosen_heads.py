@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..store.errors import BadSelection, BadSource, UnitFailed
 from ..store.sets import Model
 from .chosen import chosen

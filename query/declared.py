@@ -24,7 +24,7 @@ from . import catalog
 from .resolve import needed_inputs
 
 if TYPE_CHECKING:
-    from ..compute.runner import Progress, Report, Settings
+    from ..compute.report import Progress, Report, Settings
     from ..store.views import View
     from .engine import Engine
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.allowance import Allowance
-    from ..compute.runner import Progress, Report
+    from ..compute.report import Progress, Report
     from .declared import Declaration
     from .engine import Engine
 
@@ -98,7 +98,7 @@ class Declaring(ABC):
         Raises:
             UnknownName: A name that was not declared.
         """
-        from ..compute.runner import Settings
+        from ..compute.report import Settings
         from . import declared
         from .progress import teller
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..compute.conventions import Convention
     from ..compute.moments import Doubles
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from ..compute.views.head_moments import HeadMoments
     from ..compute.views.head_roles import HeadRoles
     from .engine import Engine

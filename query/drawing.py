@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     import pandas as pd
 
     from ..compute.conventions import Convention
+    from ..compute.report import Progress
     from ..compute.retrieval import Measure
-    from ..compute.runner import Progress
     from .heatmaps import Heatmaps, Named
     from .sheet import ContactSheet
     from .similar import Similar

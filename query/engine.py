@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..compute.gather import Elsewhere
 from ..compute.kinds import Assisted
+from ..compute.report import Progress, Report, Settings
 from ..compute.residents import Residents
-from ..compute.runner import Progress, Report, Runner, Settings
+from ..compute.runner import Runner
 from ..compute.steps import Step
 from ..compute.work import Known, Work
 from ..store.errors import CannotRun, DamagedUnit, MissingUnits, UnitFailed

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..compute.runner import Progress, Settings
+from ..compute.report import Progress, Settings
 from ..compute.views.top_images import TopImages
 from ..store import placing
 from ..store.errors import BadSelection, BadSource, MissingUnits

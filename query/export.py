@@ -13,7 +13,7 @@ from ..store.views import Unit, View
 from .question import parameters
 
 if TYPE_CHECKING:
-    from ..compute.runner import Progress, Settings
+    from ..compute.report import Progress, Settings
     from .lazy import Lazy
 
 

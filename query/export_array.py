@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ..compute.runner import Progress, Settings
+from ..compute.report import Progress, Settings
 from ..store import placing
 from ..store.dense import Block, Coordinate, Dense, Writer
 from ..store.errors import StoreError

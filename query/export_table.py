@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..compute.runner import Progress, Settings
+from ..compute.report import Progress, Settings
 from ..store import placing
 from ..store.errors import BadDestination, DamagedUnit
 from ..store.views import Unit

@@ -18,7 +18,7 @@ from .chosen_heads import Place
 from .sheet import Tile
 
 if TYPE_CHECKING:
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .lazy_array import LazyArray
     from .store import Store
 

@@ -30,7 +30,7 @@ from .sheet import ContactSheet, Row, Tile
 from .thumbnails import laid_over
 
 if TYPE_CHECKING:
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .store import Store
 
 Named = tuple[str, int]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ..compute import array_files, imports
 from ..compute.array_files import FileArray, Tick
 from ..compute.kinds import ImagePass, Made
-from ..compute.runner import Progress, Report, Runner, Settings
+from ..compute.report import Progress, Report, Settings
+from ..compute.runner import Runner
 from ..compute.steps import Step
 from ..compute.views.imported_contributions import DIMS, ImportedContributions
 from ..compute.views.neuron_activations import NeuronActivations

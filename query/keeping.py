@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.allowance import Allowance
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .collecting import Collected
     from .engine import Engine
     from .lazy import Lazy
@@ -100,7 +100,7 @@ class Keeping(ABC):
         Returns:
             How many units were filled, which views could not be filled at all, and whether all is done.
         """
-        from ..compute.runner import Settings
+        from ..compute.report import Settings
         from .progress import teller
         from .working import Limit, work
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from ..compute.allowance import Allowance, Prices
-from ..compute.runner import Progress, Report, Settings
+from ..compute.report import Progress, Report, Settings
 from ..store.errors import BadSource
 from ..store.views import Unit, View
 from .engine import Engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from ..compute.allowance import Allowance
-from ..compute.runner import Progress, Report, Settings
+from ..compute.report import Progress, Report, Settings
 from ..store.extras import extra
 from ..store.views import Array, ArrayView
 from . import question

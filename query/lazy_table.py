@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..compute.allowance import Allowance
-from ..compute.runner import Progress, Settings
+from ..compute.report import Progress, Settings
 from ..store.errors import DamagedUnit, MissingUnits, QueryError
 from ..store.extras import extra
 from ..store.views import TableView, Unit

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
 
     from ..compute.allowance import Allowance
     from ..compute.conventions import Convention
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .engine import Engine
     from .lineage import Lineage
     from .show import Shown
@@ -116,7 +116,7 @@ class Looking(ABC):
             BadSource: There is one class, or one that is longer than the model reads.
             UnitFailed: Something that is missing cannot be computed.
         """
-        from ..compute.runner import Settings
+        from ..compute.report import Settings
         from .segmenting import segment
 
         asked = [methods] if isinstance(methods, str) else list(methods)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..compute.kinds import Assisted
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..compute.views import all_views
 from ..store import digest, marker
 from ..store.errors import BadSource, DamagedUnit, MissingUnits, ReadOnlyStore

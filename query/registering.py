@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from ..compute.families.family import ModelSource, Transform
     from ..compute.found import Tick
     from ..compute.image_sources import ImageSource
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from ..compute.text_sources import TextSource
     from ..store.sets import Model
     from .adding import Added

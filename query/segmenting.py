@@ -12,7 +12,7 @@ from ..store.errors import UnknownName
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..compute.runner import Progress, Settings
+    from ..compute.report import Progress, Settings
     from .store import Store
 
 

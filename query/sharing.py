@@ -12,7 +12,7 @@ from ..store.errors import BadSource
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.allowance import Allowance
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .engine import Engine
     from .exemplars import Exemplars, Masks
     from .lazy_array import LazyArray
@@ -126,7 +126,7 @@ class Sharing(ABC):
             UnitFailed: A unit of `top_images` could not be made.
             PictureChanged: A picture is gone, or is not the one that was added.
         """
-        from ..compute.runner import Settings
+        from ..compute.report import Settings
         from .exemplars import Order, export_exemplars
         from .progress import teller
 

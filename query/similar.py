@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..compute.conventions import Convention
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from ..compute.views.chosen_contributions import ChosenContributions
     from .engine import Engine
     from .store import Store

@@ -22,7 +22,7 @@ from .sharing import Sharing
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from ..compute.allowance import Allowance
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from ..store.failures import Failure
     from .answer import Answer
     from .declared import Usable
@@ -140,7 +140,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         statement = duck.parse(query)
         if not statement.tables:
             return Answer(duck.hold(query, params), Completeness({}))
-        from ..compute.runner import Settings
+        from ..compute.report import Settings
         from .amounts import bytes_of
         from .budget import Budget
         from .progress import teller

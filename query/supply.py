@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from ..compute.runner import Progress, Settings
+from ..compute.report import Progress, Settings
 from ..store.views import Unit
 from .budget import Budget, Spending
 from .engine import Engine

@@ -15,7 +15,7 @@ from .sheet import ContactSheet, Row
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..compute.runner import Progress
+    from ..compute.report import Progress
     from .lazy_table import LazyTable
     from .store import Store
 

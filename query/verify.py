@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..compute.pictures import Pictures
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..store import digest, marker
 from ..store.errors import DamagedObject, DamagedUnit, UnknownName
 from ..store.folder import Folder

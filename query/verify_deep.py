@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..compute.pictures import GONE, KEPT, Pictures
-from ..compute.runner import Progress
+from ..compute.report import Progress
 from ..compute.views import all_views
 from ..store import arrays, digest, parts
 from ..store.errors import BadSource, BelvedereError, DamagedObject, UnknownName, WeightsChanged

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..compute.runner import WAIT, Progress, Report, Settings
+from ..compute.report import Progress, Report, Settings
+from ..compute.runner import WAIT
 from ..store.errors import (
     BadSource,
     CannotRun,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import math
 import os
 import re
 import shlex
@@ -31,6 +32,8 @@ PROMPT = re.compile(r"^(\$|>>>) ", re.MULTILINE)
 QUOTED = re.compile(r"'[^']*'|\"[^\"$`]*\"")
 SHELL = re.compile(r"[|<>&;()$`*?~\"']")
 """What only a shell understands, outside of quotes."""
+PRECISE = re.compile(r"-?\d+\.\d{6,}(?:e[+-]?\d+)?")
+LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NOT_RUN = "<!-- not run:"
 RUN_ELSEWHERE = "<!-- run by tests/"
 
@@ -120,6 +123,16 @@ def is_excused(text: str, place: int) -> bool:
 def run(shell: Shell, kind: str, example: Example) -> str:
     """Run one example."""
     return shell.command(example.source) if kind == "console" else shell.statement(example.source)
+
+
+def is_shown(shown: str, found: str) -> bool:
+    """Tell whether a page shows what came out; the last digits of long numbers differ between processors."""
+    pairs = zip(PRECISE.findall(shown), PRECISE.finditer(found), strict=False)
+    alike = {
+        match.start(): old for old, match in pairs if math.isclose(float(old), float(match[0]), rel_tol=1e-5)
+    }
+    found = PRECISE.sub(lambda match: alike.get(match.start(), match[0]), found)
+    return doctest.OutputChecker().check_output(shown, found, LOOSE)
 
 
 def write(page: Path) -> None:

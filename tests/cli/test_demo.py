@@ -60,7 +60,7 @@ def test_the_demo_shows_roles_descriptions_sql_truth_and_a_picture(shown: Shown)
     assert "12 units are filled and kept in demo-store" in shown.stdout
     assert shown.stdout.endswith(f"  {shown.folder / 'heads.png'}\n")
     with Image.open(shown.folder / "heads.png") as picture:
-        assert (picture.format, picture.size[0]) == ("PNG", 1430)
+        assert (picture.format, picture.size[0]) == ("PNG", 1950)
 
 
 def test_a_second_demo_computes_nothing(shown: Shown, run: Run, tmp_path: Path) -> None:

@@ -50,6 +50,26 @@ def test_a_selection_reads_as_the_whole_does(
 
 
 @CONVENTIONS
+@pytest.mark.parametrize("count", [1, 5, 17])
+def test_rows_have_the_same_bits_whatever_is_read_with_them(
+    kept: tuple[Trace, Constants], convention: conventions.Convention, count: int
+) -> None:
+    trace, maps = kept
+    rows = np.arange(40) % len(trace.sigma)
+    whole = conventions.heads(trace.factor[rows], *scalars(trace, rows), maps, convention)
+    for start in range(0, 40 - count):
+        some = slice(start, start + count)
+        part = conventions.heads(trace.factor[rows[some]], *scalars(trace, rows[some]), maps, convention)
+        np.testing.assert_array_equal(part, whole[some])
+    assert trace.token_factor is not None
+    every = conventions.tokens(trace.token_factor, *scalars(trace), maps, convention)
+    for token in range(0, every.shape[3] - count):
+        factor = trace.token_factor[..., token : token + count, :]
+        some_tokens = conventions.tokens(factor, *scalars(trace), maps, convention)
+        np.testing.assert_array_equal(some_tokens, every[..., token : token + count, :])
+
+
+@CONVENTIONS
 def test_joint_coordinates_are_selected_like_axes(
     kept: tuple[Trace, Constants], convention: conventions.Convention
 ) -> None:

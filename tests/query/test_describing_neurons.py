@@ -24,7 +24,7 @@ from belvedere.compute.language import candidates
 from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.paintings import Asked
 from belvedere.compute.pixels import pixels_of
-from belvedere.compute.runner import Progress
+from belvedere.compute.report import Progress
 from belvedere.compute.views.captions import Captions
 from belvedere.store import digest
 from belvedere.store.errors import BadKey, BudgetSpent, UnknownName

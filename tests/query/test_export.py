@@ -20,7 +20,7 @@ import xarray
 from safetensors import safe_open
 
 import belvedere
-from belvedere.compute.runner import Progress
+from belvedere.compute.report import Progress
 from belvedere.query import question
 from belvedere.query.engine import Engine
 from belvedere.query.export import facts_of
@@ -349,7 +349,7 @@ def test_an_interrupted_export_leaves_nothing(kept: Store, tmp_path: Path, suffi
 KILLED = """
 import os, signal, sys
 import belvedere
-from belvedere.compute.runner import Progress
+from belvedere.compute.report import Progress
 
 class Dies(Progress):
     def advance(self, count):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.runner import Report, Settings
+from belvedere.compute.report import Report, Settings
 from belvedere.query.engine import Engine
 from belvedere.query.lazy_array import LazyArray
 from belvedere.query.store import Store

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.compute.runner import Progress
+from belvedere.compute.report import Progress
 from belvedere.query.importing import Imported
 from belvedere.query.lazy_array import LazyArray
 from belvedere.store.errors import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import belvedere
-from belvedere.compute.runner import Progress
+from belvedere.compute.report import Progress
 from belvedere.query.engine import Engine
 from belvedere.query.lazy_array import LazyArray
 from belvedere.query.plan import plan

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.runner import Report
+from belvedere.compute.report import Report
 from tests.crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
 from tests.worlds import TEXTS, World, add_pictures, contents, orphans, records
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import belvedere
-from belvedere.compute.runner import Report
+from belvedere.compute.report import Report
 from belvedere.query.html import ROWS, size
 from belvedere.query.store import Store
 from belvedere.store import markup

@@ -12,7 +12,7 @@ import torch
 
 import belvedere
 from belvedere.compute.kinds import Made
-from belvedere.compute.runner import Report
+from belvedere.compute.report import Report
 from belvedere.query.lazy_table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store.views import Parts, Unit

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.runner import Report
+from belvedere.compute.report import Report
 from belvedere.query.store import Store
 from belvedere.query.verify import REMEDIES, Verified, verify_at
 from belvedere.store.errors import DamagedObject

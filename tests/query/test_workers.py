@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.runner import Report
+from belvedere.compute.report import Report
 from belvedere.store import marker
 from belvedere.store.errors import BadSource, ReadOnlyStore
 from tests import crew

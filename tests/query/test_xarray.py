@@ -210,7 +210,7 @@ def test_the_columns_of_a_table_lie_along_rows(kept: Store) -> None:
 
 
 def test_what_cannot_be_opened_says_what_there_is(kept: Store, tmp_path: Path) -> None:
-    with pytest.raises(BadSource, match=r"a view at a time, view=…; there are activation_maps, "):
+    with pytest.raises(BadSource, match=r"a view at a time, view=…; there are ablations, activation_maps, "):
         opened(kept.path)
     with pytest.raises(UnknownName, match="did you mean 'head_moments'"):
         opened(kept.path, view="head_moment")

@@ -1,0 +1,87 @@
+"""What a run is told and what it tells: how to compute, how it goes on, and what became of the units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..store import markup
+from ..store.errors import BadSource
+from .allowance import Allowance
+from .language.budget import Purse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compute; none of it changes what is kept beyond rounding."""
+
+    device: str | None = None
+    """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
+    batch_size: int = 32
+    """Images or texts in one forward pass; it never crosses a unit."""
+    workers: int | None = None
+    """Threads that decode images; None takes one for each core."""
+    retry_failed: bool = False
+    """Whether to try units again that failed before."""
+    allowance: Allowance | None = None
+    """What may be spent on language models; None for no limit."""
+    purse: Purse = field(default_factory=Purse, repr=False, compare=False)
+    """What was spent of it, by all runs of one call together."""
+
+    def facts(self) -> dict[str, Any]:
+        """Give the settings as plain values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        plain.pop("allowance")
+        return plain | (self.allowance.facts() if self.allowance else {})
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
+            raise BadSource(f"batch_size={self.batch_size}, workers={self.workers}: both start at 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of the units that were asked for, and of those that they are made from."""
+
+    filled: int = 0
+    """Units computed by this call."""
+    reused: int = 0
+    """Units that were there already, or that another process made meanwhile."""
+    failed: int = 0
+    """Units that could not be made; the table `errors` says why."""
+    skipped: int = 0
+    """Units that were not tried because something they are made from failed."""
+    absent: int = 0
+    """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit that was asked for is there now."""
+        return not self.failed and not self.skipped
+
+    def _repr_html_(self) -> str:
+        counts = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what == "filled")
+        made, not_made = self.filled + self.reused, self.failed + self.skipped
+        progress = markup.bar(made + not_made, (made, markup.READY), (not_made, markup.FAILED))
+        hint = markup.warning("store.errors() says why") if not_made or self.absent else ""
+        return markup.box(f"<div>{progress} {markup.value(told)}</div>{hint}")
+
+
+class Progress:
+    """Told how a run goes on; this one says nothing."""
+
+    def begin(self, total: int, what: str) -> None:
+        """Start a run of so many images (or units, where no image goes through a model)."""
+
+    def advance(self, count: int) -> None:
+        """Count some of them as done."""
+
+    def kept(self) -> None:
+        """Count one unit as made and kept by this run."""
+
+    def wait(self) -> None:
+        """Say that all that is left is being made by other processes; told before each look at that."""
+
+    def end(self) -> None:
+        """End the run, whatever ended it."""
