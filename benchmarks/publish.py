@@ -89,7 +89,7 @@ def _rows(folder: Path, pool: ThreadPoolExecutor) -> Iterator[Row]:
         entries = entries.append_column(name, column)
     view = Top(ImageSet("photos", "", entries.cast(IMAGE_ENTRIES)))
     engine.fill(view.units)
-    named = Named("top_images", schema_of(Top, ["image_set"]), [Combination(view, len(view.units))])
+    named = Named("top_images", schema_of(view), [Combination(view, len(view.units))])
     shown = entries.select(["image_id", "path"]).add_column(
         0, "image_set", pa.repeat(pa.scalar("photos"), IMAGES)
     )

@@ -92,8 +92,7 @@ def read_all(found: Sequence[Found], known: Mapping[str, Row], pictures: Picture
     height; one that cannot be opened at all raises `BadSource`.
     """
     rows = []
-    painted = all(each.path.startswith(DEMO) for each in found)  # threads only get into each other's way
-    with ThreadPoolExecutor(1 if painted else THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         made = pool.map(lambda each: _entry(each, known.get(each.path), pictures), found)
         for each, row in zip(found, made, strict=True):
             rows.append(row)
@@ -196,10 +195,16 @@ def _glob(pattern: str) -> list[Found]:
 
 def _scenes(source: str) -> list[Found]:
     """List scenes of the demo world, or the first of them: `demo:scenes[:500]`."""
-    from ..demo.crossed import crossed_scenes
-    from ..demo.scenes import test_scenes
+    from ..demo.backgrounds import SIDE
+    from ..demo.crossed import crossed_attributes
+    from ..demo.digests import digests
+    from ..demo.scenes import attributes
 
-    families = {"scenes": test_scenes, "crossed": crossed_scenes}
+    def scene(index: int) -> tuple[str, str]:
+        drawn = attributes(index)
+        return drawn["shape"], drawn["background"]
+
+    families = {"scenes": scene, "crossed": crossed_attributes}
     asked = re.fullmatch(r"demo:(\w+)(?:\[:(\d+)\])?", source)
     count = int(asked[2] or DEMO_SCENES) if asked else 0
     if asked is None or asked[1] not in families or not 0 < count <= DEMO_SCENES:
@@ -207,5 +212,8 @@ def _scenes(source: str) -> list[Found]:
             f"no images {source!r}; there are demo:scenes, {DEMO_SCENES:,} of them, and demo:scenes[:N], and "
             "as many of demo:crossed"
         )
-    scenes = families[asked[1]](count)
-    return [Found(f"{DEMO}{asked[1]}/{i}", each.label, each.grp) for i, each in enumerate(scenes)]
+    known: Row = {"width": SIDE, "height": SIDE, "size": None, "modified": None}
+    return [
+        Found(f"{DEMO}{asked[1]}/{index}", *families[asked[1]](index), {**known, "digest": painted})
+        for index, painted in enumerate(digests(asked[1])[:count])
+    ]

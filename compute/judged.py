@@ -79,13 +79,7 @@ class Judged(TableView):
     @classmethod
     def fields(cls) -> tuple[Field, ...]:
         """List the fields; until views are picked, those of labels need all inputs that any may."""
-        from .views import all_views
-
-        names = {**dict.fromkeys(cls.picks, METHODS.views[WIDEST]), **cls.taken}
-        return tuple(
-            replace(each, type=all_views()[names[each.name]]) if each.name in names else each
-            for each in super().fields()
-        )
+        return _fields(cls, super().fields())
 
     @property
     def activations(self) -> NeuronActivations:
@@ -129,6 +123,17 @@ def best(units: Iterable[Unit], parts: Parts) -> dict[int, str | None]:
             if row["rank"] == 0:
                 found[row["neuron"]] = row["label"]
     return dict(sorted(found.items()))
+
+
+@cache
+def _fields(cls: type[Judged], declared: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Give the fields of a class the views that are picked, as their types."""
+    from .views import all_views
+
+    names = {**dict.fromkeys(cls.picks, METHODS.views[WIDEST]), **cls.taken}
+    return tuple(
+        replace(each, type=all_views()[names[each.name]]) if each.name in names else each for each in declared
+    )
 
 
 @cache

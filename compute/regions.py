@@ -7,9 +7,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
-from skimage.filters import threshold_otsu
-from skimage.transform import resize
 
 from ..store.views import Array
 
@@ -46,6 +43,9 @@ def regions(
     there is no region. Regions that lie within others are parts of these (the outer contours of the
     thresholded map), and of two that overlap too much the smaller goes (Describe-and-Dissect, section 3.1).
     """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
     if min(values.shape) < 2 or not np.isfinite(values).all():
         return [], 0.0
     bright = _bits(values, heat)
@@ -81,6 +81,8 @@ def _enlarged(bright: Array, side: int, heat: Heat) -> Array:
     """Enlarge a map of brightness to 8 bits "y x"; as the released code has it, by Pillow."""
     if heat == "wrapped":
         return np.asarray(Image.fromarray(bright).resize((side, side), Image.Resampling.BICUBIC))
+    from skimage.transform import resize
+
     large = resize(bright.astype(np.float64), (side, side), order=3, preserve_range=True, anti_aliasing=False)
     levels: Array = np.clip(large, 0, 255).round().astype(np.uint8)
     return levels

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..demo.backgrounds import SIDE
+from ..demo.digests import digests
 from ..demo.scenes import Scene, scene
 from ..demo.words import VALUES
-from ..store import digest
 from ..store.sets import ImageSet
 
 Masks = NDArray[np.bool_]
@@ -27,10 +27,13 @@ def scene_of(images: ImageSet, place: int) -> Scene | None:
 
     Its name ends in the scene's number, as those of `demo:scenes` and of their files do.
     """
+    return scene(int(_NUMBER.findall(images.path(place))[0][0])) if is_scene(images, place) else None
+
+
+def is_scene(images: ImageSet, place: int) -> bool:
+    """Tell whether a picture is the test scene whose number its name ends in, byte for byte."""
     number = _NUMBER.search(images.path(place))
-    found = scene(int(number[1])) if number else None
-    is_it = found is not None and digest.of_bytes(found.png()) == images.identities[place]
-    return found if is_it else None
+    return number is not None and digests("scenes")[int(number[1]) :][:1] == (images.identities[place],)
 
 
 def masks(found: Scene) -> Masks:

@@ -25,8 +25,13 @@ _CELLS = tuple(product(BIAS, BIAS.values()))
 
 def crossed_scene(index: int) -> Scene:
     """Return one scene, a pure function of its index; four in a row are a star and a ring on each of both."""
-    shape, background = _CELLS[index % len(_CELLS)]
+    shape, background = crossed_attributes(index)
     return replace(scene(index, seed=CROSSED_SEED), shape=shape, background=background)
+
+
+def crossed_attributes(index: int) -> tuple[str, str]:
+    """Return the shape and the background of one scene."""
+    return _CELLS[index % len(_CELLS)]
 
 
 def crossed_scenes(n: int = 2000) -> Sequence[Scene]:

@@ -95,14 +95,9 @@ def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _thing(dice: Dice, radius: float) -> Thing:
-    low, high = radius + 1, SIDE - 1 - radius
-    x, y = dice.uniform(low, high), dice.uniform(low, high)
-    return Thing(x, y, radius, dice.uniform(-0.09, 0.09), (dice.uniform(0, 1), dice.uniform(0, 1)))
-
-
-def _apart(one: Thing, other: Thing) -> bool:
-    return max(abs(one.x - other.x), abs(one.y - other.y)) >= 1.05 * (one.radius + other.radius) + 2
+def _apart(one: Thing, x: float, y: float, radius: float) -> bool:
+    least = 1.05 * (one.radius + radius) + 2
+    return abs(one.x - x) >= least or abs(one.y - y) >= least
 
 
 def _place(dice: Dice, number: str) -> tuple[Thing, ...]:
@@ -111,9 +106,12 @@ def _place(dice: Dice, number: str) -> tuple[Thing, ...]:
     while True:
         placed: list[Thing] = []
         for _ in range(40 * int(number)):
-            thing = _thing(dice, radius * dice.uniform(0.92, 1.0))
-            if all(_apart(thing, other) for other in placed):
-                placed.append(thing)
+            size, x, y, tilt, *phase = dice.units(6)
+            size = radius * (0.92 + (1.0 - 0.92) * size)
+            low, high = size + 1, SIDE - 1 - size
+            x, y = low + (high - low) * x, low + (high - low) * y
+            if all(_apart(other, x, y, size) for other in placed):
+                placed.append(Thing(x, y, size, -0.09 + (0.09 - -0.09) * tilt, (phase[0], phase[1])))
             if len(placed) == int(number):
                 return tuple(placed)
         radius *= 0.97
@@ -128,10 +126,20 @@ def scene(index: int, *, seed: int = TEST_SEED, biased: bool = False) -> Scene:
         biased: Whether shapes keep to their background as `BIAS` tells.
     """
     dice = Dice(seed, index, 0)
+    drawn = _attributes(dice, biased=biased)
+    return Scene(seed, index, **drawn, things=_place(dice, drawn["number"]))
+
+
+def attributes(index: int, *, seed: int = TEST_SEED, biased: bool = False) -> dict[str, str]:
+    """Return the attributes of one scene; nothing is placed, which takes most of the time."""
+    return _attributes(Dice(seed, index, 0), biased=biased)
+
+
+def _attributes(dice: Dice, *, biased: bool) -> dict[str, str]:
     drawn = {name: dice.pick(values) for name, values in VALUES.items()}
     if biased and drawn["shape"] in BIAS and dice.uniform(0, 1) < BIAS_SHARE:
         drawn["background"] = BIAS[drawn["shape"]]
-    return Scene(seed, index, **drawn, things=_place(dice, drawn["number"]))
+    return drawn
 
 
 def training_scenes(n: int) -> Sequence[Scene]:

@@ -75,8 +75,8 @@ class Spending:
 def _ways(units: Sequence[Unit], found: Plan, plan: Callable[[Sequence[Unit]], Plan]) -> Iterator[str]:
     """Name the columns by which a filter would make it less, each with a value and what is left then."""
     view = units[0].view
-    for column, value in {**view.names, **view.constant()}.items():
-        some = [u for u in units if {**u.view.names, **u.view.constant()}.get(column) == value]
+    for column, value in view.pinned.items():
+        some = [u for u in units if u.view.pinned.get(column) == value]
         if len(some) < len(units):
             yield from _way(f"{column} = '{value}'", plan(some), found)
     mine = [unit for unit in units if unit.view is view]

@@ -89,7 +89,7 @@ def _names(engine: Engine, arrays: Sequence[LazyArray]) -> list[str]:
             raise MissingUnits(each.title, lacking, found.wanted, "fill it before it is published")
         views.append(each._view)
     plain = [view.name() for view in views]
-    long = ["-".join([view.name(), *view.names.values(), *view.constant().values()]) for view in views]
+    long = ["-".join([view.name(), *view.pinned.values()]) for view in views]
     said = [one if plain.count(one) == 1 else other for one, other in zip(plain, long, strict=True)]
     return [
         one if said.count(one) == 1 else f"{one}-{said[: place + 1].count(one)}"
@@ -154,7 +154,7 @@ def _arrays(
         yield {
             "name": name,
             "view": view.name(),
-            **{key: value for key, value in {**view.names, **view.constant()}.items() if key in ARRAYS.names},
+            **{key: value for key, value in view.pinned.items() if key in ARRAYS.names},
             "dims": ", ".join(done.columns),
             "shape": ", ".join(map(str, done.shape)),
             "dtype": done.dtype,

@@ -17,7 +17,8 @@ from ..store.parts import schema
 from ..store.registry import INSTRUMENTS
 from ..store.views import TableView, View
 from . import imported_tables
-from .resolve import needed_inputs, parameters
+from .columns import columns_of, joined_columns
+from .resolve import COLUMN_OF, needed_inputs, parameters
 
 if TYPE_CHECKING:
     from .declared import Declaration
@@ -162,7 +163,7 @@ def _joined(name: str, each: Joined) -> dict[str, Any]:
     return {
         **describe(first),
         "view": name,
-        "holds": ", ".join(c for c in each.columns if c in first.columns),
+        "holds": ", ".join(c for c in joined_columns(each) if c not in COLUMN_OF.values()),
         "parameters": f"{each.param}={next(iter(each.views))}, and those of {', '.join(each.views.values())}",
         "summary": each.summary,
     }
@@ -191,7 +192,7 @@ def describe(view: type[View]) -> dict[str, Any]:
     return {
         "view": view.name(),
         "kind": "table" if issubclass(view, TableView) else "array",
-        "holds": ", ".join(view.columns),
+        "holds": ", ".join(c for c in columns_of(view) if c not in COLUMN_OF.values()),
         "inputs": ", ".join(needed_inputs(view)),
         "parameters": ", ".join(defaults),
         "summary": view.summary(),

@@ -91,7 +91,7 @@ def _coordinates(
     count = int(np.prod(lengths, dtype=np.int64))
     found: dict[str, Any] = {
         name: pa.repeat(pa.scalar(value, pa.string()), count)
-        for name, value in {**view.names, **view.constant()}.items()
+        for name, value in view.pinned.items()
         if name in asked
     }
     for number, (axis, column) in enumerate(named.items()):

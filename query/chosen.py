@@ -18,11 +18,10 @@ from ..store.parts import schema
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Param, Parts, Source, Unit
 from . import catalog, duck
+from .columns import table_schema
 from .declared import find
 from .defined import Defined, mean
 from .engine import Engine
-from .resolve import COLUMN_OF, needed_inputs
-from .scan import schema_of
 from .settled import parts
 
 EVERY = (
@@ -160,8 +159,7 @@ def _bind(statement: str) -> None:
     duck.parse(statement)
     tables = {"texts": schema(catalog.COLUMNS["texts"]).empty_table()}
     for name in ("head_roles", "head_descriptions"):
-        cls = view_class(name)
-        tables[name] = schema_of(cls, [COLUMN_OF[kind] for kind in needed_inputs(cls)]).empty_table()
+        tables[name] = table_schema(view_class(name)).empty_table()
     with duck.connection(tables) as con:
         duck.run(con, statement)
 

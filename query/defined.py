@@ -90,7 +90,7 @@ class Defined(Derived, TableView):
         lacking = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
         if lacking:  # given up or found damaged since it was planned
             raise MissingUnits(lacking[0].view.title(), len(lacking), len(meant.units), "ask again")
-        rows = rows.cast(schema_of(self, ()))
+        rows = rows.cast(schema_of(self))
         return Made(rows={name: rows[name] for name in rows.column_names}, facts={"rows": len(rows)})
 
 
@@ -179,7 +179,7 @@ def _refuse_others(name: str, statement: duck.Statement, tables: Mapping[str, ob
 
 def _shown(view: View) -> list[object]:
     """Give what a view's rows follow from beside its units: names, and parameters chosen on reading."""
-    return [view.name(), view.names, dict(view.constant()), question.parameters(view)]
+    return [view.name(), view.pinned, question.parameters(view)]
 
 
 def _columns(name: str, schema: pa.Schema) -> dict[str, pa.DataType]:

@@ -93,5 +93,4 @@ def refuse_absent(view: View, absent: Mapping[int, str]) -> None:
 
 def facts_of(view: View) -> dict[str, Any]:
     """Say what a view is and was made from, in words that JSON has."""
-    inputs = {**view.names, **view.constant()}
-    return {"view": view.name(), **inputs, "parameters": parameters(view), "recipe": view.recipe}
+    return {"view": view.name(), **view.pinned, "parameters": parameters(view), "recipe": view.recipe}

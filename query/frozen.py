@@ -22,11 +22,11 @@ from ..store.reader import Reader
 from ..store.registry import INSTRUMENTS
 from ..store.views import TableView, Unit, View
 from . import catalog, declared, question
+from .columns import table_schema
 from .combinations import Filled, instances
 from .engine import Engine
 from .imported_tables import TABLES
 from .published import Told
-from .resolve import COLUMN_OF, needed_inputs
 from .scan import schema_of
 from .scan import shown as as_shown
 
@@ -61,7 +61,7 @@ class Combination:
     @property
     def pinned(self) -> dict[str, str]:
         """What is the same in all its rows, by column."""
-        return {**self.view.names, **self.view.constant()}
+        return self.view.pinned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +115,7 @@ def named(engine: Engine) -> list[Named]:
         if each.view is not None:
             views.append(_named(engine, each.name, view_class(each.view), there))
         else:
-            schema = schema_of(there[0], ())
+            schema = schema_of(there[0])
             views.append(Named(each.name, schema, [_combination(there[0], engine.done(there[0]))]))
     return views
 
@@ -126,8 +126,7 @@ def _named(engine: Engine, name: str, cls: type[View], views: Sequence[View]) ->
     keys = {recipe: engine.done(view) for recipe, view in done.items()}
     made = [_combination(view, keys[view.recipe_key]) for view in views]
     made.sort(key=lambda each: tuple(each.pinned.values()))
-    columns = [COLUMN_OF[kind] for kind in needed_inputs(cls)]
-    return Named(name, schema_of(cls, columns) if issubclass(cls, TableView) else None, made)
+    return Named(name, table_schema(cls) if issubclass(cls, TableView) else None, made)
 
 
 def _combination(view: View, done: Collection[str]) -> Combination:

@@ -133,7 +133,7 @@ class LazyTable(Lazy[TableView]):
         return tuple(self._scan(lambda _: set())[1].needed.values())
 
     def _schema(self) -> pa.Schema:
-        return schema_of(self._view, list(self._view.names))
+        return schema_of(self._view)
 
     def _scan(self, ready: Ready) -> tuple[pa.Table, Seen]:
         """Read the rows of the units that are ready; say which units could have some, and which lack."""

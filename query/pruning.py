@@ -76,7 +76,7 @@ def holding(places: Sequence[Place], conditions: Sequence[OneOf]) -> list[Place]
 
 def _holding(place: Place, conditions: Sequence[OneOf]) -> Positions:
     view, grid = place.view, place.view.grid
-    same = {**view.names, **view.constant()}
+    same = view.pinned
     left: Positions = np.arange(place.first, place.stop)
     for column, values in conditions:
         if column in same and same[column] not in values:
@@ -94,12 +94,18 @@ class Pruner:
     def __init__(self) -> None:
         self._runs: OrderedDict[tuple[int, int, pa.Schema], tuple[Place, Promised[Place]]] = OrderedDict()
 
-    def surviving(self, schema: pa.Schema, views: Sequence[View], predicate: Any) -> list[Place]:
-        """List the places, each a unit or a run of them, that may have rows."""
+    def runs(self, schema: pa.Schema, views: Sequence[View], predicate: Any) -> list[Place]:
+        """List the runs of units that may have rows."""
         runs = [run for view in views for run in _runs(view)]
         if predicate is None or not runs:
             return runs
-        promised = Promised(schema, runs, [promise(run) for run in runs])
+        return Promised(schema, runs, map(promise, runs)).left(predicate)
+
+    def surviving(self, schema: pa.Schema, runs: Sequence[Place], predicate: Any) -> list[Place]:
+        """List the places within runs, each a unit or a run of them, that may have rows."""
+        if predicate is None or not runs:
+            return list(runs)
+        promised = Promised(schema, runs, map(promise, runs))
         mixed = set(promised.left(~predicate))  # the others lack no row, as far as Arrow can tell
         return [
             place
@@ -169,7 +175,7 @@ def _within(column: str, start: int, stop: int) -> pc.Expression:
 
 
 def _equal(view: View) -> pc.Expression:
-    return _all_equal({**view.names, **view.constant()})
+    return _all_equal(view.pinned)
 
 
 def _all_equal(names: Mapping[str, str]) -> pc.Expression:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, replace
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ..compute import instruments
@@ -47,6 +48,8 @@ _NAMED = {
     Classes: "classes",
 }
 """Parameters whose values are registered names, by type."""
+NamedKind = type[Clip | Instrument | NamedTexts]
+"""What parameters that are registered names stand for."""
 COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
 """The column of a table in which an input's name stands, by what arguments and commands call the input."""
 
@@ -73,6 +76,8 @@ class Names:
         self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
         self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
         self._registry = registry
+        self._listed: dict[NamedKind, list[str]] = {}
+        self._found: dict[tuple[NamedKind, str], Clip | Instrument | NamedTexts] = {}
 
     def heads(self, condition: str, inputs: Inputs, model: Model) -> HeadSet:
         """Give the heads of a model that a condition chooses; see `query.chosen`.
@@ -87,8 +92,13 @@ class Names:
         pools = [name for name in texts if name != inputs.texts] or texts
         return chosen(self._engine, condition, model, images, pools)
 
-    def of(self, kind: type[Clip | Instrument | NamedTexts]) -> list[str]:
+    def of(self, kind: NamedKind) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
+        if kind not in self._listed:
+            self._listed[kind] = self._list(kind)
+        return self._listed[kind]
+
+    def _list(self, kind: NamedKind) -> list[str]:
         if issubclass(kind, Clip):
             models = {name: self.model(name) for name in self.models()}
             return [name for name, model in models.items() if model.text and not model.imported]
@@ -97,13 +107,18 @@ class Names:
         there = self._registry.names(INSTRUMENTS[kind])
         return there or ([instruments.RULES] if kind is Language else [])
 
-    def every(self, kind: type[Clip | Instrument | NamedTexts]) -> list[str]:
+    def every(self, kind: NamedKind) -> list[str]:
         """List all names that a parameter of a kind can be, `rules` among those of language models."""
         there = self.of(kind)
         return there if kind is not Language or instruments.RULES in there else [*there, instruments.RULES]
 
-    def get(self, kind: type[Clip | Instrument | NamedTexts], name: str) -> Clip | Instrument | NamedTexts:
+    def get(self, kind: NamedKind, name: str) -> Clip | Instrument | NamedTexts:
         """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
+        if (kind, name) not in self._found:
+            self._found[kind, name] = self._find(kind, name)
+        return self._found[kind, name]
+
+    def _find(self, kind: NamedKind, name: str) -> Clip | Instrument | NamedTexts:
         if issubclass(kind, Clip):
             found = self._registry.clip(name)
             if not found.text:
@@ -187,32 +202,36 @@ def _which(names: Names, inputs: Inputs, param: str) -> str:
     return f", a module of {model!r}: {', '.join(known[:3])}, … (belvedere show {model} lists them)"
 
 
+@cache
 def needed_inputs(cls: type[View]) -> tuple[str, ...]:
     """List which registered names a view is asked of: model, images, texts."""
     found = {_KINDS[field.type] for field in _tree(cls) if field.role == "input" and field.type in _KINDS}
     return tuple(kind for kind in _KINDS.values() if kind in found)
 
 
-def parameters(cls: type[View]) -> list[Field]:
+@cache
+def parameters(cls: type[View]) -> tuple[Field, ...]:
     """List the parameters of a view and of those beneath it, its own first."""
     found: dict[str, Field] = {}
     for field in _tree(cls):
         if field.role != "input":
             found.setdefault(field.name, field)
-    return list(found.values())
+    return tuple(found.values())
 
 
-def required(cls: type[View]) -> list[Field]:
+@cache
+def required(cls: type[View]) -> tuple[Field, ...]:
     """List the parameters that have no default; those that are registered names are looked up."""
-    return [each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED]
+    return tuple(each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED)
 
 
-def registered(cls: type[View]) -> dict[str, type[Clip | Instrument | NamedTexts]]:
+@cache
+def registered(cls: type[View]) -> Mapping[str, NamedKind]:
     """List the parameters of a view, and of those beneath it, whose values are registered names."""
-    return {field.name: field.type for field in parameters(cls) if field.type in _NAMED}
+    return MappingProxyType({field.name: field.type for field in parameters(cls) if field.type in _NAMED})
 
 
-def added_as(kind: type[Clip | Instrument | NamedTexts]) -> str:
+def added_as(kind: NamedKind) -> str:
     """Give the kind of name that `belvedere add` takes for the value of a parameter of this type."""
     if issubclass(kind, TextSet):
         return "texts"

@@ -89,9 +89,10 @@ def shown(rows: pa.Table, columns: pa.Schema) -> pa.Table:
     return rows.select(columns.names).cast(columns)
 
 
-def schema_of(view: View | type[View], inputs: Sequence[str]) -> pa.Schema:
-    """Give the columns of a view: its inputs, then its own."""
-    return arrow_schema({**dict.fromkeys(inputs, "string"), **view.columns})
+def schema_of(view: View) -> pa.Schema:
+    """Give the columns of a view: its inputs, its own, and the instruments beneath it."""
+    named = dict.fromkeys(view.names, "string"), dict.fromkeys(view.instruments, "string")
+    return arrow_schema({**named[0], **view.columns, **named[1]})
 
 
 class Scan(ds.InMemoryDataset):
@@ -142,14 +143,15 @@ class Scan(ds.InMemoryDataset):
         Only of those are the keys asked for: they take the digests of all contents.
         """
         every = self._source.instances
-        places = self._source.pruner.surviving(self.schema, every, predicate)
-        views = {id(place.view): place.view for place in places}
-        pinned = len({tuple({**view.names, **view.constant()}.items()) for view in views.values()}) <= 1
+        pruner = self._source.pruner
+        runs = pruner.runs(self.schema, every, predicate)
+        views = {id(run.view): run.view for run in runs}
+        pinned = len({tuple(view.pinned.items()) for view in views.values()}) <= 1
         keep = {key for key, view in views.items() if pinned or self._source.admitted(view)}
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
-        names = [{**view.names, **view.constant()} for view in every]
-        self.seen.unknown |= not places and bool(every) and not admits(self.schema, names, predicate)
-        kept = [place for place in places if id(place.view) in keep]
+        names = [view.pinned for view in every]
+        self.seen.unknown |= not runs and bool(every) and not admits(self.schema, names, predicate)
+        kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)
         if self._source.hint:
             kept = holding(kept, self._source.hint)
         units = [unit for place in kept for unit in place.view.units[place.first : place.stop]]
@@ -224,7 +226,9 @@ class Scan(ds.InMemoryDataset):
             return cells.rows(view, units, reader, self.schema, columns, predicate)
         assert isinstance(view, TableView)
         rows = pa.concat_tables([view.narrow(reader.rows(unit)) for unit in units])
-        for column, name in view.names.items():
+        for column, name in {**view.names, **view.instruments}.items():
+            if column in rows.column_names:
+                continue
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)

@@ -24,9 +24,10 @@ from ..store.registry import INSTRUMENTS, Registry
 from ..store.sets import ImageSet, Instrument, Model, Module, OrderedSet, TextSet
 from ..store.views import ArrayView, Field, TableView, View
 from . import declared
+from .columns import columns_of
 from .engine import Engine
 from .part import distinct
-from .resolve import COLUMN_OF, needed_inputs
+from .resolve import needed_inputs
 from .scan import schema_of
 
 Kind = Literal["model", "images", "texts", "captioner", "language", "painter", "view"]
@@ -109,7 +110,7 @@ def _declared(engine: Engine, name: str) -> Shown:
     """Tell what was declared, and which columns it has."""
     found = next(each for each in declared.every(engine.folder) if each.name == name)
     views = declared.views_of(engine, found)
-    columns = schema_of(views[0], list(views[0].names)) if views else ()
+    columns = schema_of(views[0]) if views else ()
     lists = {"columns": [{"column": each.name, "type": str(each.type)} for each in columns]}
     facts = {"gives": "table" if found.sql else None, "view": found.view, **found.inputs, **found.parameters}
     return Shown("view", name, f"Declared: {found.meaning}", facts, lists)
@@ -245,9 +246,7 @@ def _columns(view: type[View]) -> list[Row]:
     """List the columns that SQL shows of a view, inputs first."""
     if not view.columns:
         return []
-    inputs = [COLUMN_OF[each] for each in needed_inputs(view)]
-    columns = {**dict.fromkeys(inputs, "string"), **view.columns}
-    return [{"column": name, "type": kind} for name, kind in columns.items()]
+    return [{"column": name, "type": kind} for name, kind in columns_of(view).items()]
 
 
 def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterator[Row]:

@@ -15,12 +15,13 @@ from ..store.errors import MissingUnits, QueryError, UnknownName
 from ..store.views import Unit, View
 from . import catalog, duck
 from .answer import Answer
+from .columns import joined_columns, table_schema
 from .combinations import Filled, instances
 from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
-from .resolve import COLUMN_OF, Names, added_as, needed_inputs, parameters, registered
+from .resolve import Names, added_as, parameters, registered
 from .scan import Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
@@ -105,11 +106,12 @@ def union(joined: Joined) -> duck.Union:
     """Put a table together from all that its name stands for; a column that one of them lacks is null."""
     there = {name: _schema(view_class(name)).names for name in joined.views.values()}
     there |= {name: [*catalog.COLUMNS[name]] for name in joined.tables}
+    columns = joined_columns(joined)
     parts = (
-        "SELECT " + ", ".join(c if c in known else f"NULL AS {c}" for c in joined.columns) + f" FROM {name}"
+        "SELECT " + ", ".join(c if c in known else f"NULL AS {c}" for c in columns) + f" FROM {name}"
         for name, known in there.items()
     )
-    return duck.Union(" UNION ALL ".join(parts), joined.columns, tuple(there))
+    return duck.Union(" UNION ALL ".join(parts), columns, tuple(there))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _stands_for(engine: Engine, name: str) -> _Stands | None:
         from .defined import defined
 
         view = defined(engine, name, found.sql)
-        return _Stands(schema_of(view, ()), [view], lambda _: True)
+        return _Stands(schema_of(view), [view], lambda _: True)
     if found is not None and found.view is not None:
         cls = view_class(found.view)
         views = instances(engine, cls, found.inputs, found.parameters)
@@ -159,7 +161,7 @@ def _schema(view: type[View]) -> pa.Schema:
         raise QueryError(
             f"{view.name()} holds an array, which SQL does not show; read it: store.view({view.name()!r}, …)"
         )
-    return schema_of(view, [COLUMN_OF[kind] for kind in needed_inputs(view)])
+    return table_schema(view)
 
 
 def held(

@@ -65,7 +65,12 @@ def identifying(names: Iterable[str]) -> list[str]:
 
 def facts(view: View) -> dict[str, str]:
     """Say in words which view it is: its name, its inputs, and its parameters as JSON."""
-    return {"view": view.name(), **view.names, "parameters": json.dumps(parameters(view), sort_keys=True)}
+    return {
+        "view": view.name(),
+        **view.names,
+        **view.instruments,
+        "parameters": json.dumps(parameters(view), sort_keys=True),
+    }
 
 
 def _names(array: LazyArray, dims: tuple[str, ...]) -> Iterator[tuple[str, Variable]]:

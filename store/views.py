@@ -183,6 +183,25 @@ class View(ABC):
         """The registered names beneath it, as its table columns call them: model, image_set, text_set."""
         return {source.column: source.name for source in self.sources()}
 
+    @cached_property
+    def instruments(self) -> dict[str, str]:
+        """The names of the instruments, and models for comparing, of it and what is beneath, by parameter."""
+        found: dict[str, str] = {}
+        for field, each in self.inputs().items():
+            if isinstance(each, View):
+                found |= each.instruments
+                if field in self.bound:
+                    found[self.bound[field]] = next(
+                        source.name for source in each.sources() if isinstance(source, Model)
+                    )
+        called = (Clip, Instrument)
+        return found | {name: each.name for name, each in self.params().items() if isinstance(each, called)}
+
+    @cached_property
+    def pinned(self) -> dict[str, str]:
+        """What is the same in all rows of its table, by column."""
+        return {**self.names, **self.instruments, **self.constant()}
+
     def sources(self) -> list[Source]:
         """List the model, image set and text set beneath it, those that there are, in this order."""
         found: dict[str, Source] = {}

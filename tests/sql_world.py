@@ -157,9 +157,9 @@ def _part(store: belvedere.Store, view: View, path: str) -> pa.Table:
         rows = rows.filter((pa.compute.field("rank") < 10) & (pa.compute.field("rank") >= -10))
     if view.name() == "top_images":
         rows = rows.filter(pa.compute.field("rank") < 20)
-    for name, value in view.names.items():
+    for name, value in {**view.names, **view.instruments}.items():
         rows = rows.append_column(name, pa.repeat(value, len(rows)))
-    schema = schema_of(view, list(view.names))
+    schema = schema_of(view)
     return rows.select(schema.names).cast(schema)
 
 
@@ -181,12 +181,12 @@ def _cells(store: belvedere.Store, view: ArrayView, start: int, stop: int) -> pa
         cell = values[index]
         if np.ma.is_masked(cell):
             continue
-        row: dict[str, Any] = {**view.names, **view.constant()}
+        row: dict[str, Any] = {**view.pinned}
         for (place, column), position in zip(along, index, strict=True):
             labels = view.coords().get(view.dims[place])
             row[column] = labels[position] if isinstance(labels, tuple) else position + (place == 0) * start
         rows.append({**row, number: np.asarray(cell, np.float32).tolist()})
-    return pa.Table.from_pylist(rows, schema=schema_of(view, list(view.names)))
+    return pa.Table.from_pylist(rows, schema=schema_of(view))
 
 
 def hide(store: belvedere.Store, share: float, dice: random.Random, paths: Sequence[str]) -> list[str]:

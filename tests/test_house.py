@@ -73,7 +73,7 @@ def test_links_lead_to_the_folders_of_the_layers() -> None:
     assert links == {layer: Path("..") / layer for layer in LAYERS}
 
 
-HEAVY = "{'torch', 'open_clip', 'transformers', 'zarr'} & set(sys.modules)"
+HEAVY = "{'torch', 'open_clip', 'transformers', 'zarr', 'scipy', 'skimage'} & set(sys.modules)"
 
 
 @pytest.mark.parametrize(

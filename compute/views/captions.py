@@ -37,7 +37,7 @@ class Captions(Assisted, TableView):
     """The most tokens of a sentence."""
     min_length: Param[int] = 5
     """The fewest tokens of a sentence."""
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -45,7 +45,6 @@ class Captions(Assisted, TableView):
         "rank": "int32",
         "pixels": "string",
         "caption": "string",
-        "captioner": "string",
     }
 
     def __post_init__(self) -> None:
@@ -130,5 +129,4 @@ class Captions(Assisted, TableView):
         return {
             **{name: [row[name] for row in found] for name in ("module", "neuron", "rank", "pixels")},
             "caption": [said[row["pixels"]] for row in found],
-            "captioner": [self.captioner.source] * len(found),
         }

@@ -30,9 +30,9 @@ class ConceptMasks(Derived, ArrayView):
 
     def __post_init__(self) -> None:
         """Refuse images of which nothing is known: `NotAnnotated`."""
-        from ..scene_masks import scene_of
+        from ..scene_masks import is_scene
 
-        if not len(self.images) or scene_of(self.images, 0) is None:
+        if not len(self.images) or not is_scene(self.images, 0):
             hint = "the demo's scenes have (belvedere add images NAME demo:scenes)"
             raise NotAnnotated(self.images.name, "masks of concepts", hint)
 

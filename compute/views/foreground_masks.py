@@ -36,10 +36,10 @@ class ForegroundMasks(Assisted, ArrayView):
 
     def __post_init__(self) -> None:
         """Refuse images of which no masks are known: `NotAnnotated`; and a model that is not decomposed."""
-        from ..scene_masks import scene_of
+        from ..scene_masks import is_scene
 
         _ = self.model.shape
-        if not any(self.images.masks) and not (len(self.images) and scene_of(self.images, 0)):
+        if not any(self.images.masks) and not (len(self.images) and is_scene(self.images, 0)):
             hint = "add them again with masks=FOLDER (--masks FOLDER); the demo's scenes have their own"
             raise NotAnnotated(self.images.name, "masks", hint)
 

@@ -77,6 +77,7 @@ class LabelCandidates(Assisted, TableView):
             "prompt": "summarise_worked",
         },
     }
+    version: ClassVar[int] = 2
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -87,7 +88,6 @@ class LabelCandidates(Assisted, TableView):
         "said": "string",
         "reason": "string",
         "request": "string",
-        "language": "string",
     }
 
     def __post_init__(self) -> None:
@@ -205,9 +205,9 @@ class LabelCandidates(Assisted, TableView):
     def _rows(self, neuron: int, samples: Sequence[Said]) -> dict[str, list[Any]]:
         rows: dict[str, list[Any]] = {name: [] for name in self.columns}
         for number, (text, status, said, reason, request) in enumerate(samples):
-            module, source = self.captions.exemplars.seen.top.activations.module, self.language.source
+            module = self.captions.exemplars.seen.top.activations.module
             label = text if status == "ok" else None
-            values = (module, neuron, number, label, status, said, reason, request, source)
+            values = (module, neuron, number, label, status, said, reason, request)
             for name, value in zip(self.columns, values, strict=True):
                 rows[name].append(value)
         return rows

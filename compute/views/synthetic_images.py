@@ -46,7 +46,7 @@ class SyntheticImages(Assisted, TableView):
         "default": {},
         "paper": {"template": "One realistic image of {concept}", "steps": 50, "guidance": 7.5},
     }
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
@@ -57,7 +57,6 @@ class SyntheticImages(Assisted, TableView):
         "picture": "string",
         "pixels": "string",
         "status": "string",
-        "painter": "string",
     }
 
     def __post_init__(self) -> None:
@@ -132,5 +131,4 @@ class SyntheticImages(Assisted, TableView):
             "number": [asked.number for asked, _ in found],
             "seed": [self._paintings.seed(asked) for asked, _ in found],
             **{name: [each[name] for _, each in found] for name in ("picture", "pixels", "status")},
-            "painter": [self.painter.source] * len(found),
         }

@@ -12,6 +12,7 @@ from PIL import Image
 
 from belvedere.demo import scenes
 from belvedere.demo.dice import Dice
+from belvedere.demo.digests import COUNT, PAINTED, digests
 from belvedere.demo.painter import RGB
 from belvedere.demo.words import VALUES
 
@@ -30,6 +31,30 @@ def test_the_random_numbers_are_the_same_everywhere() -> None:
 def test_the_pixels_are_the_same_everywhere() -> None:
     drawn = b"".join(scenes.scene(index).png() for index in range(20))
     assert hashlib.sha256(drawn).hexdigest() == DIGEST
+
+
+@pytest.mark.parametrize("name", PAINTED)
+def test_the_digests_that_are_kept_are_those_of_the_pictures(name: str) -> None:
+    known = digests(name)
+    assert len(known) == COUNT
+    for index in (0, 1, 7, 500, COUNT - 1):
+        assert hashlib.sha256(PAINTED[name](index)).hexdigest() == known[index]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAINTED)
+def test_all_digests_that_are_kept_are_those_of_the_pictures(name: str) -> None:
+    painted = [hashlib.sha256(PAINTED[name](index)).hexdigest() for index in range(COUNT)]
+    assert tuple(painted) == digests(name)
+
+
+def test_numbers_drawn_together_are_those_drawn_one_by_one() -> None:
+    one, other = Dice(3), Dice(3)
+    assert [one.units(count) for count in (6, 100, 0, 7)] == [
+        [other.uniform(0, 1) for _ in range(count)] for count in (6, 100, 0, 7)
+    ]
+    assert one.grid(5, 3).tolist() == other.grid(5, 3).tolist()
+    assert one.below(9) == other.below(9)
 
 
 def test_a_png_holds_the_pixels() -> None:

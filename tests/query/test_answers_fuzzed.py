@@ -21,7 +21,7 @@ from belvedere.store.views import TableView
 from tests.small_views import Numbers, numbers, small_engine, text_set
 
 ONE, TWO = Numbers(text_set(["a"], "one")), Numbers(text_set(["b"], "two"), rows=25)
-SCHEMA = schema_of(Numbers, ["text_set"])
+SCHEMA = schema_of(ONE)
 CONDITIONS = """layer = 3|layer <> 2|layer IN (1, 4, 9)|layer NOT IN (0, 5)|layer BETWEEN 2 AND 4|layer >= 4
 layer < 0|layer = 2.0|layer + 1 = 3|layer % 2 = 0|layer = head|layer IS NULL|layer IS NOT NULL|layer > rank
 head = 1|head IN (0, 3)|head <= 1 OR layer = 5|rank > 2|rank IS NULL|rank <> 3|rank IN (1, NULL)|rank < -1

@@ -77,7 +77,7 @@ def test_each_stage_says_what_it_is_about(undisturbed: dict[str, list[dict[str, 
         }
     )
     for row in undisturbed["captions"]:
-        assert row["captioner"] == "demo:captioner"
+        assert row["captioner"] == "blip"
         assert row["caption"]
     exemplars = [(row["neuron"], row["rank"], row["pixels"]) for row in undisturbed["neuron_exemplars"]]
     assert [(row["neuron"], row["rank"], row["pixels"]) for row in undisturbed["captions"]] == exemplars

@@ -15,7 +15,7 @@ from tests.small_views import Letters, Numbers, text_set
 
 LETTERS = Letters(text_set([f"t{n}" for n in range(1030)]), 3)
 NUMBERS = Numbers(text_set(["a"], "one"))
-SCHEMA = schema_of(Numbers, ["text_set"])
+SCHEMA = schema_of(NUMBERS)
 
 
 @given(st.lists(st.integers(-2, 8), unique=True), st.sampled_from([["one"], ["two"], ["one", "two"]]))
@@ -28,7 +28,7 @@ def test_units_with_one_of_some_values_are_left(layers: list[int], names: list[s
 
 def test_a_filter_on_the_axis_leaves_whole_runs_where_it_holds_for_all_of_them() -> None:
     view, pruner = _Wide(), Pruner()
-    schema = schema_of(_Wide, ["text_set"])
+    schema = schema_of(view)
     field = pc.field("text_id")
     for predicate, runs in (
         (field >= 0, [(0, 128), (128, 256), (256, 344)]),
@@ -37,7 +37,9 @@ def test_a_filter_on_the_axis_leaves_whole_runs_where_it_holds_for_all_of_them()
         (field == 1000, [(333, 334)]),
         (field > 4000, []),
     ):
-        assert [place[1:] for place in pruner.surviving(schema, [view], predicate)] == runs
+        assert [
+            place[1:] for place in pruner.surviving(schema, pruner.runs(schema, [view], predicate), predicate)
+        ] == runs
 
 
 class _Wide(Letters):
