@@ -36,9 +36,10 @@ class Dice:
         """Return numbers in [0, 1): what as many calls of `uniform(0, 1)` return, in a third of the time."""
         while len(self._ahead) < count:
             self._ahead = self._bits.random_raw(_TOGETHER).tolist()[::-1] + self._ahead
-        words = self._ahead[: -count - 1 : -1]
-        del self._ahead[-count:]
-        return [(word >> 11) / 2**53 for word in words]
+        rest = len(self._ahead) - count
+        words = self._ahead[rest:]
+        del self._ahead[rest:]
+        return [(word >> 11) / 2**53 for word in reversed(words)]
 
     def below(self, count: int) -> int:
         """Return an integer in 0 .. count - 1."""
