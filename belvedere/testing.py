@@ -40,8 +40,7 @@ def demo_store(folder: Path | str, images: int = SCENES, pictures: Path | None =
     """Make a store with the demo's model `clip`, some of its scenes and its texts `words`; nothing is filled.
 
     The scenes are painted into a folder `pictures`, by default `scenes/` in the store's own; they have their
-    shape as label and their background as group. Called again
-    with more, it adds them.
+    shape as label and their background as group. Called again with more, it adds them.
     """
     store = Store(folder)
     pictures = pictures or store.path / "scenes"
@@ -82,7 +81,7 @@ class ViewContract:
         """A store in which the view is filled: a copy of one that is made once for the class."""
         cls = type(self)
         if "_kept" not in vars(cls):
-            with demo_store(tmp_path_factory.mktemp("kept") / "store", SCENES, pictures) as first:
+            with Store(_registered(tmp_path_factory.mktemp("kept") / "store", SCENES, pictures)) as first:
                 assert self.ask(first).fill(batch_size=32).complete
                 cls._kept = first.path
         with Store(shutil.copytree(cls._kept, tmp_path_factory.mktemp("copy") / "store")) as store:
@@ -139,7 +138,7 @@ class ViewContract:
         with Store(store.path) as grown, trace() as seen:
             self.ask(grown).fill(batch_size=32)
             mine = self._units(grown)
-        with demo_store(tmp_path / "whole", SCENES + MORE, pictures) as whole:
+        with Store(_registered(tmp_path / "whole", SCENES + MORE, pictures)) as whole:
             self.ask(whole).fill(batch_size=32)
             expected = _kept(whole, self.view)
         again = [str(unit) for unit in old.values() if str(unit) in seen.of("compute")]
@@ -156,6 +155,14 @@ class ViewContract:
 
     def _units(self, store: Store) -> tuple[Unit, ...]:
         return self.ask(store)._view.units
+
+
+def _registered(folder: Path, images: int, pictures: Path) -> Path:
+    """Copy a `demo_store`, which is made once, to a folder."""
+    once = pictures.with_name(f"demo-store-{images}")
+    if not once.exists():
+        demo_store(once, images, pictures).close()
+    return shutil.copytree(once, folder)
 
 
 _NAMES = {"model": "clip", "images": "scenes", "texts": "words"}

@@ -17,6 +17,8 @@ from .likeness import listed
 
 SOURCES = ("sentences:REPOSITORY", "sentences:FOLDER", "bertscore:REPOSITORY#LAYER", "bertscore:FOLDER#LAYER")
 """The sources that are known."""
+WEIGHTS = ("*.safetensors", "*.bin")
+"""The files in which a sentence encoder has its weights."""
 BASELINE = "rescale_baseline.tsv"
 """A file in a model's folder that says what texts without relation score at each layer."""
 LONGEST = 512
@@ -35,6 +37,8 @@ class Sentences:
         folder = hub.fetch(self.name, weights=True)
         if not (folder / "modules.json").is_file():
             raise BadSource(f"sentences:{self.name} is no sentence encoder: there is no modules.json in it")
+        if not any(each.stat().st_size for pattern in WEIGHTS for each in folder.rglob(pattern)):
+            raise BadSource(f"sentences:{self.name} has no weights: {' or '.join(WEIGHTS)}")
         return {"kind": "sentences", "files": _files(folder), "metrics": ["sentence_cosine"]}
 
     def load(self, device: str, precision: str) -> LoadedSentences:

@@ -156,6 +156,17 @@ class TextTowerPass(TextRows):
         """Take what is kept from the trace of one batch: an array for each member, one row a text."""
 
 
+class TextModulePass(TextPass):
+    """An array made from what one module of the model gives for each text."""
+
+    block: ClassVar[int] = BLOCK
+    module: str
+
+    @abstractmethod
+    def pooled(self, output: Tensor, lengths: Tensor) -> Array:
+        """Take what is kept from the module's output of one batch, whose texts have so many tokens."""
+
+
 class OfWeights(ArrayView):
     """An array that follows from the weights of one tower alone, that of its `side`: vision, or text."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -77,20 +77,33 @@ class Loaded:
 
     def encode_texts(self, texts: Sequence[str]) -> Array:
         """Embed texts: float32 on the host, "text joint", not normalised."""
+        return self.encode_tokens(self.tokens(texts))
+
+    def encode_tokens(self, tokens: Tensor) -> Array:
+        """Embed texts that are tokens, "text token"."""
         with torch.inference_mode():
-            features = self.net.encode_text(self.tokens(texts))
+            features = self.net.encode_text(tokens)
         return cast("Array", features.float().cpu().numpy())
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Give the tokens of texts on the device, "text token"."""
         return cast("Tensor", self.tokenizer(list(texts)).to(self.device))
 
+    def lengths(self, tokens: Tensor) -> Tensor:
+        """Give the number of each text's own tokens, "text": those before the padding."""
+        own = tokens != self._padding
+        return (own * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)).amax(dim=1)
+
+    @cached_property
+    def _padding(self) -> int:
+        """What the tokenizer fills short texts up with."""
+        return int(self.tokenizer([""], context_length=int(self.tokenizer.context_length) + 1)[0, -1])
+
     def too_long(self, texts: Sequence[str]) -> list[int | None]:
         """Give each text's room in tokens where the text needs more than that, else None."""
         room = int(self.tokenizer.context_length)
-        padding = int(self.tokenizer([""], context_length=room + 1)[0, -1])
         last = self.tokenizer(list(texts), context_length=room + 1)[:, -1]
-        return [room if int(token) != padding else None for token in last]
+        return [room if int(token) != self._padding else None for token in last]
 
 
 def register(name: str, source: str, found: Found, *, checkpoint: str | None, precision: str) -> Model:
@@ -109,7 +122,8 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
         tower=found.tower(net),
         modules=_surveyed(net, found.image_side(net), found.transform(net)),
         image=_image_facts(found, net),
-        text=found.text_facts(net),
+        text=(text := found.text_facts(net)),
+        text_modules=_surveyed_texts(net, text),
         libraries={each: importlib.metadata.version(each) for each in LIBRARIES},
     )
 
@@ -152,6 +166,13 @@ def _surveyed(net: nn.Module, side: nn.Module, transform: Transform) -> dict[str
         except Exception as error:  # whatever a model raises for pictures of a size that it was not made for
             first = first or error
     raise BadSource(f"{type(net).__name__} takes no picture that its preprocessing gives: {first}") from first
+
+
+def _surveyed_texts(net: nn.Module, facts: Mapping[str, Any]) -> dict[str, Module]:
+    """Run empty texts through a model; none of its modules is known where it embeds none."""
+    if not facts:
+        return {}
+    return modules.survey_texts(net, torch.zeros(facts["tokenizer"]["context_length"], dtype=torch.int64))
 
 
 def _blank(transform: Transform, length: int) -> Tensor:

@@ -36,28 +36,51 @@ def survey(net: nn.Module, image_side: nn.Module, pixels: Tensor) -> dict[str, M
     `pixels` is one preprocessed picture, "channel y x". Where the modules allow it they are run without
     their weights, on torch's device `meta`, which takes no time whatever the model's size.
     """
-    small, large = (_watched(net, image_side, pixels, count) for count in PROBES)
+    return _surveyed(net, image_side, pixels)
+
+
+def survey_texts(net: nn.Module, tokens: Tensor) -> dict[str, Module]:
+    """List the modules of a model that run while a text goes through, as `survey` does.
+
+    `tokens` is one text, as the model's `encode_text` takes it.
+    """
+    return _surveyed(net, _Texts(net), tokens)
+
+
+class _Texts(nn.Module):
+    """Calls a model with texts alone."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, tokens: Tensor) -> Any:
+        return self.net.encode_text(tokens)  # type: ignore[operator]  # models of texts have it
+
+
+def _surveyed(net: nn.Module, side: nn.Module, one: Tensor) -> dict[str, Module]:
+    small, large = (_watched(net, side, one, count) for count in PROBES)
     kinds = {name: type(module).__name__ for name, module in net.named_modules()}
     return {name: _described(kinds[name], small[name], large[name]) for name in kinds if name in small}
 
 
-def _watched(net: nn.Module, image_side: nn.Module, pixels: Tensor, images: int) -> dict[str, list[_Ran]]:
-    """Run some copies of a picture; give what each module gave at each of its calls."""
+def _watched(net: nn.Module, side: nn.Module, one: Tensor, copies: int) -> dict[str, list[_Ran]]:
+    """Run some copies of a picture or a text; give what each module gave at each of its calls."""
     seen: dict[str, list[_Ran]] = defaultdict(list)
 
     def watch(name: str, module: nn.Module, args: Any, output: Any) -> None:
         seen[name].append(_looked_at(output))
 
-    batch = pixels.expand(images, *pixels.shape)
+    batch = one.expand(copies, *one.shape)
     with ExitStack() as hooks, torch.inference_mode():
         for name, module in net.named_modules():
             if name:
                 hooks.callback(module.register_forward_hook(partial(watch, name)).remove)
         try:
-            _run_without_weights(image_side, batch)
+            _run_without_weights(side, batch)
         except Exception:  # whatever cannot be run without weights is run with them, and raises then
             seen.clear()
-            image_side(batch)
+            side(batch)
     return dict(seen)
 
 

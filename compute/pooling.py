@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pool = Literal["mean", "max", "cls", "token"]
+TextPool = Literal["mean", "max", "last", "token"]
 Channels = Literal["auto", "first", "last"]
 
 
@@ -68,6 +69,31 @@ def maps(output: Tensor, image_axis: int, channels: Channels) -> Tensor:
 
 def _is_first(shape: tuple[int, ...], channels: Channels) -> bool:
     return channels == "first" or (channels == "auto" and len(shape) == 3)
+
+
+def pool_texts(output: Tensor, text_axis: int, lengths: Tensor, how: TextPool, token: int) -> Tensor:
+    """Pool the output of a batch of texts over each text's own tokens, in float32: "text neuron".
+
+    Args:
+        output: A module's output, "text token neuron" or "text neuron", with the texts along `text_axis`.
+        text_axis: Where the texts are.
+        lengths: How many tokens each text has of its own, "text"; what follows is padding.
+        how: "mean" and "max" over these; "last" takes the last of them, the end of the text, "token" the
+            position that is given, padding or not.
+        token: A position.
+    """
+    moved = output.movedim(text_axis, 0).float()
+    if moved.ndim == 2:
+        return moved
+    if how == "token":
+        return moved[:, token]
+    last = (lengths - 1).clamp(min=0)
+    if how == "last":
+        return moved[last.new_tensor(range(len(moved))), last]
+    own = last.new_tensor(range(moved.shape[1]))[None, :, None] <= last[:, None, None]
+    if how == "max":
+        return moved.where(own, -math.inf).amax(dim=1)
+    return moved.where(own, 0).sum(dim=1) / own.sum(dim=1)
 
 
 def pool(output: Tensor, image_axis: int, how: Pool, token: int, channels: Channels) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
-from .kinds import Assisted, ImagePass, OfWeights, TextRows, TextTowerPass
+from .kinds import Assisted, ImagePass, OfWeights, TextModulePass, TextRows, TextTowerPass
 
 Kept = Mapping[int, Row]
 """Rows that other units have, by their number from a unit's first."""
@@ -89,8 +89,9 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
                 copies[unit.key] = rows
             if len(rows) < unit.stop - unit.start:
                 key = (_side(view), view.contents(unit.start, unit.stop))
-        elif isinstance(view, TextTowerPass):
-            key = (_side(view), view.contents(unit.start, unit.stop))
+        elif isinstance(view, TextTowerPass | TextModulePass):
+            taken_apart = isinstance(view, TextTowerPass)
+            key = (_side(view), view.contents(unit.start, unit.stop), taken_apart)
         elif isinstance(view, Assisted):
             key = (view.recipe_key, unit.index // view.together)
         groups.setdefault(key, []).append(unit)
@@ -103,7 +104,7 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
     return steps
 
 
-def _side(view: ImagePass | TextTowerPass) -> str:
+def _side(view: ImagePass | TextRows) -> str:
     """Write down what identifies the side of a model that images, or texts, go through."""
     return repr(sorted(view.model.identity(view.side).items(), key=lambda item: item[0]))
 

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from typing import cast
 
 import numpy as np
+from torch import Tensor
 
 from ..store.errors import InexactDecomposition
 from ..store.views import Array, Unit
 from .image_pass import narrowed
-from .kinds import Made, TextPass, TextRows, TextTowerPass
+from .kinds import Made, TextModulePass, TextPass, TextRows, TextTowerPass
 from .models import Loaded
+from .modules import Watch
 from .room import in_room
 from .towers.check import TOLERANCE, check, directed
 from .towers.native import Tracer
@@ -69,10 +71,13 @@ class _Pass:
     def __init__(self, loaded: Loaded, views: Sequence[TextRows]) -> None:
         self._loaded, self._views, self._hooks = loaded, views, ExitStack()
         towers = [view for view in views if isinstance(view, TextTowerPass)]
+        self._modules = [view for view in views if isinstance(view, TextModulePass)]
+        self._watch = Watch(loaded.net, {view.module: Tensor.detach for view in self._modules})
         self._tokens = any(view.tokens for view in towers)
         self._tracer = Tracer(loaded.text_tower) if towers else None
 
     def __enter__(self) -> _Pass:
+        self._hooks.enter_context(self._watch)
         if self._tracer is not None:
             self._hooks.enter_context(self._tracer)
         return self
@@ -83,13 +88,24 @@ class _Pass:
     def part(self, texts: Sequence[str]) -> tuple[list[Mapping[str, Array]], float | None]:
         """Run a batch; give what each view takes of it, and the relative error of its sum."""
         if self._tracer is None:
-            features = self._loaded.encode_texts(texts)
+            tokens = self._loaded.tokens(texts)
+            features = self._loaded.encode_tokens(tokens)
             with np.errstate(over="ignore", invalid="ignore"):
                 directed(np.linalg.norm(features, axis=1), "texts")
-            return [cast("TextPass", view).collect(features) for view in self._views], None
+            outputs, lengths = self._watch.take(), self._loaded.lengths(tokens)
+            return [self._of_text(view, features, outputs, lengths) for view in self._views], None
         trace = self._tracer(self._loaded.tokens(texts), self._tokens)
         directed(trace.norm, "texts")
         error, allowed = check(trace, self._loaded.text_constants), TOLERANCE[self._views[0].model.precision]
         if not error <= allowed:
             raise InexactDecomposition(error, allowed)
         return [cast("TextTowerPass", view).collect(trace) for view in self._views], error
+
+    @staticmethod
+    def _of_text(
+        view: TextRows, features: Array, outputs: Mapping[str, Tensor], lengths: Tensor
+    ) -> Mapping[str, Array]:
+        """Give what a view takes of a batch: of a module's output, or of what the tower gives."""
+        if isinstance(view, TextModulePass):
+            return view.collect(view.pooled(outputs[view.module], lengths))
+        return cast("TextPass", view).collect(features)

@@ -27,7 +27,7 @@ from ..store.sets import References
 from ..store.views import Field, View
 from .causes import same_question
 from .engine import Engine
-from .resolve import Inputs, Names, needed_inputs, registered, required, resolve
+from .resolve import Inputs, Names, modules_of, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -147,7 +147,7 @@ def _required_values(
         return [{"layer": layer, **params} for layer in range(model.tower.layers if model.tower else 0)]
     said = {key: value for key, value in (model.imported or {}).items() if key == "pool"}
     pool = said if "pool" in {field.name for field in declared(cls)} else {}
-    modules = (name for name, module in model.modules.items() if module.problem is None)
+    modules = (name for name, module in modules_of(cls, model).items() if module.problem is None)
     return [{"module": name, **pool, **params} for name in modules]
 
 

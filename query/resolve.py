@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from ..compute import instruments
 from ..compute.head_sets import HeadSet, takes_heads
 from ..compute.joined import JOINED
-from ..compute.kinds import OfWeights, TextRows, TextTowerPass, TowerPass
+from ..compute.kinds import OfWeights, TextModulePass, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
 from ..store.errors import BadSource, NoTextTower, UnknownName, UnsupportedTower
@@ -27,6 +27,7 @@ from ..store.sets import (
     Judge,
     Language,
     Model,
+    Module,
     NamedTexts,
     Painter,
     References,
@@ -159,9 +160,8 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
         said = ", ".join(cls.choices().get(lacking[0], ()))
-        raise BadSource(
-            f"{name} needs {lacking[0]}=…{f', one of {said}' if said else _which(names, inputs, lacking[0])}"
-        )
+        which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
+        raise BadSource(f"{name} needs {lacking[0]}=…{which}")
     return _build(names, cls, inputs, values)
 
 
@@ -193,12 +193,18 @@ def _classes(cls: type[View]) -> Iterator[type[View]]:
             yield from _classes(field.type)
 
 
-def _which(names: Names, inputs: Inputs, param: str) -> str:
+def modules_of(cls: type[View], model: Model) -> Mapping[str, Module]:
+    """Give the modules that a view can be of: those that texts go through, or images."""
+    of_texts = any(issubclass(each, TextModulePass) for each in _classes(cls))
+    return model.text_modules if of_texts else model.modules
+
+
+def _which(names: Names, cls: type[View], inputs: Inputs, param: str) -> str:
     """Say what a parameter can be, where that is known."""
     model = inputs.model or (names.models()[0] if len(names.models()) == 1 else None)
     if param != "module" or model is None:
         return ""
-    known = [each for each, module in names.model(model).modules.items() if module.problem is None]
+    known = [each for each, module in modules_of(cls, names.model(model)).items() if module.problem is None]
     return f", a module of {model!r}: {', '.join(known[:3])}, … (belvedere show {model} lists them)"
 
 
@@ -240,7 +246,8 @@ def added_as(kind: NamedKind) -> str:
 
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
-    kinds = parameters(view_class(name).picked(texts))
+    picked = JOINED[name].view(name, texts.get(JOINED[name].param)) if name in JOINED else name
+    kinds = parameters(view_class(picked).picked(texts))
     plain = {field.name for field in kinds if field.type is str or takes_heads(field)}
     return {param: text if param in plain else read_value(text) for param, text in texts.items()}
 

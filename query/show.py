@@ -136,11 +136,17 @@ def _model(model: Model) -> Shown:
         **{f"text_{key}": value for key, value in model.text.items()},
         "libraries": dict(model.libraries),
     }
-    return Shown("model", model.name, _of_model(model), facts, {"modules": _modules(model)})
+    return Shown("model", model.name, _of_model(model), facts, _of_towers(model))
 
 
-def _modules(model: Model) -> list[Row]:
-    """List the modules that run while an image goes through."""
+def _of_towers(model: Model) -> dict[str, list[Row]]:
+    """List the modules of a model, those of its text tower where it has one."""
+    texts = {"text_modules": _modules(model.text_modules)} if model.text_modules else {}
+    return {"modules": _modules(model.modules), **texts}
+
+
+def _modules(modules: Mapping[str, Module]) -> list[Row]:
+    """List modules that run while an image, or a text, goes through."""
     return [
         {
             "module": name,
@@ -150,7 +156,7 @@ def _modules(model: Model) -> list[Row]:
             "calls": module.calls,
             "problem": module.problem,
         }
-        for name, module in model.modules.items()
+        for name, module in modules.items()
     ]
 
 

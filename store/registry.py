@@ -208,8 +208,9 @@ class Registry:
 
     def put_model(self, model: Model, after: int) -> bool:
         """Let a name stand for a model; False where it has another version than `after` by now."""
-        modules = [[name, asdict(module)] for name, module in model.modules.items()]  # in their order
-        return self._again("models", model.name, after, {**asdict(model), "modules": modules})
+        both = {"modules": model.modules, "text_modules": model.text_modules}
+        listed = {key: [[name, asdict(each)] for name, each in of.items()] for key, of in both.items()}
+        return self._again("models", model.name, after, {**asdict(model), **listed})  # in their order
 
     def put_image_set(self, images: ImageSet, after: int) -> bool:
         """Let a name stand for a set of images; False where it has another version than `after` by now."""
@@ -342,10 +343,11 @@ def _formerly(facts: Mapping[str, Any]) -> tuple[str, ...]:
 def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
     tower = facts["tower"] and TowerShape(**facts["tower"])
-    modules = {
-        name: Module(**{**module, "shape": tuple(module["shape"])}) for name, module in facts["modules"]
+    both = {
+        key: {name: Module(**{**each, "shape": tuple(each["shape"])}) for name, each in facts.get(key, ())}
+        for key in ("modules", "text_modules")
     }
-    return Model(**{**facts, "tower": tower, "modules": modules, "formerly": _formerly(facts)})
+    return Model(**{**facts, "tower": tower, **both, "formerly": _formerly(facts)})
 
 
 def check_name(kind: str, name: str) -> None:

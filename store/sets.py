@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from . import digest
-from .errors import UnknownName, UnsupportedTower
+from .errors import UnknownName, UnsuitableModule, UnsupportedTower
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,14 +40,14 @@ class TowerShape:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module of a model, as it runs while an image goes through."""
+    """One module of a model, as it runs while an image or a text goes through."""
 
     kind: str
     """The name of its class."""
     shape: tuple[int, ...]
-    """The shape of its output for one image; empty where that is not one tensor with an axis of images."""
+    """The shape of its output for one input; empty where that is not one tensor with an axis of inputs."""
     image_axis: int
-    """The place of the images' axis in the output of a batch."""
+    """The place of the axis of images, or of texts, in the output of a batch."""
     calls: int
     """How often it runs in one forward pass."""
     problem: str | None
@@ -82,6 +82,8 @@ class Model:
     """What was noted where it came from; recorded, never hashed."""
     formerly: tuple[str, ...] = ()
     """Names that it had before it was renamed."""
+    text_modules: Mapping[str, Module] = field(default_factory=dict)
+    """The modules that run while a text goes through, by dotted name, in the order of the model."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -103,6 +105,7 @@ class Model:
     def module(self, name: str) -> Module:
         """Give a module that runs while an image goes through; `UnknownName` with the nearest one."""
         if name not in self.modules:
+            self._refuse_other(name, self.text_modules, "a text goes through: see text_neuron_activations")
             raise UnknownName(
                 f"module of model {self.name!r} that runs when an image goes through",
                 name,
@@ -110,6 +113,20 @@ class Model:
                 f"belvedere show {self.name} lists all {len(self.modules)}",
             )
         return self.modules[name]
+
+    def text_module(self, name: str) -> Module:
+        """Give a module that runs while a text goes through; `UnknownName` with the nearest one."""
+        if name not in self.text_modules:
+            self._refuse_other(name, self.modules, "an image goes through: see neuron_activations")
+            raise UnknownName(
+                f"module of model {self.name!r} that runs when a text goes through", name, self.text_modules
+            )
+        return self.text_modules[name]
+
+    def _refuse_other(self, name: str, others: Mapping[str, Module], when: str) -> None:
+        """Say of a module of the other tower that it is one."""
+        if name in others:
+            raise UnsuitableModule(name, f"it runs while {when}", "ask for that, or take another module")
 
     def identity(self, side: Literal["image", "text"]) -> dict[str, Any]:
         """Give the facts that everything computed with one side of the model is identified by."""

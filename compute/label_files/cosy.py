@@ -14,6 +14,9 @@ def _read(place: Place, cells: Cells) -> Iterator[Score]:
     found = numbers(cells, NAMES)
     if not found:
         raise Unreadable("no number in any of its columns")
+    for name in ("cosy_auc", "cosy_p"):
+        if name in found and not 0 <= found[name] <= 1:
+            raise Unreadable(f"{NAMES[name]} {found[name]:g} is not from 0 to 1")
     for name, value in found.items():
         yield Score(place, cells["concept"], name, value)
 

@@ -53,6 +53,21 @@ class TestParameters:
         found = filled.sql("SELECT kind, parameters, summary FROM views WHERE view = 'svd'").fetchall()
         assert found == [("table", "model=m, span=svd", "Declared: head_roles with model=m, span=svd")]
 
+    def test_one_of_the_views_that_a_name_stands_for(self, filled: Store) -> None:
+        asked: dict[str, Any] = {
+            "model": "m",
+            "texts": "words",
+            "module": "visual.transformer.resblocks.1.mlp.gelu",
+        }
+        filled.declare("mine", "neuron_labels", method="clip_dissect", m=1, **asked)
+        (found,) = [each for each in filled.declared() if each.name == "mine"]
+        assert (found.view, found.parameters["m"]) == ("clip_dissect_labels", 1)
+        assert set(filled.sql("SELECT method, clip FROM mine", fill=True).fetchall()) == {
+            ("clip_dissect", "m")
+        }
+        with pytest.raises(UnknownName, match="clip_disect"):
+            filled.declare("other", "neuron_labels", method="clip_disect", **asked)
+
     def test_a_module_and_an_array(self, store: Store) -> None:
         store.declare(
             "gelu", "neuron_activations", module="visual.transformer.resblocks.1.mlp.gelu", pool="max"
