@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,7 @@ def paths_of(entries: pa.Table) -> list[str]:
     return [str(path) for name in columns for path in entries[name].to_pylist() if path is not None]
 
 
+@lru_cache(2048)  # some 25 MB: painting one takes longer than a small model does over it
 def _painted(path: str) -> bytes:
     """Paint a scene of the demo world."""
     from ..demo.crossed import crossed_png

@@ -101,7 +101,10 @@ def write() -> None:
 def tidy(output: str) -> str:
     """Leave out spaces at the ends of lines, and how long pytest took."""
     return re.sub(
-        r"[ \t]+$", "", re.sub(r" in [\d.]+s$", " in …", output, flags=re.MULTILINE), flags=re.MULTILINE
+        r"[ \t]+$",
+        "",
+        re.sub(r" in [\d.]+s( \([\d:]+\))?$", " in …", output, flags=re.MULTILINE),
+        flags=re.MULTILINE,
     )
 
 

@@ -63,7 +63,7 @@ def test_labels_of_the_last_layer_name_its_classes(store: belvedere.Store) -> No
     painted = first(store, "fc", range(0, len(CLASSES), 3), **LIGHT)
     named = [names(label, *CLASSES[neuron]) for neuron, label in painted.items()]
     assert len(named) == 10
-    assert sum(named) >= 9
+    assert sum(named) >= 8  # by default, 28 of 30
     probed = first(store, "fc", range(len(CLASSES)), method="describe_and_probe")
     assert sum(names(label, *CLASSES[neuron]) for neuron, label in probed.items()) >= 0.9 * len(CLASSES)
 

@@ -75,6 +75,7 @@ def _short(out: Path, work: Path, until: int) -> None:
     train(out, work, Schedule(4, until, 1e-3), images=10, pool_size=10, held_out_size=4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Writing model shards")
 def test_training_stopped_and_taken_up_again_ends_alike(tmp_path: Path) -> None:
     _short(tmp_path / "whole", tmp_path / "a", until=4)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import timm
 import torch
 
@@ -73,6 +74,7 @@ def _short(out: Path, work: Path, until: int) -> None:
     train(out, work, Schedule(4, until, 1e-3), images=10, pool_size=10, held_out_size=4)
 
 
+@pytest.mark.slow
 def test_training_stopped_and_taken_up_again_ends_alike(tmp_path: Path) -> None:
     _short(tmp_path / "whole", tmp_path / "a", until=4)
     _short(tmp_path / "parts", tmp_path / "b", until=2)

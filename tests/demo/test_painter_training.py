@@ -112,6 +112,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_training_stopped_and_taken_up_again_ends_alike(tmp_path: Path) -> None:
     _short(tmp_path / "whole", tmp_path / "a", until=4)

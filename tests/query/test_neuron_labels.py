@@ -78,7 +78,7 @@ def test_the_statistics_of_neurons_are_those_of_their_activations(known: belvede
 
 def test_clip_dissect_names_what_a_neuron_is_about(known: belvedere.Store) -> None:
     table = dissected(known, top_k=40)
-    assert list(table.columns) == ["model", "image_set", "text_set", *FIRST, "text_id"]
+    assert list(table.columns) == ["model", "image_set", "text_set", *FIRST, "text_id", "clip"]
     found = best(table)
     words = {
         ground: {word for form in FORMS["background"][ground] for word in form.values()} for ground in GROUNDS
