@@ -19,6 +19,12 @@ METRICS = {"accuracy": "accuracy", "worst group accuracy": "worst group"}
 """Measures that are drawn of each condition, with what they are called."""
 CONDITIONS = 8
 """At most so many conditions are drawn."""
+PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("heads", "these heads", {"s": 70, "color": COLOURS[1], "zorder": 3}),
+    ("random", "as many at random", {"s": 26, "color": QUIET, "zorder": 2}),
+    ("none", "nothing", {"s": 70, "color": INK, "marker": "|", "zorder": 3}),
+)
+"""What is drawn of a condition: the rows, what they are called, and how they look."""
 KEPT = """
 SELECT heads, components, draw, head_count, metric, value FROM ablations
 WHERE model = $model AND image_set = $images AND text_set = $texts
@@ -36,7 +42,7 @@ def draw(store: Store, inputs: Mapping[str, Any]) -> Figure:
     battery = rows[rows.heads.isna() & (rows.metric == "accuracy")]
     chosen = rows[rows.heads.notna()]
     conditions = list(dict.fromkeys(chosen.heads))[:CONDITIONS]
-    figure = Figure(figsize=(13, 4.6 + 0.75 * len(conditions)), facecolor="white")
+    figure = Figure(figsize=(13, 4.6 + 0.3 * bool(conditions) + 0.75 * len(conditions)), facecolor="white")
     titled(
         figure,
         f"What “{inputs['model']}” tells rightly with parts of it ablated",
@@ -49,8 +55,21 @@ def draw(store: Store, inputs: Mapping[str, Any]) -> Figure:
     for at, (metric, said) in enumerate(METRICS.items()):
         mine = chosen[chosen.metric == metric]
         if conditions and len(mine):
-            axes = figure.add_axes((0.3 + 0.36 * at, 0.45 / height, 0.32, middle - 1.35 / height))
+            axes = figure.add_axes((0.3 + 0.36 * at, 0.75 / height, 0.32, middle - 1.65 / height))
             _conditions(axes, mine, conditions, said, named=at == 0)
+    if conditions:
+        handles, labels = figure.axes[-1].get_legend_handles_labels()
+        shown = dict(zip(labels, handles, strict=True))
+        figure.legend(
+            list(shown.values()),
+            list(shown),
+            loc="lower left",
+            bbox_to_anchor=(0.29, 0),
+            ncols=3,
+            frameon=False,
+            fontsize=9,
+            labelcolor=FAINT,
+        )
     return figure
 
 
@@ -76,8 +95,10 @@ def _layers(axes: Any, battery: pd.DataFrame) -> None:
     places = sorted(found)
     whole = 100 * float(battery[battery.components == "none"].value.iloc[0])
     axes.axhline(whole, color=QUIET, lw=1.5)
-    axes.text(places[0], whole, "nothing ablated", size=9, color=FAINT, va="bottom")
     axes.plot(places, [found[each] for each in places], color=COLOURS[0], marker="o", ms=4)
+    above = found[places[-1]] < whole
+    place, align = (whole + 1.5, "bottom") if above else (whole - 1.5, "top")
+    axes.text(places[-1], place, "nothing ablated", size=9, color=FAINT, ha="right", va=align)
     axes.set_xticks(places)
     axes.set_ylim(0, 108)
     axes.set_xlabel("the last layer whose heads are ablated", size=9.5, color=FAINT)
@@ -88,11 +109,9 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
     """Draw a line for each condition: its heads, as many random ones in grey, and nothing ablated."""
     for place, condition in enumerate(conditions):
         mine = rows[rows.heads == condition]
-        random = 100 * mine[mine.components == "random"].value
-        axes.scatter(random, [place] * len(random), s=26, color=QUIET, zorder=2)
-        for component, marker, colour in (("none", "|", INK), ("heads", "o", COLOURS[1])):
-            value = 100 * mine[mine.components == component].value
-            axes.scatter(value, [place] * len(value), s=70, marker=marker, color=colour, zorder=3)
+        for components, label, style in PARTS:
+            values = 100 * mine[mine.components == components].value
+            axes.scatter(values, [place] * len(values), label=label, **style)
     counts = {
         each: int(rows[(rows.heads == each) & (rows.components == "heads")].head_count.iloc[0])
         for each in conditions
@@ -101,13 +120,3 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
     axes.set_yticks(range(len(conditions)) if named else [], labels)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     plain(axes, f"Heads ablated: {said}", grid="x")
-    if named:
-        axes.text(
-            0,
-            -0.5 / max(1, len(conditions)),
-            "● these heads   ● (grey) as many at random   | nothing",
-            transform=axes.transAxes,
-            size=9,
-            color=FAINT,
-            va="top",
-        )
