@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from ..compute.instruments import RULES
 from ..store.errors import DamagedUnit, MissingUnits
 from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
@@ -146,8 +147,10 @@ class Scan(ds.InMemoryDataset):
         pruner = self._source.pruner
         runs = pruner.runs(self.schema, every, predicate)
         views = {id(run.view): run.view for run in runs}
-        pinned = len({tuple(view.pinned.items()) for view in views.values()}) <= 1
-        keep = {key for key, view in views.items() if pinned or self._source.admitted(view)}
+        meant = preferred(views.values())
+        pinned = len({tuple(view.pinned.items()) for view in meant}) <= 1
+        known = {id(view) for view in meant} if pinned else set()
+        keep = {key for key, view in views.items() if key in known or self._source.admitted(view)}
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         names = [view.pinned for view in every]
         self.seen.unknown |= not runs and bool(every) and not admits(self.schema, names, predicate)
@@ -232,6 +235,21 @@ class Scan(ds.InMemoryDataset):
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)
+
+
+def preferred(views: Iterable[View]) -> list[View]:
+    """Leave out those by `rules` that are by a language model, too: `rules` is there unasked."""
+    every = list(views)
+    others = {_but_language(view) for view in every if view.instruments.get("language", RULES) != RULES}
+    return [
+        view
+        for view in every
+        if view.instruments.get("language") != RULES or _but_language(view) not in others
+    ]
+
+
+def _but_language(view: View) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in view.pinned.items() if name != "language")
 
 
 @dataclass(frozen=True, slots=True)

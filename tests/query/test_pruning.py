@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from belvedere.query import duck
 from belvedere.query.pruning import OneOf, Place, Pruner, holding
-from belvedere.query.scan import schema_of
+from belvedere.query.scan import preferred, schema_of
 from belvedere.query.settled import superset
 from tests.small_views import Letters, Numbers, text_set
 
@@ -71,3 +74,15 @@ class _Wide(Letters):
 )
 def test_what_may_give_other_rows_each_time_is_not_looked_up(query: str, known: bool) -> None:
     assert (superset(duck.parse(query).node) is not None) is known
+
+
+def test_rules_are_not_meant_where_a_language_model_is_there_too() -> None:
+    def named(**pinned: str) -> Any:
+        said = {key: value for key, value in pinned.items() if key == "language"}
+        return SimpleNamespace(pinned={"model": "net", **pinned}, instruments=said)
+
+    rules, gpt, none = named(language="rules"), named(language="gpt"), named()
+    other = named(language="rules", module="fc")
+    assert preferred([rules]) == [rules]
+    assert preferred([rules, gpt, none]) == [gpt, none]
+    assert preferred([rules, gpt, other]) == [gpt, other]
