@@ -29,9 +29,8 @@ class Amount:
         return Amount(self.least + other.least, self.most + other.most)
 
     def __str__(self) -> str:
-        least, most = (
-            f"{each:,.2f}" if self.most % 1 else f"{each:,.0f}" for each in (self.least, self.most)
-        )
+        digits = 0 if not self.most % 1 else 2 if self.most >= 1 else 4
+        least, most = (f"{each:,.{digits}f}" for each in (self.least, self.most))
         if self.least == self.most:
             return most
         return f"{least} to {most}" if self.least else f"up to {most}"

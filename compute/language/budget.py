@@ -97,7 +97,8 @@ class Budget:
         """
         if limits.max_usd is not None and price is None:
             raise BadSource(
-                f"max_usd={limits.max_usd:g} can be held only where the price of the model is known"
+                f"max_usd={limits.max_usd:g} can be held only where the price of the model is known: "
+                "say it in a table of prices (prices=…, --prices FILE)"
             )
         self.limits, self._price = limits, price
         self._purse = purse or Purse()
@@ -169,6 +170,7 @@ def budget(model: LanguageModel, limits: Limits, prices: Mapping[str, Price]) ->
     """
     found = price(model, prices)
     if limits.max_usd is not None and found is None:
-        hint = f'max_usd needs one: ["{model.name}"] with usd_in and usd_out in a table of prices (prices=…)'
+        columns = f'["{model.name}"] with usd_in and usd_out'
+        hint = f"max_usd needs one: {columns} in a table of prices (prices=…, --prices FILE)"
         raise UnknownName("price of", model.name, prices, hint)
     return Budget(limits, found)

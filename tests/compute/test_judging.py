@@ -120,6 +120,9 @@ def test_a_judge_is_its_files_and_not_its_folder(bert: Path, sentences: Path, tm
 
 
 def test_sources_that_are_no_judge_are_refused(bert: Path, tmp_path: Path) -> None:
+    hollow = tmp_path / "hollow"
+    hollow.mkdir()
+    (hollow / "modules.json").write_text("[]")
     refused = [
         ("mpnet", UnknownName, r"no source of judges 'mpnet'; there are bertscore:FOLDER#LAYER"),
         (f"bertscore:{bert}#two", BadSource, r"after # stands the number of a layer"),
@@ -127,6 +130,7 @@ def test_sources_that_are_no_judge_are_refused(bert: Path, tmp_path: Path) -> No
         (f"bertscore:{bert}#9", BadSource, r"has 3 layers, and no layer 9"),
         (f"sentences:{bert}", BadSource, r"no modules\.json"),
         (f"sentences:{tmp_path}/gone", BadSource, r"no folder"),
+        (f"sentences:{hollow}", BadSource, r"has no weights: \*\.safetensors or \*\.bin"),
     ]
     for source, error, message in refused:
         with pytest.raises(error, match=message):

@@ -181,6 +181,16 @@ def test_invert_falcon_and_cosy_are_read_whole(tmp_path: Path) -> None:
     ]
 
 
+def test_shares_beyond_one_are_no_measures_of_cosy(tmp_path: Path) -> None:
+    wrong = "neuron,concept,AUC,MAD,p\n0,red,1.9,0.5,\n1,blue,0.5,0.5,-1\n2,teal,1,4,0\n"
+    found = taken(tmp_path, wrong)
+    assert [(each.line, each.reason) for each in found.rejects] == [
+        (2, "auc 1.9 is not from 0 to 1"),
+        (3, "p -1 is not from 0 to 1"),
+    ]
+    assert len(found.said) == 1
+
+
 def test_falcon_lists_are_read_and_never_run(tmp_path: Path) -> None:
     rows = [
         "1,__import__('os').getcwd(),[]",
