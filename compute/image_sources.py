@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..store import digest
 from ..store.errors import BadSource
-from . import image_tables, images_in_memory, mat_segmentation
+from . import image_tables, images_in_memory, mat_segmentation, torchvision_sets
 from .dataset_folders import is_dataset, open_rows
 from .decoding import measure
 from .found import Found, Row, Tick
@@ -45,7 +45,8 @@ def find(
             column `path` and perhaps `label`, `grp` (or `group`) and `mask`, Waterbirds' own metadata.csv,
             with `#SPLIT` for one of its splits, a Hugging Face data set folder or a .parquet shard of one,
             with `#SPLIT` where it has several, PIL images or pairs of a PIL image and a label,
-            ImageNet-Segmentation's `gtsegs_ijcv.mat`, `demo:scenes` or `demo:crossed`, or `demo:scenes[:N]`
+            ImageNet-Segmentation's `gtsegs_ijcv.mat`, torchvision's data sets on this machine, as
+            `torchvision:CIFAR10/FOLDER#test`, `demo:scenes` or `demo:crossed`, or `demo:scenes[:N]`
             for the first N of them.
         labels: "folder" takes each picture's class from the first folder below the source.
         pictures: The pictures of the store.
@@ -61,7 +62,10 @@ def find(
         raise BadSource(f"labels={labels!r}: only 'folder' gives labels")
     if labels and (not isinstance(source, str | Path) or not Path(source).is_dir()):
         raise BadSource(f"labels='folder' goes with a folder, which {source} is not")
-    if isinstance(source, str | Path):
+    if isinstance(source, str) and source.startswith(torchvision_sets.PREFIX):
+        opened = torchvision_sets.open_set(source)
+        what, found = source, torchvision_sets.files(opened) or _listed(opened, pictures, tick)
+    elif isinstance(source, str | Path):
         mat = Path(source).suffix.lower() == ".mat" and Path(source).is_file()
         listed = mat_segmentation.read(Path(source), pictures, tick) if mat else _named(str(source), labels)
         what, found = str(source), listed
@@ -81,6 +85,8 @@ def written(source: ImageSource, found: Sequence[Found]) -> str:
         kept = any(each.facts for each in found)
         return f"{len(found)} pictures in memory" if kept else f"a list of {len(found)}"
     text = str(source)
+    if text.startswith(torchvision_sets.PREFIX):
+        return torchvision_sets.written(text)
     return text if text.startswith("demo:") else str(Path(text).absolute())
 
 
