@@ -162,15 +162,15 @@ def test_a_batch_of_texts_that_does_not_fit_is_halved(
 ) -> None:
     view = store.view("text_embeddings")
     model = engine(store).residents.get(view._view.model, "cpu")
-    real, seen = model.encode_texts, []
+    real, seen = model.encode_tokens, []
 
-    def few(texts: list[str]) -> Any:
-        seen.append(len(texts))
-        if len(texts) > 4:
+    def few(tokens: torch.Tensor) -> Any:
+        seen.append(len(tokens))
+        if len(tokens) > 4:
             raise torch.OutOfMemoryError
-        return real(texts)
+        return real(tokens)
 
-    monkeypatch.setattr(model, "encode_texts", few)
+    monkeypatch.setattr(model, "encode_tokens", few)
     assert view.fill(batch_size=12).complete
     assert seen == [12, 6, 3, 3, 3, 3]
     assert np.abs(np.linalg.norm(view[:], axis=1) - 1).max() < 1e-6
