@@ -12,7 +12,7 @@ from ..store.grid import Grid
 from ..store.views import Parts, TableView, Unit
 from .kinds import Assisted, Made
 from .neuron_labels import COLUMNS
-from .views.neuron_activations import NEURONS
+from .pooled import NEURONS
 
 if TYPE_CHECKING:
     from ..store.sets import Clip

@@ -13,7 +13,8 @@ from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts
 from .. import pooling
 from ..kinds import ModulePass
-from .neuron_activations import NEURONS, NeuronActivations
+from ..pooled import NEURONS
+from .neuron_activations import NeuronActivations
 
 if TYPE_CHECKING:
     from torch import Tensor

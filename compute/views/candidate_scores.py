@@ -17,8 +17,8 @@ from ...store.sets import Clip
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from ..causes import embedding_cause, layer_cause
 from ..kinds import Assisted, Made
+from ..pooled import NEURONS
 from ..work import Amount, Known, Work
-from .neuron_activations import NEURONS
 from .neuron_exemplars import NeuronExemplars, shown_in
 from .synthetic_images import SyntheticImages
 

@@ -18,10 +18,11 @@ from .. import similarity
 from ..kinds import BLOCK, Derived, Made
 from ..neuron_labels import COLUMNS, Label, rows
 from ..neuron_state import NeuronState, State
+from ..pooled import NEURONS
 from ..similarity import Scored
 from ..topk import TopK
 from .image_embeddings import ImageEmbeddings
-from .neuron_activations import NEURONS, NeuronActivations
+from .neuron_activations import NeuronActivations
 from .text_embeddings import TextEmbeddings
 
 KEPT = 20

@@ -19,7 +19,8 @@ from ..formulas import Classes, classes_of, search
 from ..kinds import Derived, Made
 from ..neuron_labels import COLUMNS, Label, rows
 from ..neuron_state import NeuronState
-from .neuron_activations import NEURONS, NeuronActivations
+from ..pooled import NEURONS
+from .neuron_activations import NeuronActivations
 
 KINDS = (("label", "label"), ("group", "grp"))
 """The kinds of classes, and the columns of an image set in which they stand."""

@@ -17,9 +17,9 @@ from ...store.views import Array, Param, Parts, Unit
 from ..judged import Judged, Verdict, best
 from ..kinds import Assisted, Made
 from ..paintings import Asked, Paintings
+from ..pooled import NEURONS
 from ..telling import auroc, shift
 from ..work import Amount, Known, Work
-from .neuron_activations import NEURONS
 
 if TYPE_CHECKING:
     from ..aids import Aids

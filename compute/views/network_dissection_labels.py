@@ -19,10 +19,10 @@ from ..largest import Largest
 from ..neuron_labels import COLUMNS, Label, rows
 from ..neuron_state import NeuronState, State
 from ..overlap import Overlap, positions, rank_of
+from ..pooled import NEURONS
 from ..seen import middle, seen_share
 from .activation_maps import ActivationMaps
 from .concept_masks import ConceptMasks
-from .neuron_activations import NEURONS
 
 KEPT = 10
 """Concepts kept of each neuron."""

@@ -7,23 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from ...store.errors import BadSource, UnsuitableModule
 from ...store.sets import ImageSet, Model, Module
-from ...store.views import Array, Axis, Input, Member, Param, Parts
+from ...store.views import Array, Input, Param
 from .. import pooling
 from ..kinds import ModulePass
+from ..pooled import Pooled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-NEURONS = 256
-"""Neurons of one inner chunk, and of one unit of what is made from them."""
-
 
 @dataclass(frozen=True)
-class NeuronActivations(ModulePass):
+class NeuronActivations(Pooled, ModulePass):
     """What each neuron of a module gives for each image: its output, pooled over the image's positions.
 
     `module` is the dotted name of any module that runs once while an image goes through and gives one tensor
@@ -59,11 +55,7 @@ class NeuronActivations(ModulePass):
                 f"pool='cls': {self.module} gives a map of {positions} positions without a class token; "
                 "pool='token' takes any position"
             )
-        if self.pool != "token" and self.token:
-            raise BadSource(f"token={self.token} goes with pool='token', not with pool={self.pool!r}")
-        if not -positions <= self.token < positions:
-            raise BadSource(f"token={self.token}: {self.module} has {positions} positions")
-        object.__setattr__(self, "token", self.token % positions)  # one position has one identity
+        self._settle_token()
         self._check_import()
 
     def _check_import(self) -> None:
@@ -79,10 +71,6 @@ class NeuronActivations(ModulePass):
                 f"they were imported from {file}, pooled by {pool}",
                 f"ask for pool={pool!r}, and for no other parameter",
             )
-
-    def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return {"module": self.module}
 
     @property
     def _module(self) -> Module:
@@ -104,35 +92,11 @@ class NeuronActivations(ModulePass):
                 self.module, str(error), "say channels='first' or 'last', or take another"
             ) from error
 
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Image, neuron."""
-        return ("image", "neuron")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of these axes."""
-        return (len(self.images), self._layout()[0])
-
-    def members(self) -> tuple[Member, ...]:
-        """The activations."""
-        inner = (64, min(NEURONS, self.shape[1]))
-        return (Member("activation", self.dims, self.shape, self.dtype, inner),)
-
     def collect(self, output: Tensor) -> Mapping[str, Array]:
         """Pool the output; `ArithmeticError` where it is not finite."""
         axis = self._module.image_axis
         pooled = pooling.pool(output, axis, self.pool, self.token, self.channels)
-        found = pooled.cpu().numpy().copy()  # a module further on may write into the output
-        if not np.isfinite(found).all():
-            raise ArithmeticError(
-                f"module {self.module} gave activations that are not finite; nothing was kept"
-            )
-        return {"activation": found}
-
-    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        """Give the activations, in float32."""
-        return parts.array(self, "activation", selection).astype(np.float32, copy=False)
+        return {"activation": self._finite(pooled)}
 
 
 def _is_square(positions: int) -> bool:

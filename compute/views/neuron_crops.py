@@ -15,9 +15,9 @@ from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..geometry import Box, window
 from ..kinds import Assisted, Made
+from ..pooled import NEURONS
 from ..regions import SIDE, Heat, Rules, regions
 from ..work import Amount, Known, Work, exactly
-from .neuron_activations import NEURONS
 from .top_images import TopImages
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from .. import pooling
 from ..geometry import Box
 from ..kinds import Assisted, Made
 from ..pixels import pixels_of
+from ..pooled import NEURONS
 from ..work import Amount, Known, Work, exactly
-from .neuron_activations import NEURONS
 from .neuron_crops import NeuronCrops, squashed
 from .neuron_statistics import NeuronStatistics
 

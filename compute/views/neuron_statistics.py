@@ -14,7 +14,8 @@ from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import BLOCK, Derived, Made
 from ..neuron_state import Known, NeuronState
-from .neuron_activations import NEURONS, NeuronActivations
+from ..pooled import NEURONS
+from .neuron_activations import NeuronActivations
 
 AT_ONCE = 8 * BLOCK
 """Images that are read at once."""

@@ -14,10 +14,10 @@ from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Parts, TableView, Unit
 from ..kinds import Assisted, Made
+from ..pooled import NEURONS
 from ..telling import auroc
 from .image_embeddings import ImageEmbeddings
 from .label_candidates import LabelCandidates
-from .neuron_activations import NEURONS
 
 if TYPE_CHECKING:
     from ..aids import Aids

@@ -6,21 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
-from ...store.errors import BadSource, UnsuitableModule
+from ...store.errors import UnsuitableModule
 from ...store.sets import Model, Module, TextSet
-from ...store.views import Array, Axis, Input, Member, Param, Parts
+from ...store.views import Array, Input, Param
 from .. import pooling
 from ..kinds import TextModulePass
-from .neuron_activations import NEURONS
+from ..pooled import Pooled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class TextNeuronActivations(TextModulePass):
+class TextNeuronActivations(Pooled, TextModulePass):
     """What each neuron of a module gives for each text: its output, pooled over the text's own tokens.
 
     `module` is the dotted name of any module that runs once while a text goes through and gives "token
@@ -49,16 +47,7 @@ class TextNeuronActivations(TextModulePass):
     def __post_init__(self) -> None:
         """Refuse a module that is not there or whose output is no activations, and a token out of range."""
         super().__post_init__()
-        positions = self._layout()[1]
-        if self.pool != "token" and self.token:
-            raise BadSource(f"token={self.token} goes with pool='token', not with pool={self.pool!r}")
-        if not -positions <= self.token < positions:
-            raise BadSource(f"token={self.token}: {self.module} has {positions} positions")
-        object.__setattr__(self, "token", self.token % positions)  # one position has one identity
-
-    def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return {"module": self.module}
+        self._settle_token()
 
     @property
     def _module(self) -> Module:
@@ -75,35 +64,11 @@ class TextNeuronActivations(TextModulePass):
     def _layout(self) -> tuple[int, int]:
         return pooling.layout(self._module.shape, "last")
 
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Text, neuron."""
-        return ("text", "neuron")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of these axes."""
-        return (len(self.texts), self._layout()[0])
-
-    def members(self) -> tuple[Member, ...]:
-        """The activations."""
-        inner = (64, min(NEURONS, self.shape[1]))
-        return (Member("activation", self.dims, self.shape, self.dtype, inner),)
-
     def pooled(self, output: Tensor, lengths: Tensor) -> Array:
         """Pool the output; `ArithmeticError` where it is not finite."""
         axis = self._module.image_axis
-        found = pooling.pool_texts(output, axis, lengths, self.pool, self.token).cpu().numpy().copy()
-        if not np.isfinite(found).all():
-            raise ArithmeticError(
-                f"module {self.module} gave activations that are not finite; nothing was kept"
-            )
-        return found
+        return self._finite(pooling.pool_texts(output, axis, lengths, self.pool, self.token))
 
     def collect(self, features: Array) -> Mapping[str, Array]:
         """Take the pooled activations."""
         return {"activation": features}
-
-    def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        """Give the activations, in float32."""
-        return parts.array(self, "activation", selection).astype(np.float32, copy=False)

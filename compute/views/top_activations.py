@@ -12,11 +12,11 @@ from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Array, ArrayView, Axis, Input, Member, Parts, Unit
 from ..kinds import BLOCK, Derived, Made
+from ..pooled import NEURONS
 from ..topk import TopK
-from .neuron_activations import NEURONS, NeuronActivations
+from ..topmost import KEPT
+from .neuron_activations import NeuronActivations
 
-KEPT = 100
-"""Activations kept of each neuron in each block of images."""
 TOP_BLOCK = 16 * BLOCK
 """Images of one unit."""
 AT_ONCE = 8

@@ -7,21 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from ...store import digest
-from ...store.errors import BadSource
-from ...store.grid import Grid
-from ...store.views import Input, Parts, Read, TableView, Unit
-from ..kinds import Derived, Made
-from .neuron_activations import NEURONS, NeuronActivations
-from .top_activations import KEPT, TopActivations
+from ...store.views import Input, Parts, Read, Unit
+from ..topk import TopK
+from ..topmost import Topmost
+from .neuron_activations import NeuronActivations
+from .top_activations import TopActivations
 
 
 @dataclass(frozen=True)
-class TopImages(Derived, TableView):
+class TopImages(Topmost):
     """The images that activate each neuron of a module most, from rank 0 down; of equal ones the first.
 
     Exact, and merged from the `top_activations` of each block of images. Images that could not be read are
@@ -31,7 +26,6 @@ class TopImages(Derived, TableView):
     activations: Input[NeuronActivations]
     k: Read[int] = 20
     """Images of each neuron, at most 100."""
-    axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
         "neuron": "int32",
@@ -39,24 +33,6 @@ class TopImages(Derived, TableView):
         "image_id": "int64",
         "activation": "float32",
     }
-
-    def __post_init__(self) -> None:
-        """Refuse more images than are kept."""
-        if not 1 <= self.k <= KEPT:
-            raise BadSource(f"k={self.k}: from 1 to {KEPT} images of each neuron are kept")
-
-    @property
-    def grid(self) -> Grid:
-        """Blocks of 256 neurons."""
-        return Grid(self.activations.shape[1], NEURONS)
-
-    def constant(self) -> Mapping[str, str]:
-        """Name the module."""
-        return self.activations.constant()
-
-    def narrow(self, rows: pa.Table) -> pa.Table:
-        """Show the first `k` images of each neuron."""
-        return rows.filter(pc.field("rank") < self.k)
 
     @cached_property
     def blocks(self) -> TopActivations:
@@ -72,16 +48,6 @@ class TopImages(Derived, TableView):
         keys = (unit.key for unit in self.activations.units)
         return digest.of_sequence([f"{start}:{stop}", f"merged from version {TopActivations.version}", *keys])
 
-    def derive(self, unit: Unit, parts: Parts) -> Made:
-        """Merge what is largest in each block of images, for a block of neurons."""
-        best = self.blocks.merged(parts, slice(unit.start, unit.stop))
-        neuron, rank, activation, image = best.found()
-        return Made(
-            rows={
-                "module": [self.activations.module] * len(neuron),
-                "neuron": (neuron + unit.start).astype(np.int32),
-                "rank": rank.astype(np.int32),
-                "image_id": image,
-                "activation": activation.astype(np.float32),
-            }
-        )
+    def best(self, parts: Parts, neurons: slice) -> TopK:
+        """Merge what is largest in each block of images."""
+        return self.blocks.merged(parts, neurons)
