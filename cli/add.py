@@ -117,9 +117,8 @@ def images(
     SOURCE is a folder, a glob in quotes, one or more files, a .csv or .parquet table with
     path[,label][,grp][,mask], the metadata.csv of Waterbirds (metadata.csv#val for a split), a Hugging Face
     data set folder (FOLDER#SPLIT where it has several splits), ImageNet-Segmentation's gtsegs_ijcv.mat,
-    torchvision:NAME/FOLDER#SPLIT,
-    demo:scenes or demo:crossed, of which "demo:scenes[:N]" are the first N. Their bytes are read once. Adding
-    the same source again appends what it has gained.
+    torchvision:NAME/FOLDER#SPLIT, demo:scenes or demo:crossed, of which "demo:scenes[:N]" are the first N.
+    Their bytes are read once. Adding the same source again appends what it has gained.
 
     A mask has the size of its image, and is black where the background is.
 

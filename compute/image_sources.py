@@ -62,13 +62,8 @@ def find(
         raise BadSource(f"labels={labels!r}: only 'folder' gives labels")
     if labels and (not isinstance(source, str | Path) or not Path(source).is_dir()):
         raise BadSource(f"labels='folder' goes with a folder, which {source} is not")
-    if isinstance(source, str) and source.startswith(torchvision_sets.PREFIX):
-        opened = torchvision_sets.open_set(source)
-        what, found = source, torchvision_sets.files(opened) or _listed(opened, pictures, tick)
-    elif isinstance(source, str | Path):
-        mat = Path(source).suffix.lower() == ".mat" and Path(source).is_file()
-        listed = mat_segmentation.read(Path(source), pictures, tick) if mat else _named(str(source), labels)
-        what, found = str(source), listed
+    if isinstance(source, str | Path):
+        what, found = str(source), _named(str(source), labels, pictures, tick)
     else:
         what, found = "the list", _listed(source, pictures, tick)
     if not found:
@@ -124,11 +119,16 @@ def _entry(found: Found, known: Row | None, pictures: Pictures) -> Row:
     return mask_entry(found, row, pictures)
 
 
-def _named(source: str, labels: Literal["folder"] | None) -> list[Found]:
+def _named(source: str, labels: Literal["folder"] | None, pictures: Pictures, tick: Tick) -> list[Found]:
     """List the pictures of a source that is a name of something."""
     path = Path(source)
     if source.startswith("demo:"):
         return _scenes(source)
+    if source.startswith(torchvision_sets.PREFIX):
+        opened = torchvision_sets.open_set(source)
+        return torchvision_sets.files(opened) or _listed(opened, pictures, tick)
+    if path.suffix.lower() == ".mat" and path.is_file():
+        return mat_segmentation.read(path, pictures, tick)
     if path.is_dir():
         return _folder(path, labels)
     if path.suffix.lower() in (".csv", ".parquet"):

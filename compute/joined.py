@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from ..store.errors import UnknownName
 
@@ -31,6 +32,14 @@ class Joined:
         if value not in self.views:
             raise UnknownName(f"value of {name}'s {self.param}", value, self.views)
         return self.views[value]
+
+
+def picked(name: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Give the view that a name and its parameters pick, with the other parameters; another name as it is."""
+    left = dict(params)
+    if name not in JOINED:
+        return name, left
+    return JOINED[name].view(name, left.pop(JOINED[name].param, None)), left
 
 
 JOINED: Mapping[str, Joined] = MappingProxyType(

@@ -122,13 +122,17 @@ class TextRows(ArrayView):
         return self.texts.contents(start, stop)
 
 
-class TextPass(TextRows):
-    """An array made from what the model's text tower gives for each text."""
+class _Embedded(TextRows):
+    """An array for which texts go through the model as they do where it embeds them."""
 
     def __post_init__(self) -> None:
         """Refuse a model that embeds no texts: `NoTextTower`."""
         if not self.model.text:
             raise NoTextTower(f"model {self.model.name!r} ({self.model.source}) embeds no texts")
+
+
+class TextPass(_Embedded):
+    """An array made from what the model's text tower gives for each text."""
 
     @abstractmethod
     def collect(self, features: Array) -> Mapping[str, Array]:
@@ -156,14 +160,14 @@ class TextTowerPass(TextRows):
         """Take what is kept from the trace of one batch: an array for each member, one row a text."""
 
 
-class TextModulePass(TextPass):
+class TextModulePass(_Embedded):
     """An array made from what one module of the model gives for each text."""
 
     block: ClassVar[int] = BLOCK
     module: str
 
     @abstractmethod
-    def pooled(self, output: Tensor, lengths: Tensor) -> Array:
+    def collect(self, output: Tensor, lengths: Tensor) -> Mapping[str, Array]:
         """Take what is kept from the module's output of one batch, whose texts have so many tokens."""
 
 

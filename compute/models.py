@@ -114,6 +114,7 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
     if precision not in PRECISIONS:
         raise BadSource(f"precision {precision!r} is none of {', '.join(PRECISIONS)}")
     net = found.build("float32")
+    text = found.text_facts(net)
     return Model(
         name=name,
         source=source,
@@ -122,7 +123,7 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
         tower=found.tower(net),
         modules=_surveyed(net, found.image_side(net), found.transform(net)),
         image=_image_facts(found, net),
-        text=(text := found.text_facts(net)),
+        text=text,
         text_modules=_surveyed_texts(net, text),
         libraries={each: importlib.metadata.version(each) for each in LIBRARIES},
     )

@@ -136,11 +136,10 @@ def paths_of(entries: pa.Table) -> list[str]:
 @lru_cache(2048)  # some 25 MB: painting one takes longer than a small model does over it
 def _painted(path: str) -> bytes:
     """Paint a scene of the demo world."""
-    from ..demo.crossed import crossed_png
-    from ..demo.scenes import scene
+    from ..demo.digests import PAINTED
 
-    family, _, number = path.rpartition("/")
-    return crossed_png(int(number)) if family == f"{DEMO}crossed" else scene(int(number)).png()
+    family, _, number = path.removeprefix(DEMO).rpartition("/")
+    return PAINTED[family](int(number))
 
 
 def kept_objects(paths: Iterable[str]) -> set[str]:

@@ -71,8 +71,8 @@ class _Pass:
     def __init__(self, loaded: Loaded, views: Sequence[TextRows]) -> None:
         self._loaded, self._views, self._hooks = loaded, views, ExitStack()
         towers = [view for view in views if isinstance(view, TextTowerPass)]
-        self._modules = [view for view in views if isinstance(view, TextModulePass)]
-        self._watch = Watch(loaded.net, {view.module: Tensor.detach for view in self._modules})
+        modules = (view.module for view in views if isinstance(view, TextModulePass))
+        self._watch = Watch(loaded.net, dict.fromkeys(modules, Tensor.detach))
         self._tokens = any(view.tokens for view in towers)
         self._tracer = Tracer(loaded.text_tower) if towers else None
 
@@ -92,8 +92,8 @@ class _Pass:
             features = self._loaded.encode_tokens(tokens)
             with np.errstate(over="ignore", invalid="ignore"):
                 directed(np.linalg.norm(features, axis=1), "texts")
-            outputs, lengths = self._watch.take(), self._loaded.lengths(tokens)
-            return [self._of_text(view, features, outputs, lengths) for view in self._views], None
+            outputs = self._watch.take()
+            return [self._taken(view, features, tokens, outputs) for view in self._views], None
         trace = self._tracer(self._loaded.tokens(texts), self._tokens)
         directed(trace.norm, "texts")
         error, allowed = check(trace, self._loaded.text_constants), TOLERANCE[self._views[0].model.precision]
@@ -101,11 +101,10 @@ class _Pass:
             raise InexactDecomposition(error, allowed)
         return [cast("TextTowerPass", view).collect(trace) for view in self._views], error
 
-    @staticmethod
-    def _of_text(
-        view: TextRows, features: Array, outputs: Mapping[str, Tensor], lengths: Tensor
+    def _taken(
+        self, view: TextRows, features: Array, tokens: Tensor, outputs: Mapping[str, Tensor]
     ) -> Mapping[str, Array]:
         """Give what a view takes of a batch: of a module's output, or of what the tower gives."""
         if isinstance(view, TextModulePass):
-            return view.collect(view.pooled(outputs[view.module], lengths))
+            return view.collect(outputs[view.module], self._loaded.lengths(tokens))
         return cast("TextPass", view).collect(features)

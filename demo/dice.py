@@ -23,9 +23,12 @@ class Dice:
         self._ahead: list[int] = []
         """Words that were drawn together and are not used yet, the next one last."""
 
+    def _look_ahead(self, count: int) -> None:
+        while len(self._ahead) < count:
+            self._ahead = self._bits.random_raw(_TOGETHER).tolist()[::-1] + self._ahead
+
     def _word(self) -> int:
-        if not self._ahead:
-            self._ahead = self._bits.random_raw(_TOGETHER).tolist()[::-1]
+        self._look_ahead(1)
         return self._ahead.pop()
 
     def uniform(self, low: float, high: float) -> float:
@@ -34,8 +37,7 @@ class Dice:
 
     def units(self, count: int) -> list[float]:
         """Return numbers in [0, 1): what as many calls of `uniform(0, 1)` return, in a third of the time."""
-        while len(self._ahead) < count:
-            self._ahead = self._bits.random_raw(_TOGETHER).tolist()[::-1] + self._ahead
+        self._look_ahead(count)
         rest = len(self._ahead) - count
         words = self._ahead[rest:]
         del self._ahead[rest:]

@@ -56,14 +56,13 @@ class Declaring(ABC):
             UnknownName: No view, input or parameter of that name, or no table that the statement names.
             QueryError: A statement that cannot be answered, or would be made from itself.
         """
-        from ..compute.joined import JOINED
+        from ..compute.joined import picked
         from . import declared
 
         given = {"model": model, "images": images, "texts": texts}
         inputs = {kind: each for kind, each in given.items() if each is not None}
-        if view is not None and view in JOINED:
-            picked, parameters = JOINED[view], dict(parameters)
-            view = picked.view(view, parameters.pop(picked.param, None))
+        if view is not None:
+            view, parameters = picked(view, parameters)
         asked = declared.Declaration(name, view, inputs, parameters, sql and sql.strip().rstrip(";"))
         declared.declare(self._engine, asked, replace=replace)
 

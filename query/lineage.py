@@ -155,7 +155,7 @@ def _of_rows(engine: Engine, table: LazyTable, where: str) -> Lineage:
     if len(rows) and view.axis in view.columns:
         there = set(view.grid.touched([int(place) for place in rows[view.axis].to_numpy()]))
         units = [unit for unit in units if unit.index in there or spot(unit) in seen.missing]
-    first = rows.drop_columns([*view.names, *view.instruments]).slice(0, FIRST).to_pylist()
+    first = rows.drop_columns(list(view.called)).slice(0, FIRST).to_pylist()
     return _told(engine, view, units, where, tuple(first), len(rows))
 
 

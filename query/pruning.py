@@ -102,14 +102,14 @@ class Pruner:
         return Promised(schema, runs, map(promise, runs)).left(predicate)
 
     def surviving(self, schema: pa.Schema, runs: Sequence[Place], predicate: Any) -> list[Place]:
-        """List the places within runs, each a unit or a run of them, that may have rows."""
+        """List the places within runs that may have rows, each a unit or a run of them that may."""
         if predicate is None or not runs:
             return list(runs)
-        promised = Promised(schema, runs, map(promise, runs))
-        mixed = set(promised.left(~predicate))  # the others lack no row, as far as Arrow can tell
+        doubtful = Promised(schema, runs, map(promise, runs)).left(~predicate)
+        mixed = set(doubtful)  # the others lack no row, as far as Arrow can tell
         return [
             place
-            for run in promised.left(predicate)
+            for run in runs
             for place in (
                 self._units(schema, run).left(predicate) if _tells(run, mixed, predicate) else [run]
             )

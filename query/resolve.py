@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ..compute import instruments
 from ..compute.head_sets import HeadSet, takes_heads
-from ..compute.joined import JOINED
+from ..compute.joined import picked
 from ..compute.kinds import OfWeights, TextModulePass, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
@@ -142,9 +142,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         UnknownName: No view, input or parameter of that name, or no such value of a parameter.
         BadSource: An input is needed and not given.
     """
-    if name in JOINED:
-        picked, params = JOINED[name], dict(params)
-        return resolve(names, picked.view(name, params.pop(picked.param, None)), inputs, params)
+    name, params = picked(name, params)
     cls = view_class(name).picked(params)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
@@ -195,8 +193,12 @@ def _classes(cls: type[View]) -> Iterator[type[View]]:
 
 def modules_of(cls: type[View], model: Model) -> Mapping[str, Module]:
     """Give the modules that a view can be of: those that texts go through, or images."""
-    of_texts = any(issubclass(each, TextModulePass) for each in _classes(cls))
-    return model.text_modules if of_texts else model.modules
+    return model.text_modules if _is_of_texts(cls) else model.modules
+
+
+@cache
+def _is_of_texts(cls: type[View]) -> bool:
+    return any(issubclass(each, TextModulePass) for each in _classes(cls))
 
 
 def _which(names: Names, cls: type[View], inputs: Inputs, param: str) -> str:
@@ -246,8 +248,7 @@ def added_as(kind: NamedKind) -> str:
 
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
-    picked = JOINED[name].view(name, texts.get(JOINED[name].param)) if name in JOINED else name
-    kinds = parameters(view_class(picked).picked(texts))
+    kinds = parameters(view_class(picked(name, texts)[0]).picked(texts))
     plain = {field.name for field in kinds if field.type is str or takes_heads(field)}
     return {param: text if param in plain else read_value(text) for param, text in texts.items()}
 

@@ -92,8 +92,8 @@ def shown(rows: pa.Table, columns: pa.Schema) -> pa.Table:
 
 def schema_of(view: View) -> pa.Schema:
     """Give the columns of a view: its inputs, its own, and the instruments beneath it."""
-    named = dict.fromkeys(view.names, "string"), dict.fromkeys(view.instruments, "string")
-    return arrow_schema({**named[0], **view.columns, **named[1]})
+    named = dict.fromkeys(view.called, "string")
+    return arrow_schema({**dict.fromkeys(view.names, "string"), **view.columns, **named})
 
 
 class Scan(ds.InMemoryDataset):
@@ -229,9 +229,7 @@ class Scan(ds.InMemoryDataset):
             return cells.rows(view, units, reader, self.schema, columns, predicate)
         assert isinstance(view, TableView)
         rows = pa.concat_tables([view.narrow(reader.rows(unit)) for unit in units])
-        for column, name in {**view.names, **view.instruments}.items():
-            if column in rows.column_names:
-                continue
+        for column, name in view.called.items():
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)

@@ -68,7 +68,6 @@ def facts(view: View) -> dict[str, str]:
     return {
         "view": view.name(),
         **view.names,
-        **view.instruments,
         "parameters": json.dumps(parameters(view), sort_keys=True),
     }
 

@@ -98,7 +98,7 @@ def _array(array: LazyArray, missing: Missing, dropped: set[str]) -> Dataset:
 
 
 def _table(table: LazyTable, missing: Literal["fill", "raise"], dropped: set[str]) -> Dataset:
-    rows = table.arrow(missing=missing).drop_columns([*table._view.names, *table._view.instruments])
+    rows = table.arrow(missing=missing).drop_columns(list(table._view.called))
     kept = [name for name in rows.column_names if name not in dropped]
     columns = {name: Variable("row", rows[name].to_numpy()) for name in kept}
     return Dataset(columns, attrs=facts(table._view))

@@ -104,33 +104,29 @@ class Model:
 
     def module(self, name: str) -> Module:
         """Give a module that runs while an image goes through; `UnknownName` with the nearest one."""
-        if name not in self.modules:
-            self._refuse_other(name, self.text_modules, "a text goes through: see text_neuron_activations")
-            raise UnknownName(
-                f"module of model {self.name!r} that runs when an image goes through",
-                name,
-                self.modules,
-                f"belvedere show {self.name} lists all {len(self.modules)}",
-            )
-        return self.modules[name]
+        if name in self.text_modules:
+            raise _of_the_other_tower(name, "a text goes through: see text_neuron_activations")
+        return self._one(self.modules, name, "an image")
 
     def text_module(self, name: str) -> Module:
         """Give a module that runs while a text goes through; `UnknownName` with the nearest one."""
-        if name not in self.text_modules:
-            self._refuse_other(name, self.modules, "an image goes through: see neuron_activations")
-            raise UnknownName(
-                f"module of model {self.name!r} that runs when a text goes through", name, self.text_modules
-            )
-        return self.text_modules[name]
+        if name in self.modules:
+            raise _of_the_other_tower(name, "an image goes through: see neuron_activations")
+        return self._one(self.text_modules, name, "a text")
 
-    def _refuse_other(self, name: str, others: Mapping[str, Module], when: str) -> None:
-        """Say of a module of the other tower that it is one."""
-        if name in others:
-            raise UnsuitableModule(name, f"it runs while {when}", "ask for that, or take another module")
+    def _one(self, there: Mapping[str, Module], name: str, what: str) -> Module:
+        if name not in there:
+            kind = f"module of model {self.name!r} that runs when {what} goes through"
+            raise UnknownName(kind, name, there, f"belvedere show {self.name} lists all {len(there)}")
+        return there[name]
 
     def identity(self, side: Literal["image", "text"]) -> dict[str, Any]:
         """Give the facts that everything computed with one side of the model is identified by."""
         return {**(self.image if side == "image" else self.text), "precision": self.precision}
+
+
+def _of_the_other_tower(name: str, when: str) -> UnsuitableModule:
+    return UnsuitableModule(name, f"it runs while {when}", "ask for that, or take another module")
 
 
 @dataclass(frozen=True, eq=False)

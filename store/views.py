@@ -198,9 +198,15 @@ class View(ABC):
         return found | {name: each.name for name, each in self.params().items() if isinstance(each, called)}
 
     @cached_property
+    def called(self) -> dict[str, str]:
+        """The names that a reader of its rows puts beside them, by column: all but those that rows have."""
+        beside = {name: each for name, each in self.instruments.items() if name not in self.columns}
+        return {**self.names, **beside}
+
+    @cached_property
     def pinned(self) -> dict[str, str]:
         """What is the same in all rows of its table, by column."""
-        return {**self.names, **self.instruments, **self.constant()}
+        return {**self.called, **self.constant()}
 
     def sources(self) -> list[Source]:
         """List the model, image set and text set beneath it, those that there are, in this order."""

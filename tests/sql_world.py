@@ -157,7 +157,7 @@ def _part(store: belvedere.Store, view: View, path: str) -> pa.Table:
         rows = rows.filter((pa.compute.field("rank") < 10) & (pa.compute.field("rank") >= -10))
     if view.name() == "top_images":
         rows = rows.filter(pa.compute.field("rank") < 20)
-    for name, value in {**view.names, **view.instruments}.items():
+    for name, value in view.called.items():
         rows = rows.append_column(name, pa.repeat(value, len(rows)))
     schema = schema_of(view)
     return rows.select(schema.names).cast(schema)

@@ -64,11 +64,8 @@ class TextNeuronActivations(Pooled, TextModulePass):
     def _layout(self) -> tuple[int, int]:
         return pooling.layout(self._module.shape, "last")
 
-    def pooled(self, output: Tensor, lengths: Tensor) -> Array:
+    def collect(self, output: Tensor, lengths: Tensor) -> Mapping[str, Array]:
         """Pool the output; `ArithmeticError` where it is not finite."""
         axis = self._module.image_axis
-        return self._finite(pooling.pool_texts(output, axis, lengths, self.pool, self.token))
-
-    def collect(self, features: Array) -> Mapping[str, Array]:
-        """Take the pooled activations."""
-        return {"activation": features}
+        pooled = pooling.pool_texts(output, axis, lengths, self.pool, self.token)
+        return {"activation": self._finite(pooled)}
