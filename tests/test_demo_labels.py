@@ -16,8 +16,8 @@ from belvedere.demo.words import FORMS, VALUES
 from tests.describers import describing
 
 SCENES = 400
-LIGHT: dict[str, Any] = {"paintings": 4, "steps": 8}
-"""Fewer paintings, of fewer steps, than by default."""
+LIGHT: dict[str, Any] = {"paintings": 6, "steps": 12}
+"""Fewer paintings than by default; with fewer steps a star at night is named by the night."""
 SCORES = ("shift", "mean", "top_squared", "top_squared_products")
 """Scores that are held against each other, the default first."""
 CLASSES = [(attribute, value) for attribute in VALUES for value in VALUES[attribute]]
@@ -63,7 +63,7 @@ def test_labels_of_the_last_layer_name_its_classes(store: belvedere.Store) -> No
     painted = first(store, "fc", range(0, len(CLASSES), 3), **LIGHT)
     named = [names(label, *CLASSES[neuron]) for neuron, label in painted.items()]
     assert len(named) == 10
-    assert sum(named) >= 8  # by default, 28 of 30
+    assert sum(named) >= 9
     probed = first(store, "fc", range(len(CLASSES)), method="describe_and_probe")
     assert sum(names(label, *CLASSES[neuron]) for neuron, label in probed.items()) >= 0.9 * len(CLASSES)
 

@@ -48,13 +48,13 @@ def claims(path: Path) -> list[Path]:
     return [each for each in (path / "claims").rglob("*") if each.is_file()]
 
 
-def test_killed_again_and_again_a_fill_loses_nothing_and_repeats_nothing(
+def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
     path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
     whole, dice = contents(undisturbed), random.Random(3)
     kept: dict[str, str] = {}
     stages = []
-    for _ in range(8):
+    for _ in range(12):
         worker = Worker(path, fill, "telling")
         workers.append(worker)
         batches = dice.randrange(1, 14)  # a block of images is four
