@@ -175,7 +175,8 @@ class _Worker:
         except REFUSED:
             self._one_by_one(left)
         self._settings = replace(self._settings, retry_failed=False)
-        self._before = self._state(self._left(units))
+        given_up = self._refused or not self._report.complete  # else what is left has gone since
+        self._before = self._state(self._left(units)) if given_up else None
         return True
 
     def _left(self, units: Sequence[Unit]) -> list[Unit]:

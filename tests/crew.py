@@ -148,7 +148,7 @@ def descriptions(store: belvedere.Store, progress: bool | Progress) -> Report:
     return report
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 240) -> None:
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so."""
     until = time.monotonic() + seconds
     while not what():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.report import Report
+from belvedere.compute.report import Progress, Report
 from belvedere.store import marker
 from belvedere.store.errors import BadSource, ReadOnlyStore
 from tests import crew
@@ -152,6 +152,22 @@ def test_a_worker_waits_for_more_and_ends_when_it_is_told_to(world: World, tmp_p
     assert "ended before all was done: what is finished is kept" in err
     assert store.gc(grace=0).garbage[0].what == "data of attempts that were not finished"
     assert store.gc(grace=0).garbage == ()
+
+
+def test_what_goes_as_soon_as_it_is_filled_is_filled_again(world: World, tmp_path: Path) -> None:
+    store = world.store(tmp_path / "store")
+    maps = store.view("tower_maps")
+
+    class Removing(Progress):
+        times = 0
+
+        def end(self) -> None:
+            self.times += 1
+            if self.times == 1:
+                next((store.path / "units").rglob("*.json")).unlink()
+
+    found = store.work([maps], progress=Removing())
+    assert (found.complete, found.report.filled, len(records(store))) == (True, 2, 1)
 
 
 def test_a_worker_ends_in_the_middle_of_a_unit_and_gives_its_claims_back(
