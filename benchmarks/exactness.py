@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from belvedere.compute.towers.check import TOLERANCE, check
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer
+from belvedere.compute.towers.vision import vision
 
 from .row import Row
 
@@ -30,8 +29,8 @@ def rows() -> Iterator[Row]:
 def _row(name: str, precision: str) -> Row:
     visual: Any = randomise(open_clip.create_model(name, precision=_OPEN_CLIP[precision]).visual)
     images = torch.randn((2, 3, *visual.image_size), generator=torch.Generator().manual_seed(1))
-    with Tracer(visual, name) as tracer:
-        achieved = check(tracer(images), constants(visual))
+    with vision(visual, name).watch() as tracer:
+        achieved = check(tracer(images), vision(visual).constants())
     what = f"relative error of the sum of all terms, {name}, {precision}"
     return Row(what, achieved, TOLERANCE[precision], unit="")
 

@@ -17,8 +17,7 @@ import open_clip
 import torch
 
 from belvedere.compute.towers.check import check
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer
+from belvedere.compute.towers.vision import vision
 from belvedere.store import arrays
 from belvedere.store.objects import Objects
 from belvedere.store.views import Member
@@ -43,13 +42,13 @@ def _measure(name: str) -> tuple[float, float]:
     """Give the median ratios of both to a plain pass, in turn."""
     model = open_clip.create_model(name).eval()
     images = torch.randn((BATCH, 3, *model.visual.image_size), generator=torch.Generator().manual_seed(0))
-    maps = constants(model.visual)
+    maps = vision(model.visual).constants()
 
     def plain() -> None:
         with torch.inference_mode():
             model.encode_image(images)
 
-    with tempfile.TemporaryDirectory() as folder, Tracer(model.visual, name) as tracer:
+    with tempfile.TemporaryDirectory() as folder, vision(model.visual, name).watch() as tracer:
         objects = Objects(Path(folder))
 
         def heads() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..store.sets import ImageSet, Model, TextSet, TowerShape
 from ..store.views import Array, Axis, Coord, Member, Parts
 from . import conventions, scalars
-from .kinds import TextTowerPass, TowerPass
+from .kinds import TextTowerPass, TowerPass, refuse_convention
 from .mapped import Mapped
 from .towers.text_support import has_projection_bias, text_shape
 from .views.text_tower_maps import TextTowerMaps
@@ -181,24 +181,41 @@ class Residual(Contributed):
         return {"term": self.terms}
 
     def members(self) -> tuple[Member, ...]:
-        """The scalars of each row."""
-        return (self.scalars(),)
+        """What enters the first block, projected, and its mean, other terms, and the scalars of each row.
+
+        Of the first three those that are no constants at a row's scale.
+        """
+        rows, joint, kept = self.count, self.tower.joint, []
+        if self.tower.varying:
+            kept.append(Member("entry", (self.axis, "joint"), (rows, joint), "float32", (64, joint)))
+            kept.append(Member("entry_mean", (self.axis,), (rows,), "float32", (64,)))
+        if self._further:
+            dims, shape = (self.axis, "further", "joint"), (rows, self._further, joint)
+            kept.append(Member("rest", dims, shape, "float32", (64, self._further, joint)))
+        return (*kept, self.scalars())
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:
-        """Take the scalars."""
-        return {"scalars": scalars.collect(trace)}
+        """Take what entered and its mean, other terms, and the scalars."""
+        found = {"entry": trace.entry, "entry_mean": trace.entry_mean, "rest": trace.rest}
+        wanted = {name: value for name, value in found.items() if value is not None}
+        return {**wanted, "scalars": scalars.collect(trace)}
 
-    def entered(self, parts: Parts, rows: Axis, joint: Axis) -> tuple[Array, Array] | None:
-        """Give what enters the first block, projected, and its mean; None where it is a constant."""
-        return None
+    @property
+    def _further(self) -> int:
+        """How many terms after the embedding differ by row by more than its scale."""
+        return len(self.tower.varying[1:])
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
         """Scale the constant directions, and what enters where that is none."""
         rows, terms, joint = selection
         constants = self.maps.constants(parts).select(joint=joint)
         scale = scalars.read(self, parts, rows)
-        entered = self.entered(parts, rows, joint) or (None, None)
-        every = conventions.residual(*scale, constants, self.convention, *entered)
+        varying: list[Array] = []
+        if self.tower.varying:
+            varying = [parts.array(self, "entry", (rows, joint)), parts.array(self, "entry_mean", (rows,))]
+        if self._further:
+            varying.append(parts.array(self, "rest", (rows, slice(None), joint)))
+        every = conventions.residual(*scale, constants, self.convention, *varying)
         return every[:, terms]
 
 
@@ -208,10 +225,15 @@ class OfImages(Contributed, TowerPass):
     model: Model
     images: ImageSet
 
+    def __post_init__(self) -> None:
+        """Refuse a model without such a tower, or a convention that it has not: `UnsupportedTower`."""
+        super().__post_init__()
+        refuse_convention(self.model, self.convention)
+
     @property
     def last(self) -> Sequence[str]:
-        """The bias of ln_post."""
-        return ("ln_post_bias",)
+        """The bias of ln_post, and the projection's where it has one."""
+        return ("ln_post_bias", *(("projection_bias",) if self.tower.projection_bias else ()))
 
     @property
     def tower(self) -> TowerShape:

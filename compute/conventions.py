@@ -47,6 +47,8 @@ def heads(
     `factor` is "image layer head head_dim" (float32 or float16) of exactly the layers and heads of
     `constants`, the scalars are "image"; the answer is float32, "image layer head joint".
     """
+    if constants.shape.dense:
+        return _kept(factor, sigma, norm, constants)
     return _heads(*_operands(factor, sigma, mu, norm, constants, convention, tokens=1))
 
 
@@ -62,8 +64,18 @@ def class_token(
 
     `factor` is "image layer head head_dim"; the answer is float32, "image layer head joint".
     """
+    if constants.shape.dense:
+        return _kept(factor, sigma, norm, constants)
     shares = constants.shape.tokens
     return _heads(*_operands(factor, sigma, mu, norm, constants, convention, tokens=shares))
+
+
+def _kept(factor: Stored, sigma: Stored, norm: Stored, constants: Constants) -> Array:
+    """Scale what is kept of heads whose contributions are kept themselves, of the joint coordinates asked."""
+    joint = constants.head_map[0, 0].argmax(axis=-1)
+    scale = _scale(sigma, norm)[(slice(None), *[None] * (factor.ndim - 1))]
+    scaled: Array = np.multiply(factor[..., joint], scale, dtype=np.float32)
+    return scaled
 
 
 def _heads(factors: Array, maps: Array) -> Array:
@@ -105,6 +117,8 @@ def tokens(
     `factor` is "image layer head token head_dim", of any of the tower's tokens; the answer is float32,
     "image layer head token joint", and its sum over all tokens is what `heads` gives.
     """
+    if constants.shape.dense:
+        return _kept(factor, sigma, norm, constants)
     shares = constants.shape.tokens
     return _products(*_operands(factor, sigma, mu, norm, constants, convention, tokens=shares))
 
@@ -165,6 +179,10 @@ def residual_terms(
     """
     if convention == "clip_prs":
         return ("embedding",)
+    if shape.grade != "heads":
+        return tuple(last)
+    if len(shape.varying) > 1:
+        return (*shape.varying, *last)
     layers = tuple(f"attn_bias[{layer}]" for layer in range(shape.layers))
     return ("embedding", *layers, *last)
 
@@ -177,12 +195,13 @@ def residual(
     convention: Convention,
     entry: Stored | None = None,
     entry_mean: Stored | None = None,
+    rest: Stored | None = None,
 ) -> Array:
     """Give every term that is neither a head nor an MLP, "image term joint".
 
     The terms are those that `residual_terms` names, `constants` those of all layers. In `own` each term is a
-    constant direction at an image's scale, but for what enters where that differs: `entry`, "image joint",
-    and its mean `entry_mean`, "image", as a trace has them.
+    constant direction at an image's scale, but for those that the shape calls varying: `entry`, "image
+    joint", with its mean `entry_mean`, "image", and `rest`, "image term joint", as a trace has them.
     """
     scale = _scale(sigma, norm)
     if convention == "clip_prs":
@@ -195,6 +214,11 @@ def residual(
     own = constants.projection_bias
     biases = [constants.bias] if own is None else [constants.bias - own, own]
     last = _outer(np.reciprocal(norm)[:, None], np.vstack(biases))
+    if constants.shape.grade != "heads":
+        return last
+    if rest is not None and entry is not None:
+        varying = np.concatenate([entry[:, None], rest], axis=1) * scale[:, None, None]
+        return np.concatenate([varying, last], axis=1)
     scaled = _outer(scale[:, None], np.vstack([constants.embedding, constants.attn_bias]))
     if entry is not None:
         scaled[:, 0] = entry * scale[:, None]

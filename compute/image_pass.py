@@ -25,7 +25,6 @@ from .pictures import Pictures
 from .room import in_room
 from .steps import Kept, Step
 from .towers.check import TOLERANCE, check, directed
-from .towers.native import Tracer
 
 
 def make(
@@ -137,7 +136,7 @@ class _Pass:
         self._patches = any(view.patches for view in towers)
         self._class_token = any(view.class_token for view in towers)
         neurons = sorted({layer for view in towers for layer in view.neurons})
-        self._tracer = Tracer(loaded.side, views[0].model.name, neurons) if towers else None
+        self._tracer = loaded.tower.watch(neurons) if towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
 
     def __enter__(self) -> _Pass:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..store import digest
-from ..store.errors import NoTextTower
+from ..store.errors import NoTextTower, UnsupportedTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet, TowerShape
 from ..store.views import Array, ArrayView, Parts, Unit, View
@@ -90,6 +90,16 @@ class TowerPass(ImagePass):
     @abstractmethod
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take what is kept from the trace of one batch: an array for each member, one row an image."""
+
+
+def refuse_convention(model: Model, convention: str) -> None:
+    """Refuse `clip_prs` where no one LayerNorm ends the stream; raises `UnsupportedTower`."""
+    if convention == "clip_prs" and not model.shape.shares_norm:
+        raise UnsupportedTower(
+            model.name,
+            "convention 'clip_prs' splits the mean and the bias of one last LayerNorm over heads and MLPs, "
+            "and this tower has none that could be split: ask for convention 'own'",
+        )
 
 
 class ModulePass(ImagePass):

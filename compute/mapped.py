@@ -51,14 +51,18 @@ class Maps(OfTower):
         """Give the vectors of the whole tower by the names that `Constants` has for them."""
 
     def members(self) -> tuple[Member, ...]:
-        """The matrices, and what else is constant; vectors of the whole tower are repeated in each layer."""
+        """The matrices, and what else is constant; vectors of the whole tower are repeated in each layer.
+
+        Where contributions are kept themselves, each matrix is the identity, and none is kept.
+        """
         layers, heads, joint, width = self.shape
 
         def member(name: str, dims: tuple[str, ...], *rest: int) -> Member:
             return Member(name, ("layer", *dims), (layers, *rest), "float32", (1, *rest))
 
+        head_map = member("head_map", ("head", "joint", "head_dim"), heads, joint, width)
         return (
-            member("head_map", ("head", "joint", "head_dim"), heads, joint, width),
+            *(() if self.tower.dense else (head_map,)),
             member("head_mean", ("head", "head_dim"), heads, width),
             member("attn_bias", ("joint",), joint),
             member("attn_bias_mean", ()),
@@ -69,7 +73,7 @@ class Maps(OfTower):
         """Take the maps."""
         vectors = self.pack(constants)
         return {
-            "head_map": constants.head_map,
+            **({} if self.tower.dense else {"head_map": constants.head_map}),
             "head_mean": constants.head_mean,
             "attn_bias": constants.attn_bias,
             "attn_bias_mean": constants.attn_bias_mean,
@@ -77,8 +81,13 @@ class Maps(OfTower):
         }
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        """Give the matrices as they are kept."""
-        return parts.array(self, "head_map", selection)
+        """Give the matrices as they are kept; identities where contributions are kept themselves."""
+        if not self.tower.dense:
+            return parts.array(self, "head_map", selection)
+        layers, heads, joint, width = selection
+        maps = np.eye(self.tower.joint, dtype=np.float32)[joint][:, width]
+        size = (len(np.arange(self.shape[0])[layers]), len(np.arange(self.shape[1])[heads]))
+        return np.array(np.broadcast_to(maps, (*size, *maps.shape)))
 
     def constants(self, parts: Parts) -> Constants:
         """Give what `compute.conventions` multiplies with; read once and remembered."""
@@ -88,9 +97,14 @@ class Maps(OfTower):
         from .towers.trace import Constants
 
         named = self.unpack(parts.array(self, "tower", (slice(0, 1),))[0])
+        if self.tower.dense:
+            identity = np.eye(self.tower.joint, dtype=np.float32)
+            head_map = np.broadcast_to(identity, self.shape)
+        else:
+            head_map = _joint_innermost(parts.array(self, "head_map"))
         return Constants(
             shape=self.tower,
-            head_map=_joint_innermost(parts.array(self, "head_map")),
+            head_map=head_map,
             head_mean=parts.array(self, "head_mean"),
             attn_bias=parts.array(self, "attn_bias"),
             attn_bias_mean=parts.array(self, "attn_bias_mean"),

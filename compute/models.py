@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..store import digest
-from ..store.errors import BadSource, WeightsChanged
+from ..store.errors import BadSource, UnsupportedTower, WeightsChanged
 from ..store.sets import Model, Module
 from ..store.tracing import emit
 from ..store.views import Array
@@ -42,19 +42,26 @@ class Loaded:
     """The part of it that is called with a batch of images."""
     transform: Transform
     """The model's own preprocessing."""
-    tokenizer: Any
-    """The model's own tokenizer; None where it has none."""
+    make_tokenizer: Callable[[], Any]
+    """Makes the model's own tokenizer; None where it has none."""
     device: torch.device
     """Where it runs."""
+    vision: Tower | None = None
+    """Its vision tower, to be taken apart; None where it has none that is."""
     fits: int | None = None
     """The largest batch that is known to fit after one did not."""
+
+    @property
+    def tower(self) -> Tower:
+        """The vision tower, to be taken apart; `UnsupportedTower` where it cannot be."""
+        if self.vision is None:
+            raise UnsupportedTower(type(self.net).__name__, "it is here for the activations of its modules")
+        return self.vision
 
     @cached_property
     def constants(self) -> Constants:
         """The vision tower's fixed maps."""
-        from .towers.constants import constants
-
-        return constants(self.side)
+        return self.tower.constants()
 
     @cached_property
     def text_tower(self) -> Tower:
@@ -66,14 +73,17 @@ class Loaded:
     @cached_property
     def text_constants(self) -> Constants:
         """The text tower's fixed maps."""
-        from .towers.constants import constants
-
-        return constants(self.text_tower)
+        return self.text_tower.constants()
 
     def run(self, pixels: Tensor) -> None:
         """Run preprocessed images, "image channel y x", through the model at its device and precision."""
         kind = next((each.dtype for each in self.side.parameters() if each.is_floating_point()), None)
         self.side(pixels.to(device=self.device, dtype=kind))
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's own tokenizer, made when the first text comes; None where it has none."""
+        return self.make_tokenizer()
 
     def encode_texts(self, texts: Sequence[str]) -> Array:
         """Embed texts: float32 on the host, "text joint", not normalised."""
@@ -114,13 +124,13 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
     if precision not in PRECISIONS:
         raise BadSource(f"precision {precision!r} is none of {', '.join(PRECISIONS)}")
     net = found.build("float32")
-    text = found.text_facts(net)
+    text, tower = found.text_facts(net), found.tower(net)
     return Model(
         name=name,
         source=source,
         checkpoint=checkpoint,
         precision=cast("Any", precision),
-        tower=found.tower(net),
+        tower=None if tower is None else tower.shape,
         modules=_surveyed(net, found.image_side(net), found.transform(net)),
         image=_image_facts(found, net),
         text=text,
@@ -138,7 +148,8 @@ def load(model: Model, found: Found, device: str) -> Loaded:
     if model.precision != "float32":
         net = found.build(model.precision)
     net = net.to(there).eval()
-    return Loaded(net, found.image_side(net), found.transform(net), found.tokenizer(), there)
+    side, transform = found.image_side(net), found.transform(net)
+    return Loaded(net, side, transform, found.tokenizer, there, found.tower(net))
 
 
 def compare(model: Model, found: Found, net: Any) -> None:

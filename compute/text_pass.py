@@ -17,7 +17,6 @@ from .models import Loaded
 from .modules import Watch
 from .room import in_room
 from .towers.check import TOLERANCE, check, directed
-from .towers.native import Tracer
 
 
 def make(
@@ -74,7 +73,7 @@ class _Pass:
         modules = (view.module for view in views if isinstance(view, TextModulePass))
         self._watch = Watch(loaded.net, dict.fromkeys(modules, Tensor.detach))
         self._tokens = any(view.tokens for view in towers)
-        self._tracer = Tracer(loaded.text_tower) if towers else None
+        self._tracer = loaded.text_tower.watch() if towers else None
 
     def __enter__(self) -> _Pass:
         self._hooks.enter_context(self._watch)

@@ -149,7 +149,7 @@ class UnsupportedTower(InputError, ValueError):
     def __init__(self, name: str, reason: str, side: Literal["vision", "text"] = "vision") -> None:
         self.name, self.reason = name, reason
         known = {
-            "vision": "open_clip vision transformers with class-token pooling",
+            "vision": "see docs/towers.md",
             "text": "open_clip's own text transformers, of CLIP and CustomTextCLIP",
         }
         super().__init__(

@@ -342,7 +342,9 @@ def _formerly(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
-    tower = facts["tower"] and TowerShape(**facts["tower"])
+    tower = facts["tower"] and TowerShape(
+        **{**facts["tower"], "varying": tuple(facts["tower"].get("varying", ()))}
+    )
     both = {
         key: {name: Module(**{**each, "shape": tuple(each["shape"])}) for name, each in facts.get(key, ())}
         for key in ("modules", "text_modules")

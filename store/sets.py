@@ -15,27 +15,48 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+Grade = Literal["heads", "pool-heads", "positions"]
+"""How far a tower is taken apart: all attention heads; the heads of its last, pooling layer; or the places
+and blocks of channels of its last map."""
+
+
 @dataclass(frozen=True, slots=True)
 class TowerShape:
-    """The sizes of a vision tower."""
+    """The sizes of a tower, and how far it is taken apart."""
 
     layers: int
-    """Residual attention blocks."""
+    """Residual attention blocks; 1 where only what is pooled is taken apart."""
     heads: int
-    """Attention heads in each."""
+    """Attention heads in each; blocks of channels where there are none."""
     head_dim: int
-    """Width of one head's value vector."""
+    """Numbers that are kept for each head: the width of its value vector, or `joint` where it is `dense`."""
     width: int
-    """Width of the residual stream."""
+    """Width of the residual stream, or of the last map."""
     joint: int
     """Width of the space that images and texts share."""
     tokens: int
-    """Tokens of one image, the class token included."""
+    """Tokens of one image, those that lie nowhere in it included; places of the last map."""
+    grade: Grade = "heads"
+    """How far it is taken apart."""
+    prefix: int = 1
+    """Tokens before those of the patches: the class token, registers, the mean of a map."""
+    varying: tuple[str, ...] = ()
+    """Terms beside heads and MLPs that differ by input by more than its scale, in their order."""
+    dense: bool = False
+    """Whether heads are read by several heads of a pooling attention, so that what each adds is kept itself,
+    and not a factor of it."""
+    projection_bias: bool = False
+    """Whether what ends the tower adds a bias of its own."""
 
     @property
     def components(self) -> int:
         """The number T = 2L + 1 of attention layers, MLPs and the embedding, who share ln_post's mean."""
         return 2 * self.layers + 1
+
+    @property
+    def shares_norm(self) -> bool:
+        """Whether one LayerNorm ends the stream, whose mean and bias could be split over the components."""
+        return self.grade == "heads" and not self.dense and self.varying in ((), ("embedding",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A batch of images that went through an unmodified vision tower, with all that attributions ask of it.
 
-The tower is open_clip's own, as in `towers/native.py`; its fused attention is never replaced. Hooks keep what
+The tower is open_clip's own, as in `towers/rows.py`; its fused attention is never replaced. Hooks keep what
 enters and leaves each layer, and from that attention weights are computed again, in float32 or, for a tower
 in float64, in float64. With A the attention of a head, v its values and g the gradient of the target with
 respect to what the layer writes, the target's gradient with respect to A is (W_Oᵀ g) · v.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from ..towers.native import blocks_of, refuse_unless_traceable
-from ..towers.tower import Block
+from ..towers.rows import Block
 
 Choose = Callable[[Tensor], Tensor]
 """From embeddings "image joint" of unit norm to the text that each image is to be explained by, likewise."""

@@ -11,7 +11,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ...store.sets import TowerShape
+    from ..towers.tower import Tower
 
     ModelSource = str | nn.Module
 
@@ -38,8 +38,8 @@ class Found(ABC):
         """Give the module that is called with a batch of images: all of it, as a rule."""
         return net
 
-    def tower(self, net: nn.Module) -> TowerShape | None:
-        """Give the sizes of a vision tower that is decomposed; None where there is none."""
+    def tower(self, net: nn.Module) -> Tower | None:
+        """Take the vision tower to be taken apart; None where there is none that is."""
         return None
 
     def text_facts(self, net: nn.Module) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ...demo import clip_dir
 from ...store import digest
 from ...store.errors import BadSource, UnknownName
-from ...store.sets import TowerShape
-from ..towers.support import refuse_unless_supported
+from .. import model_files
+from ..towers.support import shape_of
 from .family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ..towers.tower import Tower
 
 LOCAL = "local-dir:"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -69,11 +71,11 @@ class OpenClip(Found):
         side: nn.Module = net.visual
         return side
 
-    def tower(self, net: Any) -> TowerShape:
-        """Read the vision tower's sizes."""
-        from ..towers.native import describe
+    def tower(self, net: Any) -> Tower:
+        """Take the vision tower to be taken apart."""
+        from ..towers.vision import vision
 
-        return describe(net.visual)
+        return vision(net.visual, self.arch.removeprefix(LOCAL))
 
     def transform(self, net: Any) -> Transform:
         """Give open_clip's preprocessing as the model's configuration asks for it."""
@@ -102,12 +104,6 @@ class OpenClip(Found):
 
         state = [(name, value) for name, value in net.state_dict().items() if not name.startswith("visual.")]
         state = [(name, value) for name, value in state if name not in ("logit_scale", "logit_bias")]
-        tokenizer = self.tokenizer()
-        inner = getattr(tokenizer, "tokenizer", None)
-        if inner is not None and hasattr(inner, "backend_tokenizer"):
-            vocabulary = digest.of_bytes(inner.backend_tokenizer.to_str().encode())
-        else:
-            vocabulary = digest.of_facts({"vocabulary": sorted(tokenizer.encoder.items())})
         return {
             "weights": weights_digest(state),
             "architecture": {
@@ -115,14 +111,37 @@ class OpenClip(Found):
                 "embed_dim": self.config["embed_dim"],
                 "quick_gelu": self.quick_gelu,
             },
-            "tokenizer": {"vocabulary": vocabulary, "context_length": int(tokenizer.context_length)},
+            "tokenizer": self._tokenizer_facts(),
         }
 
+    def _tokenizer_facts(self) -> dict[str, Any]:
+        """Give the vocabulary, or the name of it on the hub, which is asked once texts are embedded."""
+        config = self.config["text_cfg"]
+        name = config.get("hf_tokenizer_name")
+        if name and not self.arch.startswith(LOCAL):
+            length = int(config.get("context_length", 77))
+            options = dict(config.get("tokenizer_kwargs") or {})
+            return {"hub": name, "context_length": length, **({"options": options} if options else {})}
+        tokenizer = self.tokenizer()
+        inner = getattr(tokenizer, "tokenizer", None)
+        if inner is not None and hasattr(inner, "backend_tokenizer"):
+            vocabulary = digest.of_bytes(inner.backend_tokenizer.to_str().encode())
+        else:
+            vocabulary = digest.of_facts({"vocabulary": sorted(tokenizer.encoder.items())})
+        return {"vocabulary": vocabulary, "context_length": int(tokenizer.context_length)}
+
     def tokenizer(self) -> Any:
-        """Let open_clip make the tokenizer."""
+        """Let open_clip make the tokenizer; `BadSource` where the hub has it, and cannot be reached."""
         import open_clip
 
-        return open_clip.get_tokenizer(self.arch)
+        try:
+            return open_clip.get_tokenizer(self.arch)
+        except Exception as error:  # whatever the hub's client raises
+            name = self.config["text_cfg"].get("hf_tokenizer_name")
+            raise BadSource(
+                f"the tokenizer of {self.arch.removeprefix(LOCAL)} ({name or 'its own'}) cannot be loaded "
+                f"({model_files.first_line(error)}), so no text can be embedded; what needs images alone works"
+            ) from error
 
 
 def find(source: str, checkpoint: str | None) -> OpenClip:
@@ -138,7 +157,7 @@ def find(source: str, checkpoint: str | None) -> OpenClip:
         found = _local(rest.removeprefix(LOCAL)) if rest.startswith(LOCAL) else _built_in(rest, checkpoint)
     if checkpoint is not None and found.arch.startswith(LOCAL):
         raise BadSource(f"{source} has its own weights, so checkpoint={checkpoint!r} has no place")
-    refuse_unless_supported(found.config, source)
+    shape_of(found.config, source)
     return found
 
 

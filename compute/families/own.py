@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ...store import digest
-from ...store.errors import BadSource
+from ...store.errors import BadSource, UnsupportedTower
 from .family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ..towers.tower import Tower
 
 
 _LIBRARIES = frozenset(
@@ -47,6 +50,14 @@ class Own(Found):
         import torch
 
         return copy.deepcopy(self.module).to(getattr(torch, precision)).eval()
+
+    def tower(self, net: nn.Module) -> Tower | None:
+        """Take it apart where it is a tower whose parts are known."""
+        from ..towers.vision import vision
+
+        with suppress(UnsupportedTower):
+            return vision(net)
+        return None
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that came with it."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...demo import classifier_dir
-from ...store.errors import BadSource, UnknownName
+from ...store.errors import BadSource, UnknownName, UnsupportedTower
 from . import checkpoints
 from .family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ..towers.tower import Tower
 
 LOCAL = "local-dir:"
 
@@ -38,6 +41,14 @@ class Timm(Found):
             return timm.create_model(self.name, pretrained=self.checkpoint is None)
 
         return checkpoints.built(make, f"timm:{self.name}", self.checkpoint, precision)
+
+    def tower(self, net: nn.Module) -> Tower | None:
+        """Take the model apart, up to its logits or pooled features; None where its parts are not known."""
+        from ..towers.vision import vision
+
+        with suppress(UnsupportedTower):
+            return vision(net, f"timm:{self.name}")
+        return None
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the evaluation preprocessing of timm's configuration of the model."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ...store.errors import BadSource
+from ...store.errors import BadSource, UnsupportedTower
 from .. import hub, model_files
 from .family import Found, Transform
+from .hf_tokens import VOCABULARIES, Tokenizer
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
+
+    from ..towers.tower import Tower
 
 _CLASSIFIER = "ForImageClassification"
 
@@ -25,6 +30,8 @@ class Transformers(Found):
     """Its folder, or its repository on the hub."""
     classifies: bool
     """Whether its checkpoint has a head of classes, which is then a part of the model."""
+    embeds_texts: bool
+    """Whether it is a model of images and texts in one space."""
 
     def build(self, precision: str) -> nn.Module:
         """Let transformers make the model and load its weights; `BadSource` where some are missing."""
@@ -32,8 +39,18 @@ class Transformers(Found):
 
         kind = transformers.AutoModelForImageClassification if self.classifies else transformers.AutoModel
         folder = hub.fetch(self.name, weights=True)
-        made: nn.Module = hub.load(kind, folder, precision, f"hf:{self.name}")
-        return made
+        made: Any = hub.load(kind, folder, precision, f"hf:{self.name}")
+        if self.embeds_texts:
+            made.encode_text = partial(_encode_text, made)
+        return cast("nn.Module", made)
+
+    def tower(self, net: nn.Module) -> Tower | None:
+        """Take the model's vision tower apart; None where its parts are not known."""
+        from ..towers.vision import vision
+
+        with suppress(UnsupportedTower):
+            return vision(net, f"hf:{self.name}")
+        return None
 
     def image_side(self, net: nn.Module) -> nn.Module:
         """Give the vision tower of a model that has one beside another, as CLIP has; else all of it."""
@@ -56,9 +73,13 @@ class Transformers(Found):
 
         folder = hub.fetch(self.name, weights=False)
         side = self.image_side(net)
+        state = list(side.state_dict().items())
+        if hasattr(net, "visual_projection"):  # CLIP's stands beside its tower
+            found: Any = net.visual_projection
+            state += [(f"visual_projection.{key}", value) for key, value in found.state_dict().items()]
         config = model_files.lasting(model_files.read_json(folder / "config.json"))
         return {
-            "weights": weights_digest(side.state_dict().items()),
+            "weights": weights_digest(state),
             "architecture": {
                 "transformers": type(side).__name__,
                 "config": config.get("vision_config", config),
@@ -67,6 +88,34 @@ class Transformers(Found):
                 folder, "preprocessor_config.json", "processor_config.json"
             ),
         }
+
+    def text_facts(self, net: nn.Module) -> dict[str, Any]:
+        """Give the weights, the configuration and the vocabulary of the text side; nothing without one."""
+        from ..weights import weights_digest
+
+        if not self.embeds_texts:
+            return {}
+        folder = hub.fetch(self.name, weights=False)
+        tokenizer = self.tokenizer()
+        images = ("vision_model.", "visual_projection.", "logit_scale", "logit_bias")
+        state = [(name, value) for name, value in net.state_dict().items() if not name.startswith(images)]
+        config = model_files.lasting(model_files.read_json(folder / "config.json"))
+        return {
+            "weights": weights_digest(state),
+            "architecture": {"transformers": type(net).__name__, "config": config.get("text_config", {})},
+            "tokenizer": {
+                "vocabulary": tokenizer.vocabulary,
+                "context_length": tokenizer.context_length,
+            },
+        }
+
+    def tokenizer(self) -> Any:
+        """Give the model's own tokenizer; None where it embeds no texts."""
+        if not self.embeds_texts:
+            return None
+        folder = hub.fetch(self.name, weights=False)
+        config = model_files.read_json(folder / "config.json").get("text_config") or {}
+        return Tokenizer.of(folder, int(config.get("max_position_embeddings", 0)), f"hf:{self.name}")
 
     def _processor(self, folder: Path) -> Any:
         from transformers import AutoImageProcessor
@@ -98,4 +147,11 @@ def find(source: str, checkpoint: str | None) -> Transformers:
             f"{source} ({config['model_type']}) takes no pictures: no preprocessor_config.json is with it"
         )
     classes = any(each.endswith(_CLASSIFIER) for each in config.get("architectures") or ())
-    return Transformers(str(folder) if Path(name).expanduser().is_dir() else name, classes)
+    both = config["model_type"] in ("clip", "siglip") and not classes
+    tokens = both and any((folder / each).is_file() for each in VOCABULARIES)
+    return Transformers(str(folder) if Path(name).expanduser().is_dir() else name, classes, tokens)
+
+
+def _encode_text(net: Any, tokens: Tensor) -> Tensor:
+    """Embed texts as open_clip's models do; what pads a text follows its end, and is not masked."""
+    return cast("Tensor", net.get_text_features(input_ids=tokens).pooler_output)

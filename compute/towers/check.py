@@ -37,10 +37,10 @@ def check(trace: Trace, constants: Constants) -> float:
     with np.errstate(all="ignore"):
         scale = np.reciprocal(trace.sigma.astype(np.float64) * trace.norm)[:, None]
         own = _linear_sum(trace, constants) * scale + constants.bias / trace.norm[:, None] - trace.embedding
-        means = (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain
-        error = np.linalg.norm(np.stack([own, own + means]), axis=-1) / np.linalg.norm(
-            trace.embedding, axis=-1
-        )
+        sums: list[Exact] = [own]
+        if constants.shape.shares_norm:
+            sums.append(own + (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain)
+        error = np.linalg.norm(np.stack(sums), axis=-1) / np.linalg.norm(trace.embedding, axis=-1)
     return float(error.max())
 
 
@@ -50,6 +50,11 @@ def _linear_sum(trace: Trace, constants: Constants) -> Exact:
     total += constants.embedding + constants.attn_bias.sum(axis=0, dtype=np.float64)
     if trace.entry is not None:
         total += trace.entry
+    if trace.rest is not None:
+        total += trace.rest.sum(axis=1, dtype=np.float64)
+    if constants.shape.dense:
+        total += trace.factor.sum(axis=(1, 2), dtype=np.float64)
+        return total
     for layer, maps in enumerate(constants.head_map):
         factor = trace.factor[:, layer].reshape(len(trace.factor), -1)
         joined = maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,20 +10,20 @@ import torch
 from open_clip.transformer import LayerScale
 from torch import Tensor, nn
 
-from .native import vision
-from .tower import Block, Tower
 from .trace import Array, Constants
+
+if TYPE_CHECKING:
+    from .rows import Block, RowTower
 
 Exact = npt.NDArray[np.float64]
 
 
-def constants(side: nn.Module | Tower) -> Constants:
-    """Compute the fixed maps of a tower, or of a model's vision tower; raises `UnsupportedTower`.
+def of_rows(tower: RowTower) -> Constants:
+    """Compute the fixed maps of a tower whose embedding is one row.
 
     With R = Pᵀ diag(g), C taking the mean away and LayerScale folded into W_O and b_O, the maps are R C W_O
     and R C b_O; the means beside them give R W_O = R C W_O + (R 1) (1ᵀ W_O / d) back.
     """
-    tower = side if isinstance(side, Tower) else vision(side)
     shape = tower.shape
     read, bias, projection_bias = _read_out(tower)
     centred = read - read.mean(axis=1, keepdims=True)
@@ -53,7 +53,7 @@ def constants(side: nn.Module | Tower) -> Constants:
     )
 
 
-def _read_out(tower: Tower) -> tuple[Exact, Exact, Exact | None]:
+def _read_out(tower: RowTower) -> tuple[Exact, Exact, Exact | None]:
     """Give Pᵀ diag(g), "joint width", Pᵀ b with the projection's bias, and that one, "joint"."""
     weight, bias = affine(tower.last_norm)
     projection = tower.projection
@@ -79,7 +79,7 @@ def _written(block: Block) -> tuple[Exact, Exact]:
     return weight, bias
 
 
-def _entry(tower: Tower) -> Exact:
+def _entry(tower: RowTower) -> Exact:
     """Give z0, "width": the pooled row as it enters the first block; zero where that differs by input."""
     token: Exact = np.zeros(tower.shape.width)
     for part in tower.token:

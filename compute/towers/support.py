@@ -1,11 +1,14 @@
-"""Which vision towers are decomposed, decided from an open_clip configuration alone."""
+"""Which vision towers are decomposed, decided from an open_clip configuration before weights are read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ...store.errors import UnsupportedTower
+from ...store.sets import TowerShape
 
 REFUSED_OPTIONS = {
     "scaled_cosine_attn": "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run",
@@ -14,32 +17,41 @@ REFUSED_OPTIONS = {
 }
 
 
-def refuse_unless_supported(model_cfg: Mapping[str, Any], name: str) -> None:
-    """Raise `UnsupportedTower`, with the reason, unless the vision tower of a model is decomposed exactly.
+def shape_of(model_cfg: Mapping[str, Any], name: str) -> TowerShape:
+    """Give the sizes of the vision tower of an open_clip configuration, and how far it is taken apart.
 
-    `model_cfg` is an open_clip configuration (a mapping with `vision_cfg`), so neither weights nor torch are
-    asked for; `towers.native` asks the modules once they are there. `name` is what the error calls it.
+    `model_cfg` is a mapping with `embed_dim` and `vision_cfg`; the tower is built without weights, which
+    takes no memory, and its modules are asked. Raises `UnsupportedTower`, with the reason, where it is not
+    decomposed, and under this name.
     """
-    if reason := why_unsupported(model_cfg):
-        raise UnsupportedTower(name, reason)
+    if not isinstance(model_cfg.get("vision_cfg"), Mapping):
+        raise UnsupportedTower(name, "its configuration has no vision_cfg")
+    keys = ("embed_dim", "vision_cfg", "quick_gelu")
+    found = _shape(json.dumps({key: model_cfg[key] for key in keys if key in model_cfg}, sort_keys=True))
+    if isinstance(found, str):
+        raise UnsupportedTower(name, found)
+    return found
 
 
-def why_unsupported(model_cfg: Mapping[str, Any]) -> str | None:
-    """Say why the vision tower of an open_clip configuration is not decomposed; None where it is.
+@lru_cache(maxsize=256)
+def _shape(config: str) -> TowerShape | str:
+    """Give the sizes of a tower, or the reason why it is not decomposed."""
+    import torch
+    from open_clip.model import _build_vision_tower
 
-    >>> why_unsupported({"embed_dim": 512, "vision_cfg": {"layers": 12, "width": 768}})
-    >>> why_unsupported({"embed_dim": 512, "vision_cfg": {"layers": [3, 4, 6, 3], "width": 64}})
-    'it is a ResNet, which has no heads on a residual stream of tokens'
-    """
-    vision = model_cfg.get("vision_cfg")
-    if not isinstance(vision, Mapping):
-        return "its configuration has no vision_cfg"
-    if vision.get("timm_model_name"):
-        return f"it is timm's {vision['timm_model_name']}, not open_clip's VisionTransformer"
-    if isinstance(vision.get("layers"), list | tuple):
-        return "it is a ResNet, which has no heads on a residual stream of tokens"
-    if vision.get("attentional_pool"):
-        return "it pools by attention (attentional_pool), not by its class token"
-    if (pool := vision.get("pool_type", "tok")) != "tok":
-        return f"it pools its patch tokens (pool_type={pool!r}), not its class token"
-    return next((reason for option, reason in REFUSED_OPTIONS.items() if vision.get(option)), None)
+    from .vision import vision
+
+    facts = json.loads(config)
+    try:
+        with torch.device("meta"):
+            visual = _build_vision_tower(
+                facts["embed_dim"],
+                {**facts["vision_cfg"], "timm_model_pretrained": False},
+                bool(facts.get("quick_gelu")),
+            )
+    except Exception as error:  # whatever open_clip and timm raise for a configuration that they cannot make
+        return f"open_clip cannot build it ({type(error).__name__}: {str(error).splitlines()[0]})"
+    try:
+        return vision(visual.eval()).shape
+    except UnsupportedTower as error:
+        return error.reason

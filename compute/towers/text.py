@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
-from .tower import Tower, why_block
+from .rows import RowTower, why_block
 
 
-def text(net: nn.Module, name: str | None = None) -> Tower:
+def text(net: nn.Module, name: str | None = None) -> RowTower:
     """Take the text tower of a model to be taken apart; raises `UnsupportedTower` under this name.
 
     `net` is the whole model: `CLIP` has the parts of its text tower itself, others have it as `text`. The
@@ -31,7 +31,7 @@ def text(net: nn.Module, name: str | None = None) -> Tower:
     def rows(tokens: Tensor) -> Tensor | None:
         return pooled(tokens, _pooling(tower), _end(tower))
 
-    return Tower(
+    return RowTower(
         module=tower,
         shape=describe(tower),
         blocks=list(tower.transformer.resblocks),
@@ -59,6 +59,7 @@ def describe(tower: Any) -> TowerShape:
         width=int(width),
         joint=int(joint),
         tokens=int(tokens),
+        varying=("embedding",),
     )
 
 

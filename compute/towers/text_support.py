@@ -37,6 +37,7 @@ def text_shape(model: Model) -> TowerShape:
         width=width,
         joint=int(facts["embed_dim"]) if projected else width,
         tokens=tokens + bool(config.get("embed_cls")),
+        varying=("embedding",),
     )
 
 

@@ -1,56 +1,57 @@
-"""A transformer as it is taken apart, whatever goes through it: its blocks, what it pools, and its end."""
+"""A tower as it is taken apart, whatever its family: it runs, is watched meanwhile, and has fixed maps."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Protocol, Self
 
-from open_clip.transformer import Attention, CustomResidualAttentionBlock, ResidualAttentionBlock
 from torch import Tensor, nn
 
 from ...store.sets import TowerShape
+from .trace import Constants, Trace
 
-Block: TypeAlias = Any  # one of open_clip's two; it carries no types of its own
+
+class Tracing(Protocol):
+    """A tower that is watched while a `with` block lasts; called with a batch, it traces it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __call__(
+        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
+    ) -> Trace:
+        """Trace preprocessed images, "image channel y x", or tokenised texts, "text token", in one pass.
+
+        They are taken to the tower's device and precision. `tokens` asks for the token factors too, `patches`
+        for what all heads together write from each token that lies somewhere, `class_token` for the factors
+        of the first one. A tower in training mode is in evaluation mode meanwhile.
+        """
+        ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tower:
-    """A tower of open_clip's blocks that ends in a LayerNorm and a projection of one row: the pooled one."""
+class Tower(ABC):
+    """A tower that is taken apart."""
 
     module: nn.Module
     """The module that is run, in evaluation mode."""
     shape: TowerShape
-    """Its sizes."""
-    blocks: Sequence[Block]
-    """Its residual blocks, first to last."""
-    last_norm: nn.LayerNorm
-    """The norm after the last block: ln_post, ln_final."""
-    projection: Tensor | nn.Linear | None
-    """What takes the pooled row to the joint space; None where that is the stream itself."""
+    """Its sizes, and how far it is taken apart."""
     run: Callable[[Tensor], Tensor]
     """Runs a batch on the tower's device, and gives its outputs, "input joint", not normalised."""
-    rows: Callable[[Tensor], Tensor | None]
-    """Gives the position of the pooled row for each input of a batch, "input"; None where it is the first."""
-    token: tuple[Tensor, ...]
-    """What the pooled row is the sum of before the first norm; nothing where it differs by input."""
-    first_norm: nn.LayerNorm | None
-    """The norm before the first block, where there is one."""
 
+    @abstractmethod
+    def watch(self, neurons: Sequence[int] = ()) -> Tracing:
+        """Make what watches the tower while a `with` block lasts.
 
-def why_block(block: Block) -> str | None:
-    """Say why a residual block is not decomposed; None where it is."""
-    if type(block) not in (ResidualAttentionBlock, CustomResidualAttentionBlock):
-        return f"a block is of class {type(block).__name__}, not one of open_clip's own"
-    attention = block.attn
-    if type(attention) not in (nn.MultiheadAttention, Attention):
-        return f"a block's attention is of class {type(attention).__name__}, not torch's or open_clip's own"
-    if not getattr(attention, "batch_first", True):
-        return "its attention takes tokens before images (batch_first=False)"
-    if getattr(attention, "scaled_cosine", False):
-        return "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run"
-    if not isinstance(getattr(attention, "ln_inner", nn.Identity()), nn.Identity):
-        return "a LayerNorm over all heads (scale_attn_inner) stands before their output projection"
-    if not isinstance(getattr(block, "ln_attn", nn.Identity()), nn.Identity):
-        return "a LayerNorm (scale_attn) stands between the heads and the residual stream"
-    return None
+        `neurons` are layers: what later heads read of the neurons of their MLPs is traced, too. Raises
+        `UnsupportedTower` where that cannot be.
+        """
+
+    @abstractmethod
+    def constants(self) -> Constants:
+        """Compute the tower's fixed maps."""

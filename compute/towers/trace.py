@@ -47,6 +47,9 @@ class Trace:
     not the same for all, as it is not for texts."""
     entry_mean: Array | None = None
     """mean(z0), "image"; only beside `entry`."""
+    rest: Array | None = None
+    """Of the terms that the shape calls varying those after the embedding, in the joint space and before they
+    are scaled, "image term joint"."""
     patch: Array | None = None
     """Pᵀ diag(g) C Σ W_O a_i over all layers and heads, "image patch joint"; only where it was asked for."""
     patch_mean: Array | None = None
@@ -68,7 +71,8 @@ class Constants:
     """The whole tower's shape, also where only some layers and heads are held."""
     head_map: Array
     """A = Pᵀ diag(g) C W_O of each head, "layer head joint head_dim"; with joint innermost in memory (as
-    `constants` makes it) few images are read up to three times faster."""
+    `constants` makes it) few images are read up to three times faster. One identity, seen from every layer
+    and head, where the shape is dense: what is kept are the contributions."""
     head_mean: Array
     """1ᵀ W_O / d of each head, "layer head head_dim"."""
     attn_bias: Array
@@ -91,10 +95,16 @@ class Constants:
         self, layers: Index = slice(None), heads: Index = slice(None), joint: Index = slice(None)
     ) -> Constants:
         """Keep the maps of these layers, heads and joint coordinates, in this order; slices copy nothing."""
+        head_mean = self.head_mean[layers][:, heads]
+        if self.shape.dense:
+            rows = self.head_map[0, 0][joint]
+            head_map = np.broadcast_to(rows, (*head_mean.shape[:2], *rows.shape))
+        else:
+            head_map = self.head_map[layers][:, heads][:, :, joint]
         return replace(
             self,
-            head_map=self.head_map[layers][:, heads][:, :, joint],
-            head_mean=self.head_mean[layers][:, heads],
+            head_map=head_map,
+            head_mean=head_mean,
             attn_bias=self.attn_bias[layers][:, joint],
             attn_bias_mean=self.attn_bias_mean[layers],
             embedding=self.embedding[joint],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from ...store.errors import UnsupportedTower
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Param, Parts, Read
 from .. import conventions, scalars
@@ -38,6 +39,12 @@ class ClassTokenContributions(Heads, OfImages):
         "head": "int32",
         "vector": "list[float32]",
     }
+
+    def __post_init__(self) -> None:
+        """Refuse a model without a tower that is decomposed, or without a class token: `UnsupportedTower`."""
+        super().__post_init__()
+        if not self.model.shape.prefix:
+            raise UnsupportedTower(self.model.name, "its tower has no class token")
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take the class token's factors and the scalars."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from ...store.sets import Model, TextSet
-from ...store.views import Array, Axis, Input, Member, Parts, Read
+from ...store.views import Input, Read
 from ..contributed import OfTexts, Residual
 from ..conventions import Convention
-
-if TYPE_CHECKING:
-    from ..towers.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -33,21 +30,3 @@ class TextResidualContributions(Residual, OfTexts):
         "term": "string",
         "vector": "list[float32]",
     }
-
-    def members(self) -> tuple[Member, ...]:
-        """What enters the first block, projected, its mean, and the scalars of each text."""
-        rows, joint = self.count, self.tower.joint
-        return (
-            Member("entry", ("text", "joint"), (rows, joint), "float32", (64, joint)),
-            Member("entry_mean", ("text",), (rows,), "float32", (64,)),
-            *super().members(),
-        )
-
-    def collect(self, trace: Trace) -> Mapping[str, Array]:
-        """Take what entered, its mean and the scalars."""
-        entered = {"entry": cast("Array", trace.entry), "entry_mean": cast("Array", trace.entry_mean)}
-        return {**entered, **super().collect(trace)}
-
-    def entered(self, parts: Parts, rows: Axis, joint: Axis) -> tuple[Array, Array]:
-        """Read what enters the first block, and its mean."""
-        return parts.array(self, "entry", (rows, joint)), parts.array(self, "entry_mean", (rows,))

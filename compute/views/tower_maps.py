@@ -10,6 +10,7 @@ import numpy as np
 
 from ...store.sets import Model
 from ...store.views import Array, Input, Parts
+from ..kinds import refuse_convention
 from ..mapped import Maps
 
 if TYPE_CHECKING:
@@ -28,20 +29,30 @@ class TowerMaps(Maps):
 
     model: Input[Model]
     version: ClassVar[int] = 2
-    vectors: ClassVar[int] = 4
+
+    @property
+    def vectors(self) -> int:
+        """Four, and a fifth where the projection has a bias of its own."""
+        return 4 + self.tower.projection_bias
 
     def pack(self, constants: Constants) -> Array:
-        """Lay out embedding, its mean (repeated), gain and bias."""
+        """Lay out embedding, its mean (repeated), gain and bias, and the projection's share of it."""
         mean = np.full_like(constants.bias, constants.embedding_mean)
-        return np.stack([constants.embedding, mean, constants.gain, constants.bias])
+        own = [] if constants.projection_bias is None else [constants.projection_bias]
+        return np.stack([constants.embedding, mean, constants.gain, constants.bias, *own])
 
     def unpack(self, vectors: Array) -> Mapping[str, Array | float]:
-        """Give embedding, its mean, gain and bias."""
-        embedding, mean, gain, bias = vectors
-        return {"embedding": embedding, "embedding_mean": float(mean[0]), "gain": gain, "bias": bias}
+        """Give embedding, its mean, gain and bias, and the projection's share of it where it has one."""
+        embedding, mean, gain, bias = vectors[:4]
+        named = {"embedding": embedding, "embedding_mean": float(mean[0]), "gain": gain, "bias": bias}
+        return named | ({"projection_bias": vectors[4]} if self.tower.projection_bias else {})
 
     def joint_maps(self, parts: Parts, layer: int, convention: Convention) -> Doubles:
-        """Give what turns s̃ of each head of a layer into its contribution; see `compute.moments`."""
+        """Give what turns s̃ of each head of a layer into its contribution; see `compute.moments`.
+
+        Raises `UnsupportedTower` for a convention that the tower has not.
+        """
+        refuse_convention(self.model, convention)
         from ..moments import joint_maps
 
         constants = self.constants(parts)

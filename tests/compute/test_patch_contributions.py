@@ -10,7 +10,7 @@ import torch
 from open_clip.transformer import VisionTransformer
 
 import belvedere
-from belvedere.compute.towers.native import Tracer
+from belvedere.compute.towers.vision import vision
 from tests.compute import naive_tower
 
 
@@ -22,7 +22,7 @@ from tests.compute import naive_tower
 def test_the_trace_sums_what_the_literal_formula_gives(options: dict[str, Any]) -> None:
     visual: VisionTransformer = naive_tower.tower(**options)
     images = naive_tower.photos(visual)
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         trace = tracer(images, patches=True)
     literal = naive_tower.decompose(visual, images, "own").tokens.sum((1, 2))[:, 1:]
     assert trace.patch is not None
@@ -34,7 +34,7 @@ def test_the_trace_sums_what_the_literal_formula_gives(options: dict[str, Any]) 
 def test_tokens_asked_for_beside_change_nothing() -> None:
     visual = naive_tower.tower()
     images = naive_tower.photos(visual)
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         both, tokens = tracer(images, tokens=True, patches=True), tracer(images, tokens=True)
         alone, nothing = tracer(images, patches=True), tracer(images)
     assert both.patch is not None

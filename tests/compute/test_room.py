@@ -75,7 +75,7 @@ def test_pictures_of_no_set_go_through_in_parts_that_fit(tmp_path: Path) -> None
     store.add_images("colours", paint(tmp_path / "pictures"))
     store.add_model("net", Cramped().net.eval(), transform=to_tensor, transform_id="8 × 8")
     view = store.view("neuron_activations", model="net", images="colours", module="colours")._view
-    loaded = Loaded(net, net, to_tensor, None, torch.device("cpu"))
+    loaded = Loaded(net, net, to_tensor, lambda: None, torch.device("cpu"))
     net.colours = net.net.colours  # by the name that the view has for it
     pictures = [Image.new("RGB", (12, 12), (10 * number, 99, 5)) for number in range(7)]
     expected = Channels()(torch.stack([to_tensor(each) for each in pictures])).detach().numpy()

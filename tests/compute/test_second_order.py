@@ -12,9 +12,8 @@ from sklearn.linear_model import orthogonal_mp
 
 from belvedere.compute import conventions, second_order
 from belvedere.compute.towers.check import check
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer
 from belvedere.compute.towers.neurons import value_maps
+from belvedere.compute.towers.vision import vision
 from tests.compute.naive_neurons import effects, through, watch
 from tests.compute.naive_tower import Exact, exact, photos, tower
 
@@ -31,10 +30,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def ours(visual: Any, images: torch.Tensor, layer: int) -> tuple[Any, Any, Any]:
     """Trace images; give the effects, "image neuron joint", the trace and the tower's maps."""
-    with Tracer(visual, neurons=[layer]) as tracer:
+    with vision(visual).watch([layer]) as tracer:
         trace = tracer(images)
     assert trace.neuron_factor is not None
-    maps = constants(visual)
+    maps = vision(visual).constants()
     scale = 1 / (trace.sigma * trace.norm)
     head_map, value_map = maps.head_map[layer + 1 :], value_maps(visual, layer)
     shared: Any = (trace.neuron_factor[layer], scale, head_map, value_map)
@@ -115,7 +114,7 @@ def test_a_half_precision_tower_gives_nearly_the_same_effects() -> None:
 
 def test_asking_for_neurons_changes_nothing_else() -> None:
     visual = tower()
-    with Tracer(visual) as plain, Tracer(visual, neurons=[0, 1]) as more:
+    with vision(visual).watch() as plain, vision(visual).watch([0, 1]) as more:
         before, after = plain(photos(visual)), more(photos(visual))
     assert before.neuron_factor is None
     assert after.neuron_factor is not None

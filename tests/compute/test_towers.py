@@ -16,9 +16,9 @@ from torch import nn
 
 from belvedere.compute import conventions
 from belvedere.compute.towers.check import TOLERANCE, check
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer, describe
+from belvedere.compute.towers.native import describe
 from belvedere.compute.towers.trace import Constants, Trace
+from belvedere.compute.towers.vision import vision
 from belvedere.store.sets import TowerShape
 from tests.compute.naive_tower import Exact, decompose, exact, photos, tower
 
@@ -43,7 +43,7 @@ ENTRY = ("class_factor", "entry", "entry_mean", "neuron_factor", "patch", "patch
 
 
 def traced(visual: VisionTransformer, images: torch.Tensor, tokens: bool = False) -> Trace:
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         return tracer(images, tokens=tokens)
 
 
@@ -66,7 +66,7 @@ def test_every_term_equals_the_formula_written_out_in_float64(
     images = photos(visual)
     literal = decompose(visual, images, convention)
     assert_near(literal.total, literal.embedding)
-    trace, maps = traced(visual, images, tokens=True), constants(visual)
+    trace, maps = traced(visual, images, tokens=True), vision(visual).constants()
     assert trace.token_factor is not None
     shared = (trace.sigma, trace.mu, trace.norm, maps, convention)
     assert_near(trace.embedding, literal.embedding)
@@ -83,7 +83,7 @@ def test_without_a_projection_the_joint_space_is_the_stream(convention: conventi
     visual.proj = None
     images = photos(visual)
     literal = decompose(visual, images, convention)
-    trace, maps = traced(visual, images), constants(visual)
+    trace, maps = traced(visual, images), vision(visual).constants()
     assert maps.shape.joint == visual.conv1.out_channels
     contributions = conventions.heads(trace.factor, trace.sigma, trace.mu, trace.norm, maps, convention)
     assert_near(contributions, literal.tokens.sum(axis=3))
@@ -93,7 +93,7 @@ def test_without_a_projection_the_joint_space_is_the_stream(convention: conventi
 def test_all_terms_sum_to_the_embedding_that_the_model_itself_gives() -> None:
     visual = tower()
     images = photos(visual)
-    trace, maps = traced(visual, images), constants(visual)
+    trace, maps = traced(visual, images), vision(visual).constants()
     with torch.inference_mode():
         own = nn.functional.normalize(visual(images), dim=-1).numpy()
     for convention in get_args(conventions.Convention):
@@ -107,7 +107,7 @@ def test_all_terms_sum_to_the_embedding_that_the_model_itself_gives() -> None:
 def test_zeroing_a_last_layer_head_changes_the_output_by_its_contribution(head: int) -> None:
     visual = tower()
     images = photos(visual)
-    trace, maps = traced(visual, images), constants(visual)
+    trace, maps = traced(visual, images), vision(visual).constants()
     before = last_stream(visual, images)
     dim = maps.shape.head_dim
     last: Any = visual.transformer.resblocks[-1]
@@ -188,7 +188,7 @@ def test_parts_are_contiguous_float32_of_the_promised_shapes() -> None:
 
 def test_no_hook_is_left_behind() -> None:
     visual = tower()
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         tracer(photos(visual))
         assert len(hooks_of(visual)) == 2 * 3 + 1
     assert hooks_of(visual) == []
@@ -196,7 +196,7 @@ def test_no_hook_is_left_behind() -> None:
 
 def test_no_hook_is_left_behind_by_an_exception() -> None:
     visual = tower()
-    with pytest.raises(RuntimeError), Tracer(visual) as tracer:
+    with pytest.raises(RuntimeError), vision(visual).watch() as tracer:
         tracer(torch.zeros(1, 3, 100, 100))
     assert hooks_of(visual) == []
 
@@ -204,7 +204,7 @@ def test_no_hook_is_left_behind_by_an_exception() -> None:
 def test_a_failed_batch_leaves_nothing_in_the_next() -> None:
     visual = tower()
     images = photos(visual)
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         with pytest.raises(RuntimeError):
             tracer(torch.zeros(1, 3, 100, 100))
         np.testing.assert_array_equal(tracer(images).factor, traced(visual, images).factor)
@@ -212,7 +212,7 @@ def test_a_failed_batch_leaves_nothing_in_the_next() -> None:
 
 def test_outside_its_block_a_tracer_says_how_it_is_used() -> None:
     visual = tower()
-    tracer = Tracer(visual)
+    tracer = vision(visual).watch()
     for _ in range(2):
         with pytest.raises(RuntimeError, match="with Tracer"):
             tracer(photos(visual))
@@ -223,7 +223,7 @@ def test_outside_its_block_a_tracer_says_how_it_is_used() -> None:
 def test_a_plain_pass_inside_the_block_is_not_recorded() -> None:
     visual = tower()
     images = photos(visual)
-    with Tracer(visual) as tracer:
+    with vision(visual).watch() as tracer:
         visual(images + 1)
         np.testing.assert_array_equal(tracer(images).factor, traced(visual, images).factor)
 
@@ -239,7 +239,7 @@ def test_a_training_tower_is_traced_in_evaluation_and_put_back() -> None:
     assert [module.training for module in visual.modules()] == modes
     np.testing.assert_array_equal(actual.factor, expected.factor)
     np.testing.assert_array_equal(actual.embedding, expected.embedding)
-    with pytest.raises(RuntimeError), Tracer(visual) as tracer:
+    with pytest.raises(RuntimeError), vision(visual).watch() as tracer:
         tracer(torch.zeros(1, 3, 100, 100))
     assert [module.training for module in visual.modules()] == modes
 
@@ -253,7 +253,7 @@ def test_a_half_precision_tower_sums_within_its_tolerance(precision: str, varian
     trace = traced(visual, photos(visual), tokens=True)
     assert trace.token_factor is not None
     assert trace.factor.dtype == trace.token_factor.dtype == np.float32
-    assert check(trace, constants(visual)) <= TOLERANCE[precision]
+    assert check(trace, vision(visual).constants()) <= TOLERANCE[precision]
     scale = np.abs(trace.factor).max() * TOLERANCE[precision]
     np.testing.assert_allclose(trace.token_factor.sum(axis=3), trace.factor, atol=scale)
 
@@ -261,7 +261,7 @@ def test_a_half_precision_tower_sums_within_its_tolerance(precision: str, varian
 def test_a_half_precision_tower_with_float32_norms_sums_within_its_tolerance() -> None:
     visual = tower(norm_layer=LayerNormFp32)
     convert_weights_to_lp(visual, torch.bfloat16)
-    assert check(traced(visual, photos(visual)), constants(visual)) <= TOLERANCE["bfloat16"]
+    assert check(traced(visual, photos(visual)), vision(visual).constants()) <= TOLERANCE["bfloat16"]
 
 
 def test_the_scalars_of_a_half_precision_tower_are_float32_exact() -> None:
@@ -275,7 +275,7 @@ def test_the_scalars_of_a_half_precision_tower_are_float32_exact() -> None:
 @pytest.mark.parametrize("part", ["factor", "mlp", "mlp_mean", "sigma", "mu", "norm"])
 def test_the_check_sees_any_part_that_is_wrong(part: str) -> None:
     visual = tower()
-    trace, maps = traced(visual, photos(visual)), constants(visual)
+    trace, maps = traced(visual, photos(visual)), vision(visual).constants()
     assert check(trace, maps) < 1e-5
     spoilt = getattr(trace, part).copy()
     spoilt[(-1,) * spoilt.ndim] += 0.1
@@ -287,7 +287,7 @@ def test_the_check_sees_any_part_that_is_wrong(part: str) -> None:
 )
 def test_the_check_sees_any_map_that_is_wrong(part: str) -> None:
     visual = tower()
-    trace, maps = traced(visual, photos(visual)), constants(visual)
+    trace, maps = traced(visual, photos(visual)), vision(visual).constants()
     spoilt: Constants = replace(maps, **{part: getattr(maps, part) * np.float32(1.1)})
     assert check(trace, spoilt) > 1e-4
 
@@ -296,7 +296,7 @@ def test_the_check_is_not_a_number_where_the_tower_gave_none() -> None:
     visual = tower()
     images = photos(visual)
     images[1] = torch.nan
-    assert np.isnan(check(traced(visual, images), constants(visual)))
+    assert np.isnan(check(traced(visual, images), vision(visual).constants()))
 
 
 def test_the_towers_of_custom_text_clip_and_coca_are_traced_alike() -> None:
@@ -314,13 +314,13 @@ def test_the_towers_of_custom_text_clip_and_coca_are_traced_alike() -> None:
         with torch.inference_mode():
             expected = nn.functional.normalize(model.eval().encode_image(images), dim=-1).numpy()
         assert_near(trace.embedding, expected)
-        assert check(trace, constants(model.visual)) < 1e-5
+        assert check(trace, vision(model.visual).constants()) < 1e-5
 
 
 def test_a_tower_of_real_shape_sums_to_the_float32_tolerance() -> None:
     visual = tower(
         image_size=224, patch_size=32, width=768, layers=12, heads=12, mlp_ratio=4.0, output_dim=512
     )
-    trace, maps = traced(visual, photos(visual, count=1)), constants(visual)
+    trace, maps = traced(visual, photos(visual, count=1)), vision(visual).constants()
     assert describe(visual) == TowerShape(layers=12, heads=12, head_dim=64, width=768, joint=512, tokens=50)
     assert check(trace, maps) <= TOLERANCE["float32"]

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from belvedere.compute import conventions
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer
 from belvedere.compute.towers.trace import Constants, Trace
+from belvedere.compute.towers.vision import vision
 from belvedere.store.sets import TowerShape
 from tests.compute.naive_tower import photos, tower
 
@@ -22,8 +21,8 @@ CONVENTIONS = pytest.mark.parametrize("convention", ["own", "clip_prs"])
 @pytest.fixture(scope="module")
 def kept() -> tuple[Trace, Constants]:
     visual = tower()
-    with Tracer(visual) as tracer:
-        return tracer(photos(visual, count=4), tokens=True), constants(visual)
+    with vision(visual).watch() as tracer:
+        return tracer(photos(visual, count=4), tokens=True), vision(visual).constants()
 
 
 def scalars(trace: Trace, rows: Any = slice(None)) -> tuple[Any, Any, Any]:

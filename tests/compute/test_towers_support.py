@@ -13,9 +13,9 @@ import torch
 from open_clip.model import _build_vision_tower
 from torch import nn
 
-from belvedere.compute.towers.constants import constants
-from belvedere.compute.towers.native import Tracer, describe, refuse_unless_traceable
+from belvedere.compute.towers.native import describe, refuse_unless_traceable
 from belvedere.compute.towers.support import refuse_unless_supported, why_unsupported
+from belvedere.compute.towers.vision import vision
 from belvedere.store.errors import UnsupportedTower
 from tests.compute.naive_tower import tower
 
@@ -125,7 +125,7 @@ def test_a_module_is_refused_for_what_it_is_and_its_configuration_alike(
 def test_a_tower_that_was_changed_is_refused(change: Any, reason: str) -> None:
     visual = tower()
     with pytest.raises(UnsupportedTower) as caught:
-        Tracer(change(visual) or visual, "mine")
+        vision(change(visual) or visual, "mine").watch()
     assert caught.value.reason.startswith(reason)
     assert caught.value.name == "mine"
 
