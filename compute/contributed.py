@@ -233,7 +233,8 @@ class OfImages(Contributed, TowerPass):
     @property
     def last(self) -> Sequence[str]:
         """The bias of ln_post, and the projection's where it has one."""
-        return ("ln_post_bias", *(("projection_bias",) if self.tower.projection_bias else ()))
+        norm = ("ln_post_bias",) if self.tower.last_norm else ()
+        return (*norm, *(("projection_bias",) if self.tower.projection_bias else ()))
 
     @property
     def tower(self) -> TowerShape:

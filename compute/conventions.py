@@ -212,8 +212,9 @@ def residual(
         first += _outer(_bias_share(norm, constants), constants.bias)
         return first[:, None]
     own = constants.projection_bias
-    biases = [constants.bias] if own is None else [constants.bias - own, own]
-    last = _outer(np.reciprocal(norm)[:, None], np.vstack(biases))
+    biases = [constants.bias if own is None else constants.bias - own] if constants.shape.last_norm else []
+    biases += [] if own is None else [own]
+    last = _outer(np.reciprocal(norm)[:, None], np.reshape(biases, (len(biases), len(constants.bias))))
     if constants.shape.grade != "heads":
         return last
     if rest is not None and entry is not None:

@@ -102,6 +102,14 @@ def refuse_convention(model: Model, convention: str) -> None:
         )
 
 
+def refuse_unless_plain(model: Model, what: str) -> None:
+    """Refuse what is known for open_clip's own class-token towers alone; raises `UnsupportedTower`."""
+    if not model.shape.is_plain:
+        raise UnsupportedTower(
+            model.name, f"{what} are known for open_clip's own vision transformers with a class token alone"
+        )
+
+
 class ModulePass(ImagePass):
     """An array made from what one module of the model gives."""
 

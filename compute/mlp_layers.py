@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..store.errors import NoLaterHead
 from ..store.sets import Model
+from .kinds import refuse_unless_plain
 
 
 def module(layer: int) -> str:
@@ -21,7 +22,11 @@ def width(model: Model, layer: int) -> int:
 
 
 def checked(model: Model, layer: int) -> int:
-    """Give a layer counted from 0; `NoLaterHead` for one that is none, or that no head stands after."""
+    """Give a layer counted from 0; `NoLaterHead` for one that is none, or that no head stands after.
+
+    Raises `UnsupportedTower` for a tower in which what later heads read of neurons is not known.
+    """
+    refuse_unless_plain(model, "second-order effects of neurons")
     layers = model.shape.layers
     if not -layers <= layer < layers:
         raise NoLaterHead(f"layer={layer}: {model.name!r} has {layers} layers, 0 to {layers - 1}")

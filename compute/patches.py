@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,13 @@ def grid_of(model: Model) -> tuple[int, int]:
     vision = model.image.get("architecture", {}).get("vision_cfg", {})
     sides, patches = (_pair(vision.get(each)) for each in ("image_size", "patch_size"))
     rows, columns = (side // patch if patch else 0 for side, patch in zip(sides, patches, strict=True))
-    if rows * columns + 1 != model.shape.tokens:
+    places = model.shape.tokens - model.shape.prefix
+    if not patches[0] and math.isqrt(places) ** 2 == places:  # a trunk that says how large its patches are
+        rows = columns = math.isqrt(places)
+    if rows * columns != places:
         raise UnsupportedTower(
             model.name,
-            f"its {model.shape.tokens - 1} patches are in no known order: its configuration tells of {rows} "
+            f"its {places} patches are in no known order: its configuration tells of {rows} "
             f"rows of {columns}",
         )
     return rows, columns

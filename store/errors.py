@@ -149,12 +149,10 @@ class UnsupportedTower(InputError, ValueError):
     def __init__(self, name: str, reason: str, side: Literal["vision", "text"] = "vision") -> None:
         self.name, self.reason = name, reason
         known = {
-            "vision": "see docs/towers.md",
-            "text": "open_clip's own text transformers, of CLIP and CustomTextCLIP",
+            "vision": "docs/towers.md lists the towers that are, and how far",
+            "text": "Towers that are: open_clip's own text transformers, of CLIP and CustomTextCLIP",
         }
-        super().__init__(
-            f"the {side} tower of {name!r} is not supported: {reason}. Towers that are: {known[side]}"
-        )
+        super().__init__(f"the {side} tower of {name!r} is not supported: {reason}. {known[side]}")
 
 
 class NoTextTower(InputError, ValueError):

@@ -45,6 +45,8 @@ class TowerShape:
     dense: bool = False
     """Whether heads are read by several heads of a pooling attention, so that what each adds is kept itself,
     and not a factor of it."""
+    last_norm: bool = True
+    """Whether a LayerNorm, with a bias, is the last or the last before the projection."""
     projection_bias: bool = False
     """Whether what ends the tower adds a bias of its own."""
 
@@ -52,6 +54,11 @@ class TowerShape:
     def components(self) -> int:
         """The number T = 2L + 1 of attention layers, MLPs and the embedding, who share ln_post's mean."""
         return 2 * self.layers + 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one of open_clip's own vision transformers, whose class token is pooled."""
+        return self.grade == "heads" and not self.varying
 
     @property
     def shares_norm(self) -> bool:

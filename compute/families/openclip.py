@@ -140,7 +140,7 @@ class OpenClip(Found):
             name = self.config["text_cfg"].get("hf_tokenizer_name")
             raise BadSource(
                 f"the tokenizer of {self.arch.removeprefix(LOCAL)} ({name or 'its own'}) cannot be loaded "
-                f"({model_files.first_line(error)}), so no text can be embedded; what needs images alone works"
+                f"({model_files.first_line(error)}), so no text can be embedded; images can"
             ) from error
 
 
@@ -209,8 +209,13 @@ def _reason(error: Exception) -> str:
     if "Failed to download" in first:
         return "its weights could not be fetched; name a file that is there with checkpoint=… (--checkpoint)"
     if "width changed" in first or "size mismatch" in str(error):
-        return f"the checkpoint is of another architecture ({first})"
-    return first
+        return f"the checkpoint is of another architecture ({_short(first)})"
+    return _short(first)
+
+
+def _short(told: str, most: int = 240) -> str:
+    """Cut what torch tells of every parameter."""
+    return told if len(told) <= most else f"{told[:most].rstrip()} …"
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def check(trace: Trace, constants: Constants) -> float:
     """
     with np.errstate(all="ignore"):
         scale = np.reciprocal(trace.sigma.astype(np.float64) * trace.norm)[:, None]
-        own = _linear_sum(trace, constants) * scale + constants.bias / trace.norm[:, None] - trace.embedding
+        own: Exact = (
+            _linear_sum(trace, constants) * scale + constants.bias / trace.norm[:, None] - trace.embedding
+        )
         sums: list[Exact] = [own]
         if constants.shape.shares_norm:
             sums.append(own + (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain)

@@ -175,6 +175,7 @@ def take(
         tokens=rows * columns,
         grade="positions",
         prefix=0,
+        last_norm=pool.last_norm is not None,
         projection_bias=pool.projection_bias,
     )
     return MapTower(module, shape, run, pool, channels_last=swin)

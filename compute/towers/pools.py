@@ -55,6 +55,11 @@ class Pool(ABC):
 
     @property
     @abstractmethod
+    def last_norm(self) -> nn.LayerNorm | None:
+        """The norm of what is projected, where it is the mean or one token that is."""
+
+    @property
+    @abstractmethod
     def projection_bias(self) -> bool:
         """Whether what ends the tower adds a bias of its own."""
 
@@ -89,6 +94,11 @@ class NormPool(Pool):
         if matrix is None:
             return self.width
         return matrix.out_features if isinstance(matrix, nn.Linear) else int(matrix.shape[1])
+
+    @property
+    def last_norm(self) -> nn.LayerNorm | None:
+        """The norm."""
+        return self.norm
 
     @property
     def projection_bias(self) -> bool:
@@ -177,7 +187,7 @@ class AttentionPool(Pool):
     attending: Attending
     mlp: nn.Module | None
     """What adds to the pooled row; its output is what it adds."""
-    last_norm: nn.LayerNorm | None
+    after: nn.LayerNorm | None
     """A norm of the pooled row."""
     pooled: nn.Module | None
     """The module that is given the pooled row, "input width" or "input query width", where that is normed."""
@@ -193,6 +203,11 @@ class AttentionPool(Pool):
             return self.attending.out.out_features
         linear_map = self.projection
         return linear_map.out_features if isinstance(linear_map, nn.Linear) else int(linear_map.shape[1])
+
+    @property
+    def last_norm(self) -> nn.LayerNorm | None:
+        """The norm of the pooled row."""
+        return self.after
 
     @property
     def projection_bias(self) -> bool:
@@ -213,8 +228,8 @@ class AttentionPool(Pool):
         alpha = self.attending.weights(seen["normed"][:, self.rows])
         _, spreads = spread(seen["last"][:, self.rows].float(), self.norm)
         sigma = torch.ones(len(alpha), device=alpha.device)
-        if self.last_norm is not None:
-            sigma = spread(_first(seen["pooled"]).float(), self.last_norm)[1]
+        if self.after is not None:
+            sigma = spread(_first(seen["pooled"]).float(), self.after)[1]
         after = None
         if self.mlp is not None:
             after = _first(seen["mlp"]).float() @ torch.from_numpy(self._ending()[0].T).to(alpha)
@@ -260,10 +275,10 @@ class AttentionPool(Pool):
     def _ending(self) -> tuple[Exact, Exact, Exact | None]:
         """Give P, or P diag(g) C, "joint width"; P b and the projection's bias, and that one, "joint"."""
         norm = NormPool(
-            slice(0, 1), self.last_norm, True, self.projection, self.norm, self.attending.out.out_features
+            slice(0, 1), self.after, True, self.projection, self.norm, self.attending.out.out_features
         )
         matrix, bias, own = norm.reader()
-        if self.last_norm is not None:
+        if self.after is not None:
             matrix = matrix - matrix.mean(axis=1, keepdims=True)
         return matrix, bias, own
 

@@ -41,7 +41,8 @@ class PoolingTower(Tower):
     def constants(self) -> Constants:
         """Compute the tower's fixed maps: the heads' output projection, and its bias."""
         last = cast(Any, self.module).attnpool.c_proj
-        return of_last(self.shape, exact(last.weight), exact(last.bias), None)
+        bias = exact(last.bias)
+        return of_last(self.shape, exact(last.weight), bias, bias)
 
 
 class PoolTracing:
@@ -127,6 +128,8 @@ def take(tower: ModifiedResNet) -> PoolingTower:
         joint=int(weight.shape[0]),
         tokens=int(pool.positional_embedding.shape[0]),
         grade="pool-heads",
+        last_norm=False,
+        projection_bias=True,
     )
 
     def run(images: Tensor) -> Tensor:

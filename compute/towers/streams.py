@@ -2,8 +2,8 @@
 
 With w_kq the weights of tokens that a pooling takes (`towers.pools`), a head adds R_k C W_O s_k where
 s_k = sum_q w_kq t_q sum_i alpha_qi v_i, alpha its attention from token q to token i and t_q what norms
-between the head and the stream divide by. One reader k leaves the factor s as it is for a class token; several are
-summed here, and what is kept of each head is what it adds.
+between the head and the stream divide by. One reader k leaves the factor s as it is for a class token;
+several are summed here, and what is kept of each head is what it adds.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def assemble(
         prefix=prefix,
         varying=tuple(varying),
         dense=dense,
+        last_norm=pool.last_norm is not None,
         projection_bias=pool.projection_bias,
     )
     return StreamTower(module, shape, wired, first, pool, run)

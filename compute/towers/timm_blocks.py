@@ -55,8 +55,9 @@ def why_not(trunk: nn.Module) -> str | None:
     """Say why a trunk is not taken apart; None where it is."""
     if type(trunk) not in TRUNKS:
         return f"it is timm's {type(trunk).__name__}, whose parts are not known"
-    transformer = cast(Any, trunk)
-    for block in transformer.blocks:
+    transformer: Any = trunk
+    every: Any = transformer.blocks
+    for block in every:
         if type(block) not in BLOCKS:
             return f"a block is of timm's class {type(block).__name__}, whose parts are not known"
         if type(block.attn) not in ATTENTIONS:
@@ -72,20 +73,21 @@ def why_not(trunk: nn.Module) -> str | None:
 
 
 def _why_no_pool(trunk: Any) -> str | None:
-    norms = [each for each in (trunk.norm, trunk.fc_norm) if not isinstance(each, nn.Identity)]
+    norms: list[Any] = [each for each in (trunk.norm, trunk.fc_norm) if not isinstance(each, nn.Identity)]
     pool = getattr(trunk, "attn_pool", None)
     if len(norms) != 1 or not isinstance(norms[0], nn.LayerNorm):
         listed = " and ".join(type(each).__name__ for each in norms) or "none"
         return f"its last norms are {listed}, not one LayerNorm"
     if pool is None:
-        known = {"token": "", "avg": ""}
         kind = trunk.global_pool
-        return None if kind in known else f"it pools by {kind!r}, not a token, their mean or an attention"
+        known = kind in ("token", "avg")
+        return None if known else f"it pools by {kind!r}, not a token, their mean or an attention"
     if type(pool) is not AttentionPoolLatent:
         return f"it pools by timm's {type(pool).__name__}, which is not known"
     if norms[0] is not trunk.norm:
         return "the norm stands behind its pooling attention, which no known tower of timm's has"
-    if pool.latent_len != 1 or pool.pos_embed is not None or not isinstance(pool.proj, nn.Linear):
+    latent: Any = pool
+    if latent.latent_len != 1 or latent.pos_embed is not None or not isinstance(latent.proj, nn.Linear):
         return "its pooling attention has several queries, positions of its own or no projection"
     return None
 

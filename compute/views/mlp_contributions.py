@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...store.errors import UnsupportedTower
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Read
 from ..contributed import Mlps, OfImages
@@ -29,3 +30,12 @@ class MlpContributions(Mlps, OfImages):
         "layer": "int32",
         "vector": "list[float32]",
     }
+
+    def __post_init__(self) -> None:
+        """Refuse a model whose attention layers and MLPs are not taken apart: `UnsupportedTower`."""
+        super().__post_init__()
+        if self.model.shape.grade != "heads":
+            raise UnsupportedTower(
+                self.model.name,
+                f"of it {self.model.shape.grade} alone are taken apart, and no MLP is among its terms",
+            )

@@ -15,7 +15,7 @@ from ...store.grid import Grid
 from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
 from ..conventions import Convention
-from ..kinds import Assisted, Made
+from ..kinds import Assisted, Made, refuse_unless_plain
 from ..work import Known, Work, exactly
 from .class_embeddings import ClassEmbeddings
 from .patch_contributions import PatchContributions
@@ -61,7 +61,9 @@ class RelevanceMaps(Assisted, ArrayView):
         return {"method": METHODS}
 
     def __post_init__(self) -> None:
-        """Refuse labels of which none is a class: `NotAnnotated`."""
+        """Refuse labels of which none is a class, `NotAnnotated`, and a tower unknown: `UnsupportedTower`."""
+        if self.method != "decomposition":
+            refuse_unless_plain(self.patches.model, "the methods to compare with")
         if self.target == "label" and not any(each is not None for each in self._labelled):
             texts = self.classes.embeddings.texts.name
             hint = f"with target='label' a label is a category of {texts!r}, or a text that has none"

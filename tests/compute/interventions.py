@@ -137,7 +137,8 @@ def _weights(module: Any, tokens: Tensor) -> Tensor:
     query = module.q_norm(module.q(module.latent).view(1, 1, module.num_heads, -1))[0, 0]
     keys = module.kv(tokens).chunk(2, dim=-1)[0].view(batch, length, module.num_heads, -1)
     scores = torch.einsum("hd,bnhd->bhn", query, module.k_norm(keys)) * query.shape[-1] ** -0.5
-    return scores.softmax(-1)
+    found: Tensor = scores.softmax(-1)
+    return found
 
 
 def _pooled(module: Any, alpha: Tensor, tokens: Tensor) -> Tensor:
@@ -148,38 +149,41 @@ def _pooled(module: Any, alpha: Tensor, tokens: Tensor) -> Tensor:
     return found
 
 
-def _torchs_maps(module: nn.MultiheadAttention) -> Any:
+def _torchs_maps(module: Any) -> Any:
     if module.in_proj_weight is not None:
         return list(zip(module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3), strict=True))
     maps = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
     return list(zip(maps, module.in_proj_bias.chunk(3), strict=True))
 
 
-def _torchs_weights(module: nn.MultiheadAttention, queries: Tensor, tokens: Tensor) -> Tensor:
+def _torchs_weights(module: Any, queries: Tensor, tokens: Tensor) -> Tensor:
     """The attention of the first query, "image head token"."""
     (query_map, query_bias), (key_map, key_bias), _ = _torchs_maps(module)
-    query = nn.functional.linear(queries[:, 0], query_map, query_bias).unflatten(-1, (module.num_heads, -1))
-    keys = nn.functional.linear(tokens, key_map, key_bias).unflatten(-1, (module.num_heads, -1))
+    size = (module.num_heads, module.head_dim)
+    query = nn.functional.linear(queries[:, 0], query_map, query_bias).view(-1, *size)
+    keys = nn.functional.linear(tokens, key_map, key_bias).view(*tokens.shape[:2], *size)
     scores = torch.einsum("bhd,bnhd->bhn", query, keys) * query.shape[-1] ** -0.5
-    return scores.softmax(-1)
+    found: Tensor = scores.softmax(-1)
+    return found
 
 
-def _torchs_pooled(module: nn.MultiheadAttention, alpha: Tensor, tokens: Tensor) -> Any:
+def _torchs_pooled(module: Any, alpha: Tensor, tokens: Tensor) -> Any:
     """What the first query gathers, in every query's place."""
     value_map, value_bias = _torchs_maps(module)[2]
-    values = nn.functional.linear(tokens, value_map, value_bias).unflatten(-1, (module.num_heads, -1))
+    values = nn.functional.linear(tokens, value_map, value_bias)
+    values = values.view(*tokens.shape[:2], module.num_heads, module.head_dim)
     pooled = module.out_proj(torch.einsum("bhn,bnhd->bhd", alpha, values).flatten(1))
     return pooled[:, None], None
 
 
 def _out(tower: RowTower | StreamTower, layer: int) -> Any:
-    block = tower.blocks[layer]
-    return block.out if isinstance(tower, StreamTower) else block.attn.out_proj
+    return tower.blocks[layer].out if isinstance(tower, StreamTower) else tower.blocks[layer].attn.out_proj
 
 
 def _head_dim(tower: RowTower | StreamTower, layer: int) -> int:
-    block = tower.blocks[layer]
-    return int(block.head_dim if isinstance(tower, StreamTower) else block.attn.head_dim)
+    if isinstance(tower, StreamTower):
+        return tower.blocks[layer].head_dim
+    return int(tower.blocks[layer].attn.head_dim)
 
 
 @contextmanager

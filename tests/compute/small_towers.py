@@ -1,4 +1,4 @@
-"""Each configuration of open_clip as a small tower: its own classes and its own ways, with few and thin blocks."""
+"""Each configuration of open_clip as a small tower: its own classes, with few and thin blocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(name: str, seed: int = 0) -> nn.Module:
     config = CONFIGURATIONS[name]
     vision = {**config["vision_cfg"], "timm_model_pretrained": False}
     torch.manual_seed(seed)
-    with _thin_trunks():
+    with thin_trunks():
         visual = _build_vision_tower(_joint(vision), _thin(vision), bool(config.get("quick_gelu")))
     return randomised(visual.eval())
 
@@ -88,7 +88,7 @@ def _thin(vision: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _thin_trunks() -> Iterator[None]:
+def thin_trunks() -> Iterator[None]:
     """Let open_clip's `TimmModel` make its trunks with few and thin blocks meanwhile."""
     whole = timm.create_model
 

@@ -93,7 +93,7 @@ def test_a_vision_transformer_with_its_head(store: belvedere.Store, tmp_path: Pa
     model = store.add_model("vit", f"hf:{folder}")
     net = opened(transformers.ViTForImageClassification, folder)
     processor: Any = transformers.ViTImageProcessor.from_pretrained(folder)
-    assert (model.tower, dict(model.text)) == (None, {})
+    assert (model.shape.joint, dict(model.text)) == (5, {})
     assert model.module("classifier").shape == (5,)
     fc1, layer, classes = (
         literally(net, processor, net.get_submodule(name), tmp_path / "photos")

@@ -222,5 +222,7 @@ def test_other_text_towers_are_refused_by_name() -> None:
 
 
 def test_the_sizes_are_those_of_the_modules() -> None:
-    assert describe(model()) == TowerShape(layers=3, heads=4, head_dim=6, width=24, joint=10, tokens=LENGTH)
+    assert describe(model()) == TowerShape(
+        layers=3, heads=4, head_dim=6, width=24, joint=10, tokens=LENGTH, varying=("embedding",)
+    )
     assert isinstance(text(model(CustomTextCLIP)).module, TextTransformer)

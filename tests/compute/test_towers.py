@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "patch_dropout": 0.5,
     },
 }
-ENTRY = ("class_factor", "entry", "entry_mean", "neuron_factor", "patch", "patch_mean")
+ENTRY = ("rest", "class_factor", "entry", "entry_mean", "neuron_factor", "patch", "patch_mean")
 """Parts of a trace that only texts have, or that only some ask for."""
 
 
@@ -214,7 +214,7 @@ def test_outside_its_block_a_tracer_says_how_it_is_used() -> None:
     visual = tower()
     tracer = vision(visual).watch()
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="with Tracer"):
+        with pytest.raises(RuntimeError, match=r"with tower\.watch"):
             tracer(photos(visual))
         with tracer:
             tracer(photos(visual))
@@ -300,13 +300,13 @@ def test_the_check_is_not_a_number_where_the_tower_gave_none() -> None:
 
 
 def test_the_towers_of_custom_text_clip_and_coca_are_traced_alike() -> None:
-    vision = {"image_size": 16, "patch_size": 8, "width": 24, "layers": 2, "head_width": 8, "mlp_ratio": 2.0}
+    sees = {"image_size": 16, "patch_size": 8, "width": 24, "layers": 2, "head_width": 8, "mlp_ratio": 2.0}
     text = {"context_length": 8, "vocab_size": 20, "width": 16, "heads": 2, "layers": 1}
     decoder = text | {"attn_pooler_heads": 2, "dim_head": 8}
     models: list[Any] = [
-        CLIP(10, vision, text),
-        CustomTextCLIP(10, vision, text),
-        CoCa(10, decoder, text, vision | {"output_tokens": True}),
+        CLIP(10, sees, text),
+        CustomTextCLIP(10, sees, text),
+        CoCa(10, decoder, text, sees | {"output_tokens": True}),
     ]
     for model in models:
         images = photos(model.visual)
