@@ -16,6 +16,7 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
 from ..conventions import Convention
 from ..kinds import Derived, Made
+from ..moments import Doubles
 from ..textspan import Picks, layer_textspan
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
@@ -84,7 +85,7 @@ class HeadDescriptions(Derived, TableView):
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Run TextSpan on every head of one layer."""
         found = self.moments_of(unit.start, parts)
-        maps = self.maps.joint_maps(parts, unit.start, self.convention)
+        maps = self.joint_maps(unit.start, parts)
         picks = layer_textspan(found, maps, self.embeddings(parts), m=KEPT, span=self.span)
         return Made(rows=self._rows(unit.start, picks), facts={"images": round(float(found[0, 0, 0]))})
 
@@ -93,6 +94,10 @@ class HeadDescriptions(Derived, TableView):
         whole = slice(None)
         found: Array = self.moments.show(parts, (slice(layer, layer + 1), whole, whole, whole))[0]
         return found
+
+    def joint_maps(self, layer: int, parts: Parts) -> Doubles:
+        """Give what turns the coordinates of a layer's moments into contributions, in float64."""
+        return self.maps.joint_maps(parts, layer, self.convention)
 
     def embeddings(self, parts: Parts) -> Array:
         """Read the embeddings of all texts, "text joint"; NaN for those too long for the model."""
