@@ -40,7 +40,8 @@ class Fit:
         covariance = self._square / self.count - np.outer(means[0], means[0])
         cross = self._cross / self.count - np.outer(means[0], means[1])
         covariance += np.eye(len(covariance)) * ridge * np.trace(covariance) / len(covariance)
-        weights: Doubles = np.linalg.lstsq(covariance, cross, rcond=None)[0].T
+        solved = np.linalg.lstsq(covariance, cross, rcond=None)[0]
+        weights = np.asarray(solved.T, np.float64)
         return weights, means[1] - weights @ means[0]
 
     def tried(

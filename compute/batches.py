@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from torch import Tensor
@@ -32,20 +32,37 @@ class Batches:
         chosen = images.entries.select(["path", "digest"]).take(list(positions))
         self._paths, self._digests = chosen["path"].to_pylist(), chosen["digest"].to_pylist()
         self._transform, self._pictures, self._pool = transform, pictures, pool
+        self._waiting: deque[list[Future[Tensor]]] = deque()
+        self._begun = 0
         self.absent: dict[int, str] = {}
         """Which of the images, counted from the first, could not be decoded, with the reason."""
 
-    def of(self, size: int) -> Iterator[tuple[int, list[int], list[Tensor]]]:
-        """Give each batch's size, and the places (from the first image) and pixels of those readable."""
-        starts = range(0, len(self._paths), size)
-        waiting: deque[list[Future[Tensor]]] = deque()
-        ahead = iter(starts)
-        for start in starts:
-            while len(waiting) < AHEAD and (following := next(ahead, None)) is not None:
-                stop = min(following + size, len(self._paths))
-                waiting.append([self._pool.submit(self._decode, row) for row in range(following, stop)])
-            batch = waiting.popleft()
+    def start(self, size: int) -> None:
+        """Begin to decode the first batches of this size, before `of` asks for them."""
+        self._fill(size)
+
+    def of(
+        self, size: int, then: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, list[int], list[Tensor]]]:
+        """Give each batch's size, and the places (from the first image) and pixels of those readable.
+
+        `then` is called once the last batch has been begun: whoever comes next may begin, too.
+        """
+        told = False
+        for start in range(0, len(self._paths), size):
+            self._fill(size)
+            if not told and self._begun >= len(self._paths):
+                told = True
+                then()
+            batch = self._waiting.popleft()
             yield len(batch), *self._readable(start, batch)
+
+    def _fill(self, size: int) -> None:
+        while len(self._waiting) < AHEAD and self._begun < len(self._paths):
+            stop = min(self._begun + size, len(self._paths))
+            rows = range(self._begun, stop)
+            self._waiting.append([self._pool.submit(self._decode, row) for row in rows])
+            self._begun = stop
 
     def _decode(self, row: int) -> Tensor:
         picture = self._pictures.fetch(str(self._paths[row]), str(self._digests[row]))

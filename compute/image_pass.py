@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..store.errors import InexactDecomposition
 from ..store.reader import Reader
 from ..store.views import Array, Member, Unit
+from .ahead import Ahead
 from .batches import Batches
 from .gather import gather
 from .kinds import ImagePass, Made, ModulePass, TowerPass
@@ -34,7 +34,7 @@ def make(
     pictures: Pictures,
     *,
     batch_size: int,
-    pool: ThreadPoolExecutor,
+    ahead: Ahead,
     tick: Callable[[int], None],
 ) -> dict[str, Made]:
     """Make units that cover the same images: copy the rows that are kept, run the others through the model.
@@ -50,10 +50,8 @@ def make(
         draft.copy(step.copies(draft.unit), reader)
     if run:
         loaded = load()
-        view, start = drafts[0].view, drafts[0].unit.start
-        positions = [start + row for row in run]
-        batches = Batches(view.images, positions, loaded.transform, pictures, pool)
-        _run(drafts, run, loaded, batches, batch_size, tick)
+        batches = ahead.batches(step, loaded, pictures)
+        _run(drafts, run, loaded, batches, batches.of(batch_size, ahead.begin), tick)
     else:
         tick(step.weight)
     return {draft.unit.key: draft.finished() for draft in drafts}
@@ -109,12 +107,12 @@ def _run(
     rows: Sequence[int],
     loaded: Loaded,
     batches: Batches,
-    batch_size: int,
+    decoded: Iterator[tuple[int, list[int], list[Tensor]]],
     tick: Callable[[int], None],
 ) -> None:
     """Run images through the model, batch by batch."""
     with _Pass(loaded, [draft.view for draft in drafts]) as running:
-        for count, places, pixels in batches.of(batch_size):
+        for count, places, pixels in decoded:
             for some, found, error in running.parts([rows[place] for place in places], pixels):
                 for draft, arrays in zip(drafts, found, strict=True):
                     draft.put(some, arrays)
@@ -158,7 +156,8 @@ class _Pass:
 
         def run(places: Sequence[int]) -> tuple[list[Mapping[str, Array]], float | None]:
             self._watch.forget()  # what a batch left for which there was no room
-            return self._part(torch.stack([pixels[place] for place in places]))
+            stacked = torch.stack([pixels[place] for place in places])
+            return self._part(stacked.pin_memory() if self._loaded.device.type == "cuda" else stacked)
 
         for places, (found, error) in in_room(self._loaded, range(len(rows)), len(rows), run):
             yield [rows[place] for place in places], found, error

@@ -8,7 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,7 +36,9 @@ from ..store.reader import Reader
 from ..store.sealed import seal
 from ..store.tracing import emit
 from ..store.views import Unit
+from .ahead import Ahead
 from .allowance import Allowance
+from .behind import Behind
 from .encoding import encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
 from .report import Progress, Report, Settings
@@ -86,6 +88,10 @@ class Runner:
         self.broken: DamagedUnit | MissingUnits | None = None
         """Set where what units are made from turned out damaged or gone: plan again, and go on."""
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
+        self._pending: deque[Step] = deque()
+        self._ahead = Ahead(self._pool, settings.batch_size, self._following)
+        self._behind: Behind[list[tuple[bool, int]]] = Behind()
+        self._written: frozenset[str] = frozenset()
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         """Make the units of these steps, each after what it is made from; `ready` are keys known as done."""
@@ -95,16 +101,24 @@ class Runner:
     def _run_all(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         self._done = set(ready)
         started = time.time()
-        pending = deque(steps)
+        waiting = list(steps)
         self._progress.begin(sum(step.weight for step in steps), described(steps))
         try:
-            while pending:
-                waiting = [step for step in pending if self._attempt(step) == "waiting"]
-                if len(waiting) == len(pending):
+            while waiting:
+                self._pending, tried = deque(waiting), len(waiting)
+                waiting = []
+                while self._pending:
+                    step = self._pending.popleft()
+                    if self._attempt(step) == "waiting":
+                        waiting.append(step)
+                if len(waiting) == tried and not self._behind.settle():
                     self._progress.wait()
                     time.sleep(WAIT)
-                pending = deque(waiting)
+            self._behind.settle()
         finally:
+            with suppress(*ENDING):  # another error is on its way, or this one was told of
+                self._behind.settle()
+            self._behind.close()
             self._progress.end()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._claims.release_all()
@@ -114,6 +128,9 @@ class Runner:
     def _attempt(self, step: Step) -> Outcome:
         left = [unit for unit in step.units if unit.key not in self._done and unit.key not in self._bad]
         needs = {need.key: need for unit in left for need in unit.needs if need.key not in self._done}
+        if not self._written.isdisjoint(needs):
+            self._behind.settle()
+            needs = {key: need for key, need in needs.items() if key not in self._done}
         if any(key in self._bad for key in needs):
             return self._give_up("skipped", left, step.weight)
         if not all(self._is_done(need) for need in needs.values()):
@@ -132,6 +149,10 @@ class Runner:
         if not mine:
             self._progress.advance(step.weight)
         return "done"
+
+    def _following(self) -> Step | None:
+        """Give the step that comes next, for what can be begun before its turn."""
+        return self._pending[0] if self._pending else None
 
     def _failed_before(self, unit: Unit) -> bool:
         """Tell whether a unit failed before, and not of what passes by itself, as a server's trouble."""
@@ -168,12 +189,15 @@ class Runner:
             emit("compute", str(unit))
         try:
             made = self._compute(step)
+            if isinstance(step.view, ImagePass) and self._given is None:
+                self._keep_behind(step, made, time.time() - started, ran=ran)
+                return
             for unit in step.units:
                 found = made[unit.key]
                 if isinstance(found, Exception):
                     self._fail(unit, found)
                 else:
-                    self._keep(unit, found, time.time() - started, ran=ran)
+                    self._told(unit, self._write(unit, found, time.time() - started, ran=ran))
         except ENDING:
             raise
         except (DamagedUnit, MissingUnits) as error:
@@ -189,7 +213,34 @@ class Runner:
                     self._fail(unit, error)
         finally:
             for unit in step.units:
-                self._claims.release(unit)
+                if unit.key not in self._written:
+                    self._claims.release(unit)
+
+    def _keep_behind(
+        self, step: Step, made: Mapping[str, Made | Exception], seconds: float, *, ran: bool
+    ) -> None:
+        """Keep a step's units while the next is computed; their claims are held until they are kept."""
+
+        def write() -> list[tuple[bool, int]]:
+            return [self._write(unit, cast("Made", made[unit.key]), seconds, ran=ran) for unit in step.units]
+
+        def tell(future: Future[list[tuple[bool, int]]]) -> None:
+            self._written = frozenset()
+            try:
+                for unit, found in zip(step.units, future.result(), strict=True):
+                    self._told(unit, found)
+            except ENDING:
+                raise
+            except Exception as error:  # whatever encoding raises
+                for unit in step.units:
+                    if not self._folder.records.is_done(unit):
+                        self._fail(unit, error)
+            finally:
+                for unit in step.units:
+                    self._claims.release(unit)
+
+        self._behind.put(write, tell)
+        self._written = frozenset(unit.key for unit in step.units)
 
     def _fail(self, unit: Unit, error: BaseException) -> None:
         """Record why a unit cannot be made."""
@@ -231,7 +282,7 @@ class Runner:
             self._reader,
             self._pictures,
             batch_size=size,
-            pool=self._pool,
+            ahead=self._ahead,
             tick=self._tick,
         )
 
@@ -272,7 +323,11 @@ class Runner:
         self._progress.advance(count)
         self._claims.renew()
 
-    def _keep(self, unit: Unit, made: Made, seconds: float, *, ran: bool) -> None:
+    def _write(self, unit: Unit, made: Made, seconds: float, *, ran: bool) -> tuple[bool, int]:
+        """Put a unit to disk; tells whether it is the one that is kept, and how many rows are absent.
+
+        What others look at is left alone: it may run in a thread.
+        """
         facts = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
@@ -287,9 +342,14 @@ class Runner:
             unit, rows
         )  # before the record: a unit that is done is not looked at again
         kept = self._folder.records.keep(unit, data, absent=made.absent, facts=made.facts, made=facts)
+        return kept, len(rows)
+
+    def _told(self, unit: Unit, found: tuple[bool, int]) -> None:
+        """Take note of a unit that is on disk."""
+        kept, absent = found
         self._done.add(unit.key)
         self._counts["filled" if kept else "reused"] += 1
-        self._counts["absent"] += len(rows)
+        self._counts["absent"] += absent
         if kept:
             self._progress.kept()
 

@@ -97,13 +97,12 @@ class Aligners(Derived, TableView):
     def matrix(self, parts: Parts) -> Array:
         """Read the map, float32 "coordinate joint"."""
         rows = parts.rows(self.units[0])
-        weights = rows.column("weights").combine_chunks()
-        return np.asarray(weights.flatten()).reshape(len(rows), -1)
+        return np.array(rows.column("weights").to_pylist(), np.float32)
 
     def _blocks(self, parts: Parts, *, held_out: bool) -> Iterator[tuple[Array, Array]]:
         """Read both embeddings of the images of one kind, block by block, of those that both could read."""
         digests = self.embeddings.images.entries["digest"].to_pylist()
-        kept_out = np.array([int(each[:8], 16) % HELD_OUT == 0 for each in digests], bool)
+        kept_out = np.array([int(str(each)[:8], 16) % HELD_OUT == 0 for each in digests])
         for unit in self.embeddings.units:
             images = slice(unit.start, unit.stop)
             views = (self.embeddings, self.others)

@@ -1,0 +1,62 @@
+"""Decoding ahead of the model, across units: the next unit's pictures while the last of this one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
+
+from .batches import Batches
+from .kinds import ImagePass
+from .steps import Step
+
+if TYPE_CHECKING:
+    from .models import Loaded
+    from .pictures import Pictures
+
+
+class Ahead:
+    """Pictures of steps over images, decoded by threads; those of the next step are begun in time."""
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, batch_size: int, following: Callable[[], Step | None]
+    ) -> None:
+        """Take the threads, and what gives the step after the one that is under way, where it is known."""
+        self._pool, self._size, self._following = pool, batch_size, following
+        self._now: tuple[Step, Loaded, Pictures] | None = None
+        self._begun: tuple[Step, Batches] | None = None
+
+    def batches(self, step: Step, loaded: Loaded, pictures: Pictures) -> Batches:
+        """Give the pictures of a step: those that were begun, where it is the one that was foreseen."""
+        self._now = (step, loaded, pictures)
+        begun, self._begun = self._begun, None
+        if begun is not None and _same(begun[0], step):
+            return begun[1]
+        return _batches(step, loaded, pictures, self._pool)
+
+    def begin(self) -> None:
+        """Begin to decode the pictures of the step that follows, where the same model runs for it."""
+        following = self._following()
+        if self._now is None or following is None or self._begun is not None:
+            return
+        step, loaded, pictures = self._now
+        view, other = step.view, following.view
+        if not isinstance(other, ImagePass) or not following.run or not isinstance(view, ImagePass):
+            return
+        if view.model.identity("image") == other.model.identity("image"):
+            found = _batches(following, loaded, pictures, self._pool)
+            found.start(self._size)
+            self._begun = (following, found)
+
+
+def _same(one: Step, other: Step) -> bool:
+    """Tell whether two steps run the same images: one may have lost units to others meanwhile."""
+    first, second = (cast("ImagePass", each.view) for each in (one, other))
+    if one.run != other.run or one.units[0].start != other.units[0].start:
+        return False
+    return first.images.name == second.images.name and first.model.name == second.model.name
+
+
+def _batches(step: Step, loaded: Loaded, pictures: Pictures, pool: ThreadPoolExecutor) -> Batches:
+    view, start = cast("ImagePass", step.view), step.units[0].start
+    return Batches(view.images, [start + row for row in step.run], loaded.transform, pictures, pool)
