@@ -17,7 +17,7 @@ from .. import conventions, scalars
 from ..ablating import Block, Bools, Components, Mode, predictions, random_sets
 from ..accuracies import Cells
 from ..conventions import Convention
-from ..head_sets import Heads, HeadSet
+from ..head_sets import Heads, HeadSet, heads_of
 from ..kinds import Derived, Made
 from .class_embeddings import ClassEmbeddings
 from .class_token_contributions import ClassTokenContributions
@@ -159,15 +159,13 @@ class Ablations(Derived, TableView):
         """Ablate the heads of the condition, and random sets of as many."""
         shape = self.contributions.model.shape
         every = shape.layers * shape.heads
-        chosen = [layer * shape.heads + head for layer, head in heads.read(parts)]
-        if not chosen or max(chosen) >= every:
-            raise BadSelection(f"heads={heads.condition!r} chooses no heads of this tower")
+        chosen = heads_of(heads, shape, parts)
         if len(chosen) == every:
             raise BadSelection(
                 f"heads={heads.condition!r} chooses all {every} heads: nothing is left to tell images "
                 "apart by but MLPs; choose fewer"
             )
-        sets = self.sets(heads.read(parts))
+        sets = self.sets(chosen)
         names: list[tuple[str, int | None, int]] = [(NONE, None, 0), (HEADS, None, len(chosen))]
         names += [(RANDOM, draw, len(chosen)) for draw in range(self.draws)]
         used = np.flatnonzero(sets.any(axis=0))

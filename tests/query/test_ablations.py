@@ -196,6 +196,14 @@ def test_all_heads_and_no_heads_are_refused(ready: belvedere.Store) -> None:
         assert said in " ".join(each.message for each in ready.errors())
 
 
+def test_heads_that_the_tower_lacks_are_refused(ready: belvedere.Store) -> None:
+    ready.declare("odd", sql="SELECT * FROM (VALUES (0, 2)) t(layer, head)")
+    report = ready.view("ablations", images="photos", texts="kinds", heads="odd").fill(progress=False)
+    assert not report.complete
+    said = " ".join(each.message for each in ready.errors())
+    assert "heads='odd' has head 0.2; there are 2 layers of 2 heads, counted from 0" in said
+
+
 def test_what_makes_no_sense_is_refused(ready: belvedere.Store) -> None:
     asked = {"images": "photos", "texts": "kinds"}
     with pytest.raises(BadSource, match="draws=-1"):
