@@ -88,6 +88,19 @@ def test_scores_are_those_of_the_counts_of_images_with_masks(store: belvedere.St
     assert found.mean_average_precision[0] == pytest.approx(rows.average_precision.mean())
 
 
+def test_classes_that_are_called_otherwise_are_shown_by_their_new_names(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    before = store.view("segmentation_counts").df()["class"]
+    rows = [f"{text},{text.upper()}" for text in CLASSES]
+    (tmp_path / "t.csv").write_text("\n".join(["text,category", *rows]) + "\n")
+    store.add_texts("classes", tmp_path / "t.csv", replace=True)
+    with belvedere.trace() as seen:
+        after = store.view("segmentation_counts").df()["class"]
+    assert list(after) == [each.upper() for each in before]
+    assert {each.partition("/")[0] for each in seen.of("compute")} == {"segmentation_counts"}
+
+
 def test_every_method_stands_in_one_table(store: belvedere.Store) -> None:
     every = store.segment()
     assert list(every.method) == list(METHODS)
