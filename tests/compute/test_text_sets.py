@@ -157,6 +157,20 @@ def test_sql_holds_text_sets_against_each_other(labelled: belvedere.Store) -> No
     assert rows.fetchall() == [("words", "kinds", "random", 9), ("words", "kinds", "texts", 9)]
 
 
+def test_the_same_classes_under_two_names_are_called_as_they_were_asked_for(
+    labelled: belvedere.Store,
+) -> None:
+    labelled.add_texts("again", TEXTS[:4])
+    for name in ("kinds", "again"):
+        table = labelled.view("text_set_accuracies", texts="words", classes=name)
+        assert set(table.df()["classes"]) == {name}
+    rows = labelled.sql(
+        "SELECT classes, count(*) FROM text_set_accuracies WHERE text_set = 'words' AND m = 3 GROUP BY 1 ORDER BY 1"
+    )
+    assert rows.fetchall() == [("again", 2), ("kinds", 2)]
+    labelled.remove("again")
+
+
 def test_asking_starts_no_model_where_contributions_are_kept(labelled: belvedere.Store) -> None:
     for name in ("image_embeddings", "head_descriptions", "class_embeddings"):
         texts = "kinds" if name == "class_embeddings" else "words"
