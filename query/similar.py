@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 
@@ -64,6 +65,7 @@ def similar(
     progress: bool | Progress,
 ) -> Similar:
     """Look up the images nearest to an image or a text; see `Store.similar`."""
+    to = _asked(to)
     if measure not in MEASURES:
         raise UnknownName("measure", str(measure), MEASURES)
     if count < 1:
@@ -110,6 +112,18 @@ def condition(heads: str | None) -> str | None:
     """
     found = PLACE.fullmatch(heads.strip()) if heads is not None else None
     return heads if found is None else f"layer = {int(found[1])} AND head = {int(found[2])}"
+
+
+def _asked(to: object) -> int | str:
+    """Take a text, or the number of an image as any kind of integer: those of numpy and pandas, too."""
+    if isinstance(to, str):
+        return to
+    try:
+        if isinstance(to, bool | np.bool_):
+            raise TypeError
+        return operator.index(cast("SupportsIndex", to))
+    except TypeError:
+        raise BadSource(f"similar takes the number of an image, or a text, not {to!r}") from None
 
 
 def _check(view: ChosenContributions, heads: str | None) -> None:
