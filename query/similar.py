@@ -55,7 +55,7 @@ class Similar:
 
 def similar(
     store: Store,
-    to: int | str,
+    asked: SupportsIndex | str,
     inputs: Inputs,
     heads: str | None,
     *,
@@ -65,7 +65,7 @@ def similar(
     progress: bool | Progress,
 ) -> Similar:
     """Look up the images nearest to an image or a text; see `Store.similar`."""
-    to = _asked(to)
+    to = _asked(asked)
     if measure not in MEASURES:
         raise UnknownName("measure", str(measure), MEASURES)
     if count < 1:
@@ -81,9 +81,9 @@ def similar(
     engine.ensure(view.units, teller(progress))
 
     def look() -> tuple[Array, ...]:
-        asked = _of_image(engine, view, cast("int", to)) if query is None else query
+        sought = _of_image(engine, view, cast("int", to)) if query is None else query
         besides = np.array([to]) if isinstance(to, int) else None
-        return nearest(view, engine.reader, asked, measure=measure, k=count, besides=besides).found()
+        return nearest(view, engine.reader, sought, measure=measure, k=count, besides=besides).found()
 
     _, rank, score, image = engine.kept(view.units, look)
     import pandas as pd
