@@ -80,8 +80,8 @@ def _check_whole(model: Model) -> None:
     if any(patch and side % patch for side, patch in zip(sides, patches, strict=True)):
         raise UnsupportedTower(
             model.name,
-            f"its patches of {patches[0]} × {patches[1]} pixels do not cover its input of {sides[0]} × {sides[1]}, "
-            "so that a map of them cannot be laid on a picture",
+            f"its patches of {patches[0]} × {patches[1]} pixels do not cover its input of {sides[0]} × "
+            f"{sides[1]}, so that a map of them cannot be laid on a picture",
         )
 
 

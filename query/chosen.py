@@ -44,8 +44,8 @@ CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 class ChosenHeads(Defined, HeadSet):
     """The heads of a model that a condition chooses, in order.
 
-    It is identified by the condition, the tower's shape and the units that the condition leaves; by names of a
-    model or set only where the condition speaks of these.
+    It is identified by the condition, the tower's shape and the units that the condition leaves; by names of
+    a model or a set only where the condition speaks of these.
     """
 
     asked: Param[str]

@@ -36,7 +36,7 @@ class ForegroundMasks(Assisted, ArrayView):
     together: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        """Refuse images of which no masks are known: `NotAnnotated`; and a model whose patches lie nowhere."""
+        """Refuse images of which no masks are known, and a model whose patches lie in no known place."""
         from ..scene_masks import shows_scenes
 
         _ = self.model.shape, input_size(self.model)

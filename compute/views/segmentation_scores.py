@@ -66,7 +66,7 @@ class SegmentationScores(Derived, TableView):
             rows = parts.rows(each)
             images += len(rows)
             for name, sums in counted.items():
-                sums.append(math.fsum(rows[name].to_pylist()))
+                sums.append(math.fsum(rows[name].to_numpy()))
         found = scores({name: math.fsum(sums) for name, sums in counted.items()}, images)
         made: dict[str, list[Any]] = {
             "method": [self.counts.maps.method] * len(found),

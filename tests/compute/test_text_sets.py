@@ -165,7 +165,8 @@ def test_the_same_classes_under_two_names_are_called_as_they_were_asked_for(
         table = labelled.view("text_set_accuracies", texts="words", classes=name)
         assert set(table.df()["classes"]) == {name}
     rows = labelled.sql(
-        "SELECT classes, count(*) FROM text_set_accuracies WHERE text_set = 'words' AND m = 3 GROUP BY 1 ORDER BY 1"
+        "SELECT classes, count(*) FROM text_set_accuracies WHERE text_set = 'words' AND m = 3 "
+        "GROUP BY 1 ORDER BY 1"
     )
     assert rows.fetchall() == [("again", 2), ("kinds", 2)]
     labelled.remove("again")
