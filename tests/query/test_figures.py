@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -46,7 +45,8 @@ def test_a_neuron_is_drawn_without_labels_too(full: belvedere.Store, tmp_path: P
     drawn = neuron.draw(full, f"{GELU}:7", names)
     rows = full.top(f"{GELU}:7", **names, count=neuron.IMAGES, progress=False).rows
     assert [axes.get_title() for axes in drawn.axes[:10]] == [f"{each:.3g}" for each in rows.activation]
-    assert sum(each.get_height() for each in drawn.axes[10].patches) == 40  # every image is in the spread
+    spread = [each.get_height() for each in cast("Any", drawn.axes[10].patches)]
+    assert sum(spread) == 40  # every image is in the spread
     assert "nothing yet: belvedere fill neuron_labels" in words_of(drawn)
 
 
@@ -66,6 +66,21 @@ def words_of(figure: Any) -> str:
     return "\n".join(each.get_text() for each in figure.findobj(Text))
 
 
+def widths(axes: Any) -> list[float]:
+    """Give the lengths of the bars of a plot."""
+    return [float(each.get_width()) for each in axes.patches]
+
+
+def points(axes: Any) -> list[list[float]]:
+    """Give the places across of each kind of points."""
+    return [[float(x) for x, _ in each.get_offsets()] for each in axes.collections]
+
+
+def lines(axes: Any) -> dict[str, list[float]]:
+    """Give the heights of each line by what it is called."""
+    return {str(each.get_label()): [float(y) for y in each.get_ydata()] for each in axes.lines}
+
+
 def test_all_heads_are_drawn_by_what_they_write(full: belvedere.Store) -> None:
     drawn = heads.draw(full, Names("clip", "scenes", "pool"))
     (table,) = [axes for part in drawn.subfigs for axes in part.axes if axes.collections or axes.images][:1]
@@ -74,7 +89,7 @@ def test_all_heads_are_drawn_by_what_they_write(full: belvedere.Store) -> None:
         "head_descriptions JOIN texts USING (text_set, text_id) WHERE category IS NOT NULL GROUP BY ALL) "
         "GROUP BY category"
     ).fetchall()
-    values = np.ma.asarray((table.images or table.collections)[0].get_array()).reshape(-1)
+    values: Any = (table.images or table.collections)[0].get_array()
     assert values.max() == pytest.approx(max(share for _, share in shares), rel=1e-4)
     written = words_of(drawn)
     assert "What the heads of “clip” write" in written
@@ -82,23 +97,20 @@ def test_all_heads_are_drawn_by_what_they_write(full: belvedere.Store) -> None:
 
 
 def test_ablations_are_drawn_with_their_parameters(classed: belvedere.Store) -> None:
-    inputs = {"model": "clip", "images": "scenes", "texts": "classes"}
+    inputs: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "classes"}
     for mode in ("mean", "zero"):
         table = classed.view("ablations", **inputs, mode=mode).df()
         rows = table[table.metric == "accuracy"].set_index("components").value
         bars, layers = ablation.draw(classed, inputs, {"mode": mode}).axes
-        assert [each.get_width() for each in bars.patches] == pytest.approx(
-            [100 * rows[name] for name in ablation.BATTERY]
-        )
-        line = layers.lines[1].get_ydata()
-        assert list(line) == pytest.approx([100 * rows[f"layers 0-{layer}"] for layer in range(4)])
+        assert widths(bars) == pytest.approx([100 * rows[name] for name in ablation.BATTERY])
+        line = list(lines(layers).values())[1]
+        assert line == pytest.approx([100 * rows[f"layers 0-{layer}"] for layer in range(4)])
     asked = {"heads": ["layer = 3", "head = 0"], "draws": 2, "ablate_mlps": True}
     drawn = ablation.draw(classed, inputs, asked)
     assert "draws=2, ablate_mlps=True" in words_of(drawn)
-    points = drawn.axes[2].collections
     table = classed.view("ablations", **inputs, heads="head = 0", draws=2, ablate_mlps=True).df()
     mine = table[table.metric == "accuracy"].set_index("components").value
-    assert [list(each.get_offsets()[:, 0]) for each in points[3:]] == [
+    assert points(drawn.axes[2])[3:] == [
         [100 * mine["mlps + heads"]],
         list(100 * mine["mlps + random"]),
         [100 * mine["none"]],
@@ -108,7 +120,7 @@ def test_ablations_are_drawn_with_their_parameters(classed: belvedere.Store) -> 
 def test_conditions_for_which_there_is_no_room_are_counted(
     classed: belvedere.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = {"model": "clip", "images": "scenes", "texts": "classes"}
+    inputs: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "classes"}
     for condition in ("layer = 3", "head = 0", "head = 1"):
         classed.view("ablations", **inputs, heads=condition, draws=1).fill(progress=False)
     monkeypatch.setattr(ablation, "CONDITIONS", 2)
@@ -121,29 +133,29 @@ def test_conditions_for_which_there_is_no_room_are_counted(
 
 
 def test_text_sets_are_drawn_with_their_parameters(classed: belvedere.Store) -> None:
-    inputs, found = {"model": "clip", "images": "scenes", "texts": "words"}, []
+    inputs: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "words"}
+    found = []
     for layers in (4, 1):
-        asked = {"classes": "classes", "layers": layers}
+        asked: dict[str, Any] = {"classes": "classes", "layers": layers}
         rows = classed.view("text_set_accuracies", **inputs, **asked).df()
         (axes,) = text_sets.draw(classed, inputs, asked).axes
-        drawn = {each.get_label(): each.get_ydata() for each in axes.lines}
-        assert list(drawn["texts of “words”"]) == pytest.approx(
-            list(100 * rows[rows.kept == "texts"].accuracy)
-        )
+        drawn = lines(axes)
+        assert drawn["texts of “words”"] == pytest.approx(list(100 * rows[rows.kept == "texts"].accuracy))
         assert drawn["the model"][0] == pytest.approx(100 * rows[rows.kept == "model"].accuracy.iloc[0])
-        found.append(list(drawn["random vectors"]))
+        found.append(drawn["random vectors"])
     assert found[0] != found[1]
     classed.view("text_set_accuracies", **{**inputs, "texts": "pool"}, **asked).fill(progress=False)
     (axes,) = text_sets.draw(classed, inputs, asked).axes
-    assert [each.get_label() for each in axes.lines][:2] == ["texts of “words”", "texts of “pool”"]
+    assert list(lines(axes))[:2] == ["texts of “words”", "texts of “pool”"]
 
 
 def test_methods_of_segmentation_are_drawn_the_best_on_top(classed: belvedere.Store) -> None:
-    inputs, methods = {"model": "clip", "images": "scenes", "texts": "classes"}, ["decomposition", "rollout"]
+    inputs: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "classes"}
+    methods = ["decomposition", "rollout"]
     found = classed.segment(methods, **inputs, progress=False).sort_values("mean_iou")
     drawn = segmentation.draw(classed, inputs, method=methods)
     for axes, measure in zip(drawn.axes, segmentation.MEASURES, strict=True):
-        assert [each.get_width() for each in axes.patches] == pytest.approx(list(100 * found[measure]))
+        assert widths(axes) == pytest.approx(list(100 * found[measure]))
     assert [each.get_text() for each in drawn.axes[0].get_yticklabels()] == list(found.method)
 
 
@@ -151,7 +163,7 @@ def test_parameters_that_a_figure_does_not_have_are_refused(classed: belvedere.S
     for kind, place in (("heads", None), ("head", "3.1"), ("neuron", f"{GELU}:7")):
         with pytest.raises(BadSource, match=f"the figure '{kind}' takes no parameters, and so not layers=…"):
             classed.figure(kind, tmp_path / "a.png", place=place, layers=1)
-    inputs = {"model": "clip", "images": "scenes", "texts": "classes"}
+    inputs: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "classes"}
     for kind in ("ablation", "segmentation"):
         with pytest.raises(UnknownName, match="'nonsense'"):
             classed.figure(kind, tmp_path / "a.png", **inputs, nonsense=3)
