@@ -79,6 +79,15 @@ class Ablations(Derived, TableView):
         _ = self.cells
 
     @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """All that identifies it: draws only where heads are drawn."""
+        found = super().recipe
+        if self.heads is not None:
+            return found
+        parameters = {name: each for name, each in found["parameters"].items() if name != "draws"}
+        return {**found, "parameters": parameters}
+
+    @cached_property
     def cells(self) -> Cells:
         """The images by class and group."""
         images, known = self.embeddings.images, list(self.classes.classes)

@@ -92,7 +92,7 @@ def literal(visual: VisionTransformer, image: Tensor, text: Tensor) -> Literal:
 def divide(above: Any, below: Any) -> Any:
     """The published division: denominators are held off zero, so that all of them are a little off."""
     above, below = (torch.as_tensor(each, dtype=torch.float64) for each in (above, below))
-    found = torch.zeros(torch.broadcast_shapes(above.shape, below.shape), dtype=torch.float64)
+    found = torch.zeros_like(above + below)
     for place in np.ndindex(*found.shape):
         a, b = above.expand(found.shape)[place], below.expand(found.shape)[place]
         held = max(b, 1e-9) + min(b, 1e-9)

@@ -154,6 +154,13 @@ def test_heads_of_a_condition_are_ablated(ready: belvedere.Store, mode: str, con
     assert set(found["heads"]) == {condition}
 
 
+def test_the_battery_does_not_depend_on_draws(ready: belvedere.Store) -> None:
+    asked = {"images": "photos", "texts": "kinds"}
+    for heads, keys in ((None, 1), ("layer = 0", 2)):
+        views = [ready.view("ablations", **asked, heads=heads, draws=draws)._view for draws in (1, 2)]
+        assert len({view.units[0].key for view in views}) == keys
+
+
 def test_of_two_conditions_both_have_rows(ready: belvedere.Store) -> None:
     for condition in ("layer = 0", "head = 1"):
         assert ready.view("ablations", images="photos", texts="kinds", heads=condition).fill(progress=False)

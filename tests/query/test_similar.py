@@ -257,6 +257,8 @@ def test_the_command_shows_rows_and_draws_a_sheet(run: Run, spare: Path, tmp_pat
     programs = run(*words, "--csv").stdout.splitlines()
     assert programs[0].split(",") == COLUMNS
     assert (tmp_path / "similar-3-role-background.png").exists()
+    run(*words, "--measure", "dot", "--model", "clip")
+    assert (tmp_path / "similar-clip-3-role-background-dot.png").exists()
     text = run("similar", "3", "--text", "--csv", "--count", 1, "--store", spare)
     assert text.stdout.splitlines()[1].startswith("clip,scenes,,3,0,")
     refused = run("similar", 99, "--store", spare)
