@@ -18,6 +18,7 @@ KINDS = ("heads", "head", "neuron", "ablation", "textsets", "segmentation")
         "belvedere figure head head.svg --of 3.1",
         "belvedere figure neuron neuron.png --of fc:25 --model net",
         "belvedere figure textsets curves.svg -p classes classes",
+        'belvedere figure ablation zero.png --texts classes -p heads "layer = 3" -p mode zero',
     )
 )
 @click.argument("kind", type=click.Choice(KINDS))
@@ -41,12 +42,14 @@ def command(
     """Draw a figure of what the store holds.
 
     DEST ends in .png or .svg. heads: what each writes about; head: one of them; neuron: one of a module;
-    ablation: accuracy with parts taken away, every condition that was filled; textsets: accuracy by the
-    number of texts a head; segmentation: all methods. What is missing is filled.
+    ablation: accuracy with parts taken away, and conditions on heads that are kept, or the one of
+    -p heads; textsets: accuracy by the number of texts a head; segmentation: all methods. The last three
+    take the parameters of their views. What is missing is filled.
     """
-    from ..query.resolve import read_value
+    from ..query.figures.draw import KINDS as VIEWS
+    from ..query.resolve import read
 
-    read = {name: read_value(text) for name, text in values.items()}
+    named = read(VIEWS[kind], values)
     names = {"model": model, "images": images, "texts": texts}
-    path = open_store(folder).figure(kind, dest, place=place, **names, overwrite=overwrite, **read)
+    path = open_store(folder).figure(kind, dest, place=place, **names, overwrite=overwrite, **named)
     click.echo(f"the figure is in {path}")

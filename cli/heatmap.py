@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from .file_names import picture_name
 from .formats import Rows, show
 from .options import examples, open_store, output, store_option
 
@@ -84,16 +84,9 @@ def command(
         texts=texts,
         progress=Bar(),
     )
-    path = found.save(out or Path(file_name([*images, *text, *heads])), overwrite=overwrite or out is None)
+    less = ["less", *contrast] if contrast else []
+    named = picture_name("heat", model, *images, *text, *less, *heads, where, texts)
+    path = found.save(out or Path(named), overwrite=overwrite or out is None)
     show(Rows.frame(found.rows), form)
     what = "maps are" if path.suffix.lower() == ".npy" else "pictures are"
     click.echo(f"the {what} in {path}", err=True)
-
-
-def file_name(words: list[str]) -> str:
-    """Name a file for what it shows.
-
-    >>> file_name(["scenes:12", "a red star"])
-    'heat-scenes-12-a-red-star.png'
-    """
-    return re.sub(r"[^\w.]+", "-", " ".join(["heat", *words])).strip("-")[:120] + ".png"

@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from .file_names import picture_name
 from .formats import Rows, show
 from .options import examples, open_store, output, store_option
 
@@ -82,16 +83,11 @@ def command(
         count=count,
         progress=Bar(),
     )
-    path = found.sheet.save(out or Path(_file_name(to, heads)), overwrite=overwrite or out is None)
+    named = picture_name(
+        *("similar", model, images, "text" if is_text else None, to, heads),
+        None if measure == "cosine" else measure,
+    )
+    path = found.sheet.save(out or Path(named), overwrite=overwrite or out is None)
     rows = Rows.frame(found.rows)
     show(rows, form, people=rows.narrowed(SHOWN))
     click.echo(f"the pictures are in {path}", err=True)
-
-
-def _file_name(to: str, heads: str | None) -> str:
-    """Name a file for what it shows.
-
-    >>> _file_name("17", "role = 'colour'")
-    'similar-17-role-colour.png'
-    """
-    return re.sub(r"[^\w.]+", "-", f"similar {to} {heads or ''}").strip("-")[:120] + ".png"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .file_names import picture_name
 from .formats import Rows, show
 from .options import examples, inputs, open_store, output, store_option
 
@@ -78,19 +78,18 @@ def command(
         heat=heat,
         progress=Bar(),
     )
-    named = out or Path(file_name(dict(found.rows.iloc[0]), direction))
+    named = out or Path(file_name(dict(found.rows.iloc[0]), direction, heat=heat))
     path = found.sheet.save(named, overwrite=overwrite or out is None)
     rows = Rows.frame(found.rows)
     show(rows, form, people=rows.narrowed([name for name in SHOWN if name in rows.columns]))
     click.echo(f"the pictures are in {path}", err=True)
 
 
-def file_name(row: Mapping[Any, Any], direction: str | None) -> str:
+def file_name(row: Mapping[Any, Any], direction: str | None, *, heat: bool) -> str:
     """Name a file for what it shows.
 
-    >>> file_name({"model": "clip", "image_set": "scenes", "layer": 3, "head": 1}, "component 0")
+    >>> file_name({"model": "clip", "image_set": "scenes", "layer": 3, "head": 1}, "component 0", heat=False)
     'clip-scenes-3.1-component-0.png'
     """
     place = f"{row['layer']}.{row['head']}" if "head" in row else f"{row['module']}-{row['neuron']}"
-    words = f"{row['model']} {row['image_set']} {place} {direction or ''}"
-    return re.sub(r"[^\w.]+", "-", words).strip("-")[:120] + ".png"
+    return picture_name(row["model"], row["image_set"], place, direction, "heat" if heat else None)

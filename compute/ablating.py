@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
-Ints = NDArray[np.intp]
+Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 Mode = Literal["mean", "zero", "class_mean"]
 
@@ -93,7 +93,7 @@ def predictions(components: Components, sets: Bools, truth: Ints, mode: Mode) ->
         The class with the largest logit, the first of equal ones, "set image"; and which images could be
         read, "image": the others have no class, −1.
     """
-    found = np.full((len(sets), components.images), -1, np.intp)
+    found = np.full((len(sets), components.images), -1, np.int32)
     components = components.held()
     groups = truth if mode == "class_mean" else np.zeros_like(truth)
     means = None if mode == "zero" else _means(components, groups)

@@ -7,19 +7,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..store.sets import Model, TowerShape
+from ..store.sets import TowerShape
 from ..store.views import TableView
 from .kinds import Derived
 from .moments import Doubles
 
 
 class Pairs(Derived, TableView):
-    """A table with a score for each pair of a head of the model and one of another model, `other`."""
+    """A table with a score for each pair of a head of the model and one of another model.
 
+    The other model's name stands beside the rows, as `other`, and is not kept in them: the same model under
+    another name has the same rows.
+    """
+
+    version: ClassVar[int] = 2  # 1 kept the other model's name
     axis: ClassVar[str] = "layer"
-    keys: ClassVar[tuple[str, ...]] = ("other", "layer", "head", "other_layer", "other_head", "measure")
+    keys: ClassVar[tuple[str, ...]] = ("layer", "head", "other_layer", "other_head", "measure")
     columns: ClassVar[Mapping[str, str]] = {
-        "other": "string",
         "layer": "int32",
         "head": "int32",
         "other_layer": "int32",
@@ -28,13 +32,12 @@ class Pairs(Derived, TableView):
         "score": "float64",
     }
 
-    def pairs(self, other: Model, layer: int, measure: str, scores: Doubles) -> dict[str, Any]:
+    def pairs(self, layer: int, measure: str, scores: Doubles) -> dict[str, Any]:
         """Lay out scores "head other_layer other_head" of the heads of a layer; NaN becomes null."""
         heads, layers, others = scores.shape
         places = np.indices(scores.shape).reshape(3, -1).astype(np.int32)
         count = heads * layers * others
         return {
-            "other": [other.name] * count,
             "layer": np.full(count, layer, np.int32),
             "head": places[0],
             "other_layer": places[1],

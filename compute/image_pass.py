@@ -132,7 +132,9 @@ class _Pass:
         towers = [view for view in views if isinstance(view, TowerPass)]
         self._tokens = any(view.tokens for view in towers)
         self._patches = any(view.patches for view in towers)
-        self._class_token = any(view.class_token for view in towers)
+        self._class_token = any(
+            view.class_token or view.patches for view in towers
+        )  # patches are checked by it
         neurons = sorted({layer for view in towers for layer in view.neurons})
         self._tracer = loaded.tower.watch(neurons) if towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))

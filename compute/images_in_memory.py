@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from ..store.errors import BadSource, UnreadablePicture
+from .class_names import class_names
 from .decoding import measure, to_png
 from .found import Found, Tick
 from .pictures import Pictures
@@ -42,7 +43,7 @@ def keep(pairs: Iterable[Any], source: Any, pictures: Pictures, tick: Tick) -> l
     Raises:
         BadSource: One is neither a picture nor a pair, or cannot be kept; what it says has the row.
     """
-    classes, total = getattr(source, "classes", None), length_hint(source)
+    classes, total = class_names(source), length_hint(source)
     times: Counter[str] = Counter()
     found = []
     for row, item in enumerate(pairs):
@@ -90,4 +91,4 @@ def _label(label: Any, classes: Sequence[str] | None, row: int) -> str | None:
         raise BadSource(
             f"the label of picture {row} is a {type(label).__name__}; labels are text or integers"
         ) from error
-    return str(classes[place]) if classes is not None and 0 <= place < len(classes) else str(place)
+    return classes[place] if classes is not None and 0 <= place < len(classes) else str(place)

@@ -41,7 +41,8 @@ def seen_part(model: Model, width: int, height: int) -> Window:
 
     Known from the facts of open_clip's preprocessing, to the pixel of the resized picture, so that no model
     is loaded: `shortest` resizes the shortest side and cuts the middle out, `squash` resizes both sides,
-    `longest` resizes the longest side and pads. Raises `UnsupportedTower` for any other preprocessing.
+    `longest` resizes the longest side and pads. Raises `UnsupportedTower` for any other preprocessing, and
+    where patches do not cover all of what they are cut from.
     """
     facts = _preprocessing(model)
     wanted = _pair(facts["size"])
@@ -68,7 +69,20 @@ def _preprocessing(model: Model) -> Facts:
             "where in a picture its patches lie is known for open_clip's preprocessing only, and it has "
             f"{listed or 'none that is known'}",
         )
+    _check_whole(model)
     return facts
+
+
+def _check_whole(model: Model) -> None:
+    """Refuse patches that leave a margin of the input uncovered: a map would be stretched over that, too."""
+    vision = model.image.get("architecture", {}).get("vision_cfg", {})
+    sides, patches = (_pair(vision.get(each)) for each in ("image_size", "patch_size"))
+    if any(patch and side % patch for side, patch in zip(sides, patches, strict=True)):
+        raise UnsupportedTower(
+            model.name,
+            f"its patches of {patches[0]} × {patches[1]} pixels do not cover its input of {sides[0]} × "
+            f"{sides[1]}, so that a map of them cannot be laid on a picture",
+        )
 
 
 def _resized(sides: tuple[int, int], wanted: tuple[int, int], mode: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,23 @@ KINDS = ("shape", "colour", "texture", "background")
 """The attributes that are somewhere in a picture; a number is not."""
 CONCEPTS: tuple[str, ...] = tuple(value for kind in KINDS for value in VALUES[kind])
 """What there are masks of."""
-_NUMBER = re.compile(r"(\d{1,6})(\.png)?$")
 
 
 def scene_of(images: ImageSet, place: int) -> Scene | None:
-    """Give the test scene that a picture is, byte for byte; None where it is none.
-
-    Its name ends in the scene's number, as those of `demo:scenes` and of their files do.
-    """
-    return scene(int(_NUMBER.findall(images.path(place))[0][0])) if is_scene(images, place) else None
+    """Give the test scene that a picture is, byte for byte and whatever its name; None where it is none."""
+    number = _numbers().get(images.identities[place])
+    return None if number is None else scene(number)
 
 
-def is_scene(images: ImageSet, place: int) -> bool:
-    """Tell whether a picture is the test scene whose number its name ends in, byte for byte."""
-    number = _NUMBER.search(images.path(place))
-    return number is not None and digests("scenes")[int(number[1]) :][:1] == (images.identities[place],)
+def shows_scenes(images: ImageSet) -> bool:
+    """Tell whether any of the pictures is one of the test scenes, byte for byte."""
+    return any(each in _numbers() for each in images.identities)
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    """The number of each test scene, by the digest of its picture."""
+    return {each: number for number, each in enumerate(digests("scenes"))}
 
 
 def masks(found: Scene) -> Masks:

@@ -14,7 +14,7 @@ model's. Numpy only: reading needs no model.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ NEURONS = 64
 """Neurons that are multiplied at once: their maps into the joint space are in memory meanwhile."""
 EMPTY = 1e-12
 """A share of an effect's square below which its variation is round-off."""
+LEAST = 1e-9
+"""What a text has to fit of the rest, and to have of its own beside those that are picked."""
+ALIKE = 1e-12
+"""Texts fit alike where what they fit differs by no more than this share of it."""
 
 
 def joint_maps(head_map: Array, value_map: Array) -> Array:
@@ -98,39 +102,52 @@ def principal(effect: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     return direction * sign[:, None], share, mean
 
 
-def sparse_code(direction: Doubles, texts: Doubles, m: int) -> tuple[Doubles, Doubles]:
-    """Write each direction as a sum of at most m texts by orthogonal matching pursuit.
+@dataclass(frozen=True, slots=True, eq=False)
+class Code:
+    """One direction as a sparse sum of texts."""
 
-    `direction` is "neuron joint", `texts` "text joint" at unit norm. Gives the coefficients, "neuron text",
-    and the share of each direction's square that they make up, "neuron". Pursuit ends where the texts that
-    are left cannot make the rest smaller. Of texts that fit alike the first is taken.
+    texts: list[int]
+    """The texts, in the order in which they were picked."""
+    coefficients: Doubles
+    """How much of each, "text"."""
+    share: float
+    """The share of the direction's square that they make up together."""
+
+
+def sparse_codes(directions: Doubles, texts: Doubles, m: int) -> Iterator[Code]:
+    """Write each direction as a sum of at most m texts by orthogonal matching pursuit (Pati et al. 1993).
+
+    `directions` is "neuron joint", `texts` "text joint" at unit norm. A step picks the text that fits the
+    rest best, and fits all picked texts anew. Pursuit ends where the texts that are left cannot make the rest
+    smaller. Of texts that fit alike the first is taken. Beside the texts no more is in memory than how
+    well each fits some neurons.
     """
-    coefficients = np.zeros((len(direction), len(texts)))
-    share = np.zeros(len(direction))
-    gram = texts @ texts.T
-    fits = direction @ texts.T
-    for neuron, target in enumerate(direction):
-        coefficients[neuron] = _pursue(gram, fits[neuron], m)
-        rest = target - coefficients[neuron] @ texts
-        share[neuron] = 1 - np.square(rest).sum() / np.square(target).sum()
-    return coefficients, share
+    for some in blocks(len(directions)):
+        yield from _pursued(directions[some], texts, m)
 
 
-def _pursue(gram: Doubles, fit: Doubles, m: int) -> Doubles:
-    """Pick the text that fits the rest best, fit all picked texts anew, and so on (Pati et al. 1993)."""
-    coefficients = np.zeros(len(fit))
-    picked: list[int] = []
-    solved: npt.NDArray[np.floating[Any]] = np.empty(0)
-    left = fit.copy()
-    for _ in range(min(m, len(fit))):
-        best = int(np.abs(left).argmax())
-        among = gram[np.ix_(picked, picked)]
-        beside = gram[best, best] - gram[best, picked] @ np.linalg.solve(among, gram[picked, best])
-        if abs(left[best]) < 1e-9 or beside < 1e-9:  # nothing is left, or nothing that this text could add
+def _pursued(directions: Doubles, texts: Doubles, m: int) -> list[Code]:
+    """Pursue some directions together: one product with all texts a step."""
+    picked: list[list[int]] = [[] for _ in directions]
+    solved: list[Doubles] = [np.empty(0) for _ in directions]
+    rest, going = directions.copy(), list(range(len(directions)))
+    for _ in range(min(m, len(texts))):
+        fits = np.abs(rest[going] @ texts.T)
+        still = []
+        for neuron, fit in zip(going, fits, strict=True):
+            fit[picked[neuron]] = 0
+            best = int((fit >= fit.max() * (1 - ALIKE)).argmax())
+            chosen = texts[[*picked[neuron], best]]
+            among, beside = chosen @ chosen.T, chosen[:-1] @ chosen[-1]
+            own = among[-1, -1] - beside @ np.linalg.solve(among[:-1, :-1], beside)
+            if fit[best] < LEAST or own < LEAST:  # nothing is left, or nothing that this text could add
+                continue
+            picked[neuron].append(best)
+            solved[neuron] = np.linalg.solve(among, chosen @ directions[neuron])
+            rest[neuron] = directions[neuron] - solved[neuron] @ chosen
+            still.append(neuron)
+        going = still
+        if not going:
             break
-        picked.append(best)
-        solved = np.linalg.solve(gram[np.ix_(picked, picked)], fit[picked])
-        left = fit - solved @ gram[picked]
-        left[picked] = 0
-    coefficients[picked] = solved
-    return coefficients
+    share = 1 - np.square(rest).sum(axis=1) / np.square(directions).sum(axis=1)
+    return [Code(*each) for each in zip(picked, solved, share.tolist(), strict=True)]

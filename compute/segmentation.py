@@ -3,15 +3,17 @@
 As Gandelsman, Efros and Steinhardt (ICLR 2024, section 5.3) and, before them, Chefer, Gur and Wolf (CVPR
 2021, section 4) measure. A map is stretched bilinearly to what the model sees, what is below zero is cut off,
 and it is brought to between 0 and 1, each image by itself. The thing is where the map exceeds its own mean.
-Accuracy and IoU count pixels over all images; average precision is that of both channels, 1 - map for the
-background and the map for the thing, taken together, and its mean is over images. Where preprocessing pads
+Accuracy and IoU count pixels over all images, and mean IoU is the mean of both channels', background and
+thing, each inter / (union + ε) as published: a channel that is in no image and is never said counts as 0.
+Average precision is that of both channels, 1 - map for the background and the map for the thing, taken
+together, and its mean is over images. Where preprocessing pads
 there is no image, and no pixel counts. A map that is everywhere the same says that there is no thing, and
 its average precision is that of a guess, 0.5: as published, where it comes of numbers that are none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,8 @@ Mask = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
 METRICS = ("pixel_accuracy", "mean_iou", "mean_average_precision")
 """What is measured over all images."""
+EPSILON = float(np.spacing(1))
+"""What is added to what is divided by, as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +77,18 @@ def scale(heat: NDArray[Any], there: Mask) -> Doubles:
     return scaled
 
 
-def scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Put the counts of images together; None where there are none."""
-    if not rows:
+def scores(total: Mapping[str, float], images: int) -> dict[str, float | None]:
+    """Make the scores of what is counted, each count summed over all images; None where there are none."""
+    if not images:
         return dict.fromkeys(METRICS)
-    total = {name: sum(row[name] for row in rows) for name in Counts.__dataclass_fields__}
     shares = [
-        total[f"{which}_intersection"] / total[f"{which}_union"] if total[f"{which}_union"] else None
+        total[f"{which}_intersection"] / (total[f"{which}_union"] + EPSILON)
         for which in ("background", "thing")
     ]
-    known = [each for each in shares if each is not None]
     values = (
-        total["correct"] / total["pixels"],
-        sum(known) / len(known),
-        total["average_precision"] / len(rows),
+        total["correct"] / (total["pixels"] + EPSILON),
+        sum(shares) / len(shares),
+        total["average_precision"] / images,
     )
     return dict(zip(METRICS, values, strict=True))
 

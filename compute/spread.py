@@ -70,7 +70,7 @@ def _of_head(moments_lh: Doubles, joint_map: Doubles, directions: Doubles) -> Do
     """Variance, share and mean of one head: "measure direction"."""
     seen = statistics(moments_lh, joint_map.shape[1])
     along = directions @ joint_map
-    variance = np.maximum(np.einsum("dc,ce,de->d", along, seen.covariance, along), 0.0)
+    variance = np.maximum(np.einsum("dc,dc->d", along @ seen.covariance, along), 0.0)
     total = float(np.vdot(joint_map.T @ joint_map, seen.covariance))
     noise = NOISE * float(np.vdot(joint_map.T @ joint_map, seen.second))
     share = variance / total if total > noise else np.full_like(variance, np.nan)

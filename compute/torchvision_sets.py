@@ -9,6 +9,7 @@ from typing import Any
 
 from ..store.errors import BadSource, UnknownName
 from . import image_tables
+from .class_names import class_names
 from .found import Found
 
 PREFIX = "torchvision:"
@@ -53,9 +54,12 @@ def files(found: Any) -> list[Found] | None:
     samples = getattr(found, "samples", None)
     if not isinstance(samples, list) or not all(isinstance(path, str) for path, _ in samples):
         return None
-    names = [", ".join(each) if isinstance(each, tuple) else str(each) for each in found.classes]
+    names = class_names(found)
     return [
-        replace(image_tables.file(Path(path).absolute()), label=names[target]) for path, target in samples
+        replace(
+            image_tables.file(Path(path).absolute()), label=str(target) if names is None else names[target]
+        )
+        for path, target in samples
     ]
 
 

@@ -44,11 +44,14 @@ CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 class ChosenHeads(Defined, HeadSet):
     """The heads of a model that a condition chooses, in order.
 
-    It is identified by the condition and by the units that this leaves, and by no name of a set or model.
+    It is identified by the condition, the tower's shape and the units that the condition leaves; by names of
+    a model or a set only where the condition speaks of these.
     """
 
     asked: Param[str]
     """The condition."""
+    shape: Param[tuple[int, int]]
+    """How many layers the tower has, and heads a layer: on these alone depend conditions on places."""
 
     @classmethod
     def name(cls) -> str:
@@ -71,9 +74,19 @@ class ChosenHeads(Defined, HeadSet):
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the units and the rows of the catalog that the heads follow from."""
-        units = sorted({unit.key for unit in self.meant.units})
+        units = sorted({self._told(unit) for unit in self.meant.units})
         tables = (f"{name}:{_rows(table, self.meant.units)}" for name, table in self.meant.tables.items())
-        return digest.of_sequence([*units, *sorted(tables)])
+        return digest.of_sequence([*map(str, self.shape), *units, *sorted(tables)])
+
+    @cached_property
+    def _spoken(self) -> list[str]:
+        """The columns of names that the condition speaks of: by them it tells rows of equal units apart."""
+        mentioned = set(_columns(_parsed(self.asked).tree))
+        return [each for each in (Model.column, ImageSet.column, TextSet.column) if each in mentioned]
+
+    def _told(self, unit: Unit) -> str:
+        """Give a unit's key, with the names that the condition speaks of."""
+        return digest.of_sequence([unit.key, *(unit.view.names.get(each, "") for each in self._spoken)])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Answer the statement; `BadSelection` where it chooses no head."""
@@ -113,7 +126,8 @@ def chosen(
         statement = f"SELECT DISTINCT layer::INTEGER AS layer, head::INTEGER AS head FROM {declared.name}"
     else:
         statement = _over(condition, model, images, pools)
-    view = ChosenHeads(f"{statement} ORDER BY layer, head", condition)
+    shape = (model.shape.layers, model.shape.heads)
+    view = ChosenHeads(f"{statement} ORDER BY layer, head", condition, shape)
     mean(engine, view, f"heads={condition!r}")
     if declared is None and not view.meant.units and not view.meant.tables and not view.meant.lacking:
         engine.places[condition, model.shape] = view  # it is on places alone, which stay the same

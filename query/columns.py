@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..compute.views import view_class
 from ..store.parts import schema
-from ..store.sets import Clip, Instrument
+from ..store.sets import Classes, Clip, Instrument
 from ..store.views import View
 from .resolve import COLUMN_OF, needed_inputs, registered
 
@@ -42,14 +42,14 @@ def joined_columns(joined: Joined) -> tuple[str, ...]:
 
 
 def registered_beneath(cls: type[View]) -> tuple[str, ...]:
-    """List the columns of a view that name instruments, whichever views its parameters pick."""
+    """List the columns that name instruments, models or classes, whichever views its parameters pick."""
     named = (name for each in _picked(cls) for name, kind in registered(each).items() if _is_one(kind))
     return tuple(dict.fromkeys(named))
 
 
 def _is_one(kind: type) -> bool:
-    """Tell instruments, and models by which things are compared, from sets of texts."""
-    return issubclass(kind, Clip | Instrument)
+    """Tell instruments, models by which things are compared, and classes from other sets of texts."""
+    return issubclass(kind, Clip | Instrument | Classes)
 
 
 def _picked(cls: type[View]) -> Iterator[type[View]]:

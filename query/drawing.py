@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
     from pathlib import Path
@@ -179,11 +179,14 @@ class Drawing:
             images: An image set's name.
             texts: A text set's name; of `ablation` and `segmentation` the classes.
             overwrite: Take the place of a file.
-            parameters: Of `textsets` classes=…, the text set of the classes; of `segmentation` its view's.
+            parameters: Of `ablation`, `textsets` and `segmentation` those of their views, such as
+                mode="zero", classes=… and method="lrp"; heads=… of `ablation`, a condition or a list of
+                them, says which are drawn (unless given, up to eight that are kept).
 
         Raises:
             UnknownName: There is no such figure.
-            BadSource: Another suffix, or a head or neuron is not named, or is where there is none.
+            BadSource: Another suffix, a head or neuron is not named, or is where there is none, or parameters
+                are given of a figure that has none.
             BadDestination: No file can be written there, or one is there (without `overwrite`).
         """
         from .figures.draw import figure
@@ -193,7 +196,7 @@ class Drawing:
 
     def similar(
         self,
-        to: int | str,
+        to: SupportsIndex | str,
         *,
         heads: str | None = None,
         model: str | None = None,

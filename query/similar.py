@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Similar:
 
 def similar(
     store: Store,
-    to: int | str,
+    asked: SupportsIndex | str,
     inputs: Inputs,
     heads: str | None,
     *,
@@ -64,6 +65,7 @@ def similar(
     progress: bool | Progress,
 ) -> Similar:
     """Look up the images nearest to an image or a text; see `Store.similar`."""
+    to = _asked(asked)
     if measure not in MEASURES:
         raise UnknownName("measure", str(measure), MEASURES)
     if count < 1:
@@ -79,9 +81,9 @@ def similar(
     engine.ensure(view.units, teller(progress))
 
     def look() -> tuple[Array, ...]:
-        asked = _of_image(engine, view, cast("int", to)) if query is None else query
+        sought = _of_image(engine, view, cast("int", to)) if query is None else query
         besides = np.array([to]) if isinstance(to, int) else None
-        return nearest(view, engine.reader, asked, measure=measure, k=count, besides=besides).found()
+        return nearest(view, engine.reader, sought, measure=measure, k=count, besides=besides).found()
 
     _, rank, score, image = engine.kept(view.units, look)
     import pandas as pd
@@ -110,6 +112,18 @@ def condition(heads: str | None) -> str | None:
     """
     found = PLACE.fullmatch(heads.strip()) if heads is not None else None
     return heads if found is None else f"layer = {int(found[1])} AND head = {int(found[2])}"
+
+
+def _asked(to: object) -> int | str:
+    """Take a text, or the number of an image as any kind of integer: those of numpy and pandas, too."""
+    if isinstance(to, str):
+        return to
+    try:
+        if isinstance(to, bool | np.bool_):
+            raise TypeError
+        return operator.index(cast("SupportsIndex", to))
+    except TypeError:
+        raise BadSource(f"similar takes the number of an image, or a text, not {to!r}") from None
 
 
 def _check(view: ChosenContributions, heads: str | None) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from . import digest
 from .grid import Grid
-from .sets import Clip, ImageSet, Instrument, Model, NamedTexts, TextSet
+from .sets import Classes, Clip, ImageSet, Instrument, Model, NamedTexts, TextSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,7 +185,7 @@ class View(ABC):
 
     @cached_property
     def instruments(self) -> dict[str, str]:
-        """The names of the instruments, and models for comparing, of it and what is beneath, by parameter."""
+        """The names of instruments, models for comparing and classes, here and beneath, by parameter."""
         found: dict[str, str] = {}
         for field, each in self.inputs().items():
             if isinstance(each, View):
@@ -194,7 +194,7 @@ class View(ABC):
                     found[self.bound[field]] = next(
                         source.name for source in each.sources() if isinstance(source, Model)
                     )
-        called = (Clip, Instrument)
+        called = (Clip, Instrument, Classes)
         return found | {name: each.name for name, each in self.params().items() if isinstance(each, called)}
 
     @cached_property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ...store.errors import NoDirection
 from ...store.views import Array
+from .token_sums import error_by_token, joined
 from .trace import Constants, Trace
 
 Exact = npt.NDArray[np.float64]
@@ -30,6 +30,7 @@ def directed(norm: Array, what: str) -> None:
 def check(trace: Trace, constants: Constants) -> float:
     """Give the largest relative error, over images and conventions, of the sum of all terms to the embedding.
 
+    Or of what was traced of single tokens to what heads add of all of them, where that is larger.
     Not a number where the tower gave none, so keep a batch only if `check(...) <= TOLERANCE[precision]`. One
     matrix product per layer, heads summed inside it: no contribution is ever written out. Torch multiplies,
     as numpy's threads would contend with those that torch has just used.
@@ -43,7 +44,7 @@ def check(trace: Trace, constants: Constants) -> float:
         if constants.shape.shares_norm:
             sums.append(own + (_mean_sum(trace, constants) - trace.mu)[:, None] * scale * constants.gain)
         error = np.linalg.norm(np.stack(sums), axis=-1) / np.linalg.norm(trace.embedding, axis=-1)
-    return float(error.max())
+    return float(np.max([error.max(), error_by_token(trace, constants)]))
 
 
 def _linear_sum(trace: Trace, constants: Constants) -> Exact:
@@ -54,13 +55,7 @@ def _linear_sum(trace: Trace, constants: Constants) -> Exact:
         total += trace.entry
     if trace.rest is not None:
         total += trace.rest.sum(axis=1, dtype=np.float64)
-    if constants.shape.dense:
-        total += trace.factor.sum(axis=(1, 2), dtype=np.float64)
-        return total
-    for layer, maps in enumerate(constants.head_map):
-        factor = trace.factor[:, layer].reshape(len(trace.factor), -1)
-        joined = maps.swapaxes(-1, -2).reshape(factor.shape[1], -1)
-        total += (torch.from_numpy(factor) @ torch.from_numpy(joined)).numpy()
+    total += joined(trace.factor, constants)
     return total
 
 

@@ -17,7 +17,7 @@ from .. import conventions, scalars
 from ..ablating import Block, Bools, Components, Mode, predictions, random_sets
 from ..accuracies import Cells
 from ..conventions import Convention
-from ..head_sets import Heads, HeadSet
+from ..head_sets import Heads, HeadSet, heads_of
 from ..kinds import Derived, Made
 from .class_embeddings import ClassEmbeddings
 from .class_token_contributions import ClassTokenContributions
@@ -77,6 +77,15 @@ class Ablations(Derived, TableView):
         if self.ablate_mlps and self.heads is None:
             raise BadSource("ablate_mlps goes with heads=…; without heads the MLPs are ablated in any case")
         _ = self.cells
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """All that identifies it: draws only where heads are drawn."""
+        found = super().recipe
+        if self.heads is not None:
+            return found
+        parameters = {name: each for name, each in found["parameters"].items() if name != "draws"}
+        return {**found, "parameters": parameters}
 
     @cached_property
     def cells(self) -> Cells:
@@ -159,15 +168,13 @@ class Ablations(Derived, TableView):
         """Ablate the heads of the condition, and random sets of as many."""
         shape = self.contributions.model.shape
         every = shape.layers * shape.heads
-        chosen = [layer * shape.heads + head for layer, head in heads.read(parts)]
-        if not chosen or max(chosen) >= every:
-            raise BadSelection(f"heads={heads.condition!r} chooses no heads of this tower")
+        chosen = heads_of(heads, shape, parts)
         if len(chosen) == every:
             raise BadSelection(
                 f"heads={heads.condition!r} chooses all {every} heads: nothing is left to tell images "
                 "apart by but MLPs; choose fewer"
             )
-        sets = self.sets(heads.read(parts))
+        sets = self.sets(chosen)
         names: list[tuple[str, int | None, int]] = [(NONE, None, 0), (HEADS, None, len(chosen))]
         names += [(RANDOM, draw, len(chosen)) for draw in range(self.draws)]
         used = np.flatnonzero(sets.any(axis=0))

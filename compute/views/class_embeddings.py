@@ -69,15 +69,23 @@ class ClassEmbeddings(Derived, ArrayView):
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Average the embeddings of each class; `BadSelection` where the model could not read a text."""
-        every = parts.array(self.embeddings, "embedding").astype(np.float64)
-        unread = np.flatnonzero(np.isnan(every).any(axis=1))
-        if len(unread):
+        owner = np.empty(self.embeddings.shape[0], np.intp)
+        for number, places in enumerate(self.classes.values()):
+            owner[list(places)] = number
+        mean = np.zeros(self.shape)
+        unread: list[int] = []
+        for each in self.embeddings.units:
+            texts = slice(each.start, each.stop)
+            read = parts.array(self.embeddings, "embedding", (texts,)).astype(np.float64)
+            unread += (each.start + np.flatnonzero(np.isnan(read).any(axis=1))).tolist()
+            np.add.at(mean, owner[texts], read)
+        if unread:
             text = self.embeddings.texts.texts[unread[0]]
             raise BadSelection(
                 f"{len(unread)} of the classes' texts are longer than {self.embeddings.model.name!r} reads, "
                 f"the first {text!r}; shorten them, and add the texts again (--replace)"
             )
-        mean = np.stack([every[places].mean(axis=0) for places in self.classes.values()])
+        mean /= np.array([[len(places)] for places in self.classes.values()])
         norms = np.linalg.norm(mean, axis=1)
         if not norms.all():
             raise NoDirection("classes", int((norms == 0).sum()), 0, len(norms))

@@ -26,13 +26,14 @@ class ConceptMasks(Derived, ArrayView):
     """
 
     images: Input[ImageSet]
+    version: ClassVar[int] = 2  # 1 knew a scene by its file's name as well
     axis: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
         """Refuse images of which nothing is known: `NotAnnotated`."""
-        from ..scene_masks import is_scene
+        from ..scene_masks import shows_scenes
 
-        if not len(self.images) or not is_scene(self.images, 0):
+        if not shows_scenes(self.images):
             hint = "the demo's scenes have (belvedere add images NAME demo:scenes)"
             raise NotAnnotated(self.images.name, "masks of concepts", hint)
 

@@ -31,15 +31,16 @@ class ForegroundMasks(Assisted, ArrayView):
 
     model: Input[Model]
     images: Input[ImageSet]
+    version: ClassVar[int] = 2  # 1 knew a scene by its file's name as well
     axis: ClassVar[str] = "image"
     together: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        """Refuse images of which no masks are known: `NotAnnotated`; and a model that is not decomposed."""
-        from ..scene_masks import is_scene
+        """Refuse images of which no masks are known, and a model whose patches lie in no known place."""
+        from ..scene_masks import shows_scenes
 
-        _ = self.model.shape
-        if not any(self.images.masks) and not (len(self.images) and is_scene(self.images, 0)):
+        _ = self.model.shape, input_size(self.model)
+        if not any(self.images.masks) and not shows_scenes(self.images):
             hint = "add them again with masks=FOLDER (--masks FOLDER); the demo's scenes have their own"
             raise NotAnnotated(self.images.name, "masks", hint)
 

@@ -88,9 +88,7 @@ class HeadCka(Pairs):
             good = mine.there[:, None] & theirs[layer].there
             scores[:, layer] = np.where(good, each.scores(debiased=self.debiased), np.nan)
         measure = "debiased_cka" if self.debiased else "cka"
-        return Made(
-            rows=self.pairs(self.others.model, unit.start, measure, scores), facts={"images": found[0].images}
-        )
+        return Made(rows=self.pairs(unit.start, measure, scores), facts={"images": found[0].images})
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class HeadRoleOverlaps(Pairs):
                 for other, beside in enumerate(theirs):
                     found = overlap(each, beside)
                     scores[head, layer, other] = scores[head, layer, other] if found is None else found
-        return Made(rows=self.pairs(self.others.texts.model, unit.start, "roles", scores))
+        return Made(rows=self.pairs(unit.start, "roles", scores))
 
     def _categories(self, view: HeadDescriptions, layer: int, parts: Parts) -> list[dict[str, float]]:
         """Sum up what the descriptions of each category explain, for each head of a layer."""

@@ -68,11 +68,16 @@ class HeadTextCorrelations(Pairs):
         )
         read = ~np.isnan(first).any(axis=1) & ~np.isnan(second).any(axis=1)
         mine = self._shares(self.moments, unit.start, first[read], parts)
-        layers = range(self.others.shape[0])
-        theirs = np.stack([self._shares(self.others, layer, second[read], parts) for layer in layers], axis=1)
+        key = digest.of_sequence(["shares", self.convention, *(each.key for each in self.needs(unit.index))])
+        theirs = parts.once(key, lambda: self._all_shares(second[read], parts))  # the same for every layer
         scores = correlations(mine, theirs.reshape(len(theirs), -1)).reshape(-1, *theirs.shape[1:])
-        rows = self.pairs(self.other_texts.model, unit.start, "descriptions", scores)
+        rows = self.pairs(unit.start, "descriptions", scores)
         return Made(rows=rows, facts={"texts": int(read.sum())})
+
+    def _all_shares(self, texts: Doubles, parts: Parts) -> Doubles:
+        """Give the share of each of the other model's heads along each text, "text layer head"."""
+        layers = range(self.others.shape[0])
+        return np.stack([self._shares(self.others, layer, texts, parts) for layer in layers], axis=1)
 
     def _shares(self, moments: HeadMoments, layer: int, texts: Doubles, parts: Parts) -> Doubles:
         """Give the share of each head's variance along each text, "text head"."""

@@ -69,6 +69,16 @@ class RelevanceMaps(Assisted, ArrayView):
             hint = f"with target='label' a label is a category of {texts!r}, or a text that has none"
             raise NotAnnotated(self._images.name, "labels that are classes", hint)
 
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """All that identifies it: how patches are kept only where they are what it is made from."""
+        found = super().recipe
+        if self.method == "decomposition":
+            return found
+        parameters = {name: each for name, each in found["parameters"].items() if name != "convention"}
+        inputs = {**found["inputs"], "patches": self.patches.model.identity("image")}
+        return {**found, "parameters": parameters, "inputs": inputs}
+
     @property
     def _images(self) -> ImageSet:
         return self.patches.images

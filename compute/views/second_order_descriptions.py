@@ -13,7 +13,7 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from ..kinds import Derived, Made
-from ..second_order import sparse_code
+from ..second_order import sparse_codes
 from .second_order_directions import SecondOrderDirections
 from .text_embeddings import TextEmbeddings
 
@@ -69,15 +69,14 @@ class SecondOrderDescriptions(Derived, TableView):
         rows = parts.rows(self.directions.units[unit.start])
         known, texts = self._dictionary(parts)
         directions = np.array(rows["vector"].to_pylist(), np.float64).reshape(len(rows), texts.shape[1])
-        codes, fit = sparse_code(directions, texts, self.m)
+        codes = sparse_codes(directions, texts, self.m)
         found: dict[str, list[Any]] = {name: [] for name in self.columns}
         said = self.texts.texts.texts
         for row, (neuron, code) in enumerate(zip(rows["neuron"].to_pylist(), codes, strict=True)):
-            picked = np.flatnonzero(code)
-            order = picked[np.argsort(-np.abs(code[picked]), kind="stable")]
-            for rank, text in enumerate(order.tolist()):
+            weighed = zip(code.texts, code.coefficients.tolist(), strict=True)
+            for rank, (text, much) in enumerate(sorted(weighed, key=lambda each: (-abs(each[1]), each[0]))):
                 told = [rows["module"][row].as_py(), unit.start, neuron, rank, int(known[text])]
-                told += [said[known[text]], float(code[text]), float(fit[row])]
+                told += [said[known[text]], much, code.share]
                 for name, value in zip(self.columns, told, strict=True):
                     found[name].append(value)
         return Made(rows=found)

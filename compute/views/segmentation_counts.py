@@ -60,9 +60,9 @@ class SegmentationCounts(Derived, TableView):
         return (self.maps.units[index], *(self.masks.units[place] for place in places))
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the maps, and of the masks of these images alone."""
-        masks = self.masks.contents(start, stop)
-        return digest.of_sequence([self.maps.units[start // self.grid.block].key, masks])
+        """Give the digest of the maps, of these images' masks, and of what the classes are called."""
+        masks, names = self.masks.contents(start, stop), self.maps.names_of_classes
+        return digest.of_sequence([self.maps.units[start // self.grid.block].key, masks, *names])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Compare image by image."""

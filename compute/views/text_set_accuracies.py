@@ -14,7 +14,7 @@ from ...store import digest
 from ...store.errors import BadSelection, BadSource, NotAnnotated
 from ...store.grid import Grid
 from ...store.sets import Classes
-from ...store.views import Input, Param, Parts, TableView, Unit
+from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import scalars
 from ..kinds import Derived, Made
 from ..moments import Doubles, augment, statistics
@@ -51,10 +51,10 @@ class TextSetAccuracies(Derived, TableView):
     to their means."""
     seed: Param[int] = 0
     """Chooses the random vectors."""
+    version: ClassVar[int] = 2  # 1 kept the name of the classes
     axis: ClassVar[str] = "table"
-    keys: ClassVar[tuple[str, ...]] = ("classes", "kept", "images")
+    keys: ClassVar[tuple[str, ...]] = ("kept", "images")
     columns: ClassVar[Mapping[str, str]] = {
-        "classes": "string",
         "kept": "string",
         "m": "int32",
         "accuracy": "float64",
@@ -163,7 +163,7 @@ class TextSetAccuracies(Derived, TableView):
     def _picked(self, layer: int, parts: Parts) -> tuple[_Picked, _Picked]:
         """Give each head's texts, and the random vectors in place of these."""
         described = self.descriptions
-        found = described.embeddings(parts).astype(np.float64)
+        found = described.embeddings(parts)
         rows = parts.rows(described.units[layer]).select(["head", "text_id"]).to_pylist()
         heads = range(self.contributions.model.shape.heads)
         mine = [[row["text_id"] for row in rows if row["head"] == head] for head in heads]
@@ -171,7 +171,7 @@ class TextSetAccuracies(Derived, TableView):
         moments = described.moments_of(layer, parts)
         maps = self.maps.joint_maps(parts, layer, described.convention)
         picks = layer_textspan(moments, maps, drawn, m=KEPT, span=described.span)
-        return _Picked(found, mine), _Picked(drawn, [each.text.tolist() for each in picks])
+        return _Picked.of(found, mine), _Picked.of(drawn, [each.text.tolist() for each in picks])
 
     def _drawn(self, count: int, joint: int) -> Doubles:
         return random_vectors(count, joint, int(digest.of_facts({"random vectors": self.seed})[:16], 16))
@@ -185,7 +185,7 @@ class TextSetAccuracies(Derived, TableView):
             told(
                 moments,
                 maps,
-                [each.pool[mine] for mine in each.heads],
+                each.vectors,
                 classes,
                 ranks=KEPT,
                 span=described.span,
@@ -241,7 +241,6 @@ class TextSetAccuracies(Derived, TableView):
             for m in ranks
         ]
         return {
-            "classes": [self.classes.name] * len(hits),
             "kept": [*("texts",) * len(ranks), *("random",) * len(ranks), "heads", "model"],
             "m": [*ranks, *ranks, None, None],
             "accuracy": [int(each) / images for each in hits],
@@ -254,10 +253,15 @@ class TextSetAccuracies(Derived, TableView):
 class _Picked:
     """What TextSpan chose for the heads of a layer."""
 
-    pool: Doubles
-    """The texts or vectors that it chose from, "text joint"."""
     heads: list[list[int]]
-    """Those of each head, in order."""
+    """The texts or vectors of each head, in order."""
+    vectors: list[Doubles]
+    """Their embeddings, "text joint" of each head: the pool itself may be large, and is let go."""
+
+    @classmethod
+    def of(cls, pool: Array, heads: list[list[int]]) -> _Picked:
+        """Take those that were chosen out of a pool, "text joint"."""
+        return cls(heads, [pool[mine].astype(np.float64) for mine in heads])
 
 
 @dataclass(frozen=True, slots=True)

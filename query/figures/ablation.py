@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ...compute.head_sets import conditions as conditions_of
+from ...store.errors import BadSource, MissingUnits, QueryError
 from ..thumbnails import FAINT, INK
-from .style import COLOURS, QUIET, cut, plain, titled
+from .style import COLOURS, QUIET, cut, differing, plain, titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,35 +21,44 @@ BATTERY = ("none", "mlps", "class token", "mlps + class token")
 METRICS = {"accuracy": "accuracy", "worst group accuracy": "worst group"}
 """Measures that are drawn of each condition, with what they are called."""
 CONDITIONS = 8
-"""At most so many conditions are drawn."""
+"""At most so many conditions are drawn, unless they are named."""
 PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("heads", "these heads", {"s": 70, "color": COLOURS[1], "zorder": 3}),
     ("random", "as many at random", {"s": 26, "color": QUIET, "zorder": 2}),
     ("none", "nothing", {"s": 70, "color": INK, "marker": "|", "zorder": 3}),
 )
 """What is drawn of a condition: the rows, what they are called, and how they look."""
-KEPT = """
-SELECT heads, components, draw, head_count, metric, value FROM ablations
-WHERE model = $model AND image_set = $images AND text_set = $texts
-  AND metric IN ('accuracy', 'worst group accuracy')
-ORDER BY heads, components, draw
-"""
+OF_HEADS = ("heads", "draws", "ablate_mlps")
+"""Parameters of conditions on heads, which the battery does not have."""
+ANY = "layer = 0"
+"""Some condition; it is not computed."""
 
 
-def draw(store: Store, inputs: Mapping[str, Any]) -> Figure:
-    """Draw the battery, which is filled first, and every condition on heads that was filled."""
+def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Figure:
+    """Draw the battery, which is filled first, and conditions on heads.
+
+    With `heads` these are the one, or those in a list, and are filled; without, all that are kept with the
+    same parameters.
+    """
+    import pandas as pd
     from matplotlib.figure import Figure
 
-    store.view("ablations", **inputs).fill(progress=False)
-    rows = store.sql(KEPT, dict(inputs)).df()
-    battery = rows[rows.heads.isna() & (rows.metric == "accuracy")]
-    chosen = rows[rows.heads.notna()]
-    conditions = list(dict.fromkeys(chosen.heads))[:CONDITIONS]
-    figure = Figure(figsize=(13, 4.6 + 0.3 * bool(conditions) + 0.75 * len(conditions)), facecolor="white")
+    given = {name: value for name, value in parameters.items() if name != "heads"}
+    both = {name: value for name, value in given.items() if name not in OF_HEADS}
+    named = _named(parameters.get("heads"))
+    battery = store.view("ablations", **inputs, **both).df()
+    battery = battery[battery.metric == "accuracy"]
+    tables = _tables(store, inputs, given, named)
+    left = 0 if named else max(0, len(tables) - CONDITIONS)
+    conditions = list(tables)[: len(tables) - left]
+    chosen = pd.concat([tables[each] for each in conditions]) if conditions else battery[:0]
+    below = 1.15 + 0.64 * len(conditions) if conditions else 0
+    figure = Figure(figsize=(13, 4.6 + below), facecolor="white")
     titled(
         figure,
         f"What “{inputs['model']}” tells rightly with parts of it ablated",
-        f"of the images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent",
+        f"of the images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent"
+        f"{differing(given)}",
     )
     height = figure.get_size_inches()[1]
     top, middle = 1 - 1.3 / height, 1 - 4.1 / height
@@ -70,7 +82,37 @@ def draw(store: Store, inputs: Mapping[str, Any]) -> Figure:
             fontsize=9,
             labelcolor=FAINT,
         )
+    if left:
+        told = f"{left} more {'condition is' if left == 1 else 'conditions are'} kept, and not drawn"
+        figure.text(0.015, 0.012, told, size=9, color=FAINT)
     return figure
+
+
+def _named(heads: Any) -> list[str]:
+    """List the conditions that are asked for by name."""
+    return [] if heads is None else [heads] if isinstance(heads, str) else list(heads)
+
+
+def _tables(
+    store: Store, inputs: Mapping[str, Any], given: Mapping[str, Any], named: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Read conditions: those that are named are filled, or else those are read that are kept whole."""
+    store.view(
+        "ablations", **inputs, **given, heads=named[0] if named else ANY
+    )  # refuses what it does not take
+    if named:
+        return {each: _rows(store.view("ablations", **inputs, **given, heads=each).df()) for each in named}
+    recipes = store._engine.folder.records.every_recipe("ablations")
+    found = {}
+    for each in sorted({each for recipe in recipes for each in conditions_of(recipe)}):
+        with suppress(MissingUnits, QueryError, BadSource):  # of other inputs, or not to be asked any more
+            found[each] = _rows(store.view("ablations", **inputs, **given, heads=each).df(missing="raise"))
+    return found
+
+
+def _rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Call heads "heads" also where MLPs are ablated with them, as the figure's first lines say then."""
+    return table.assign(components=table.components.str.removeprefix("mlps + "))
 
 
 def _bars(axes: Any, battery: pd.DataFrame) -> None:

@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
 """What can be drawn, and the view whose inputs it has."""
 OF_ONE = ("head", "neuron")
 """Figures of one head, or neuron, that has to be named."""
+WITH_PARAMETERS = ("ablation", "textsets", "segmentation")
+"""Figures that take the parameters of their view; the others are drawn of what has the defaults."""
 SUFFIXES = (".png", ".svg")
 DPI = 150
 """Pixels of a PNG in an inch."""
@@ -51,6 +53,11 @@ def figure(
     if (place is not None) != (kind in OF_ONE):
         said = f"of one {kind}: name it" if place is None else "of no single head or neuron"
         raise BadSource(f"the figure {kind!r} is {said}; head takes LAYER.HEAD, neuron MODULE:NEURON")
+    if parameters and kind not in WITH_PARAMETERS:
+        raise BadSource(
+            f"the figure {kind!r} takes no parameters, and so not {next(iter(parameters))}=…: it shows what "
+            f"has the defaults; {', '.join(WITH_PARAMETERS)} take those of their views"
+        )
     placing.check(path, folder=False, overwrite=overwrite)
     drawn = _drawers(store, place, parameters)[kind](_inputs(store, kind, place, given, parameters))
     return _write(drawn, path, overwrite=overwrite)
@@ -66,8 +73,8 @@ def _drawers(
         "heads": lambda inputs: heads.draw(store, Names(**inputs)),
         "head": lambda inputs: head.draw(store, named, inputs),
         "neuron": lambda inputs: neuron.draw(store, named, inputs),
-        "ablation": lambda inputs: ablation.draw(store, inputs),
-        "textsets": lambda inputs: text_sets.draw(store, inputs, parameters.get("classes")),
+        "ablation": lambda inputs: ablation.draw(store, inputs, parameters),
+        "textsets": lambda inputs: text_sets.draw(store, inputs, parameters),
         "segmentation": lambda inputs: segmentation.draw(store, inputs, **parameters),
     }
 

@@ -23,10 +23,11 @@ OURS = "decomposition"
 
 
 def draw(store: Store, inputs: Mapping[str, Any], **settings: Any) -> Figure:
-    """Draw how well each method finds the things in images; what is missing is filled first."""
+    """Draw how well each method, or those of `method`, finds the things in images; what lacks is filled."""
     from matplotlib.figure import Figure
 
-    found = store.segment(**inputs, progress=False, **settings)
+    methods = settings.pop("method", ())
+    found = store.segment(methods, **inputs, progress=False, **settings)
     found = found.sort_values("mean_iou", ascending=True)
     figure = Figure(figsize=(13, 1.5 + 0.42 * len(found)), facecolor="white")
     count = int(found.images.max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..thumbnails import FAINT, INK
@@ -36,3 +37,12 @@ def plain(axes: Axes, title: str = "", *, grid: Literal["", "x", "y"] = "") -> N
 def cut(text: str, most: int) -> str:
     """Shorten a text to so many letters."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def differing(parameters: Mapping[str, Any]) -> str:
+    """Say which parameters a figure has beside the defaults, after a comma; nothing where it has none.
+
+    >>> differing({"mode": "zero", "draws": 3})
+    ', mode=zero, draws=3'
+    """
+    return "".join(f", {name}={value}" for name, value in parameters.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import duckdb
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -196,6 +197,22 @@ def test_the_likest_heads_are_found_by_sql(pair: belvedere.Store) -> None:
     assert [row[:3] for row in found.fetchall()] == [
         (measure, layer, head) for measure in measures for layer in (0, 1) for head in (0, 1)
     ]
+
+
+def test_the_same_model_under_two_names_is_called_as_it_was_asked_for(pair: belvedere.Store) -> None:
+    pair.add_model("k", pair._engine.folder.names.model("n").source)
+    for name in ("n", "k"):
+        assert pair.view("head_cka", model="m", other=name).fill(progress=False).complete
+        assert set(pair.view("head_cka", model="m", other=name).df()["other"]) == {name}
+    query = (
+        "SELECT other, count(*) FROM {} WHERE model = 'm' AND other IN ('n', 'k') GROUP BY other ORDER BY 1"
+    )
+    assert pair.sql(query.format("head_cka")).fetchall() == [("k", 48), ("n", 48)]
+    assert pair.sql("SELECT count(*) FROM head_cka WHERE model = 'm' AND other = 'k'").fetchall() == [(48,)]
+    pair.publish(thumbnails=0, progress=False)
+    with duckdb.connect(str(pair.path / "catalog.duckdb"), read_only=True) as catalog:
+        assert catalog.sql(query.format("head_cka")).fetchall() == [("k", 48), ("n", 48)]
+    pair.remove("k")
 
 
 def test_no_model_runs_where_contributions_are_kept(pair: belvedere.Store) -> None:

@@ -52,6 +52,15 @@ def test_the_part_that_is_seen_is_what_preprocessing_itself_lets_through(mode: s
         )
 
 
+@pytest.mark.parametrize("size", [20, [16, 20], [20, 16]])
+def test_patches_that_leave_a_margin_are_laid_on_no_picture(size: Any) -> None:
+    of = model(size, patch=8, tokens=5)
+    assert grid_of(of) == (2, 2)  # what they add is known all the same
+    for ask in (input_size, lambda of: seen_part(of, 40, 40)):
+        with pytest.raises(UnsupportedTower, match="patches of 8 × 8 pixels do not cover its input of"):
+            ask(of)
+
+
 def test_a_mask_comes_out_where_preprocessing_puts_what_it_masks() -> None:
     for mode in ("shortest", "squash", "longest"):
         of = model(48, mode)

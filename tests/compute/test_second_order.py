@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -146,13 +147,37 @@ def test_a_tie_of_signs_goes_to_the_largest_entry() -> None:
     np.testing.assert_allclose(direction, [[-(10**-0.5), 3 * 10**-0.5]])
 
 
+def dense(directions: Exact, texts: Exact, m: int) -> tuple[Exact, Exact]:
+    """Write codes out, "neuron text", with their shares."""
+    codes = list(second_order.sparse_codes(directions, texts, m))
+    found = np.zeros((len(directions), len(texts)))
+    for row, code in zip(found, codes, strict=True):
+        row[code.texts] = code.coefficients
+    return found, np.array([code.share for code in codes])
+
+
+def test_a_sparse_code_takes_no_room_that_grows_with_pairs_of_texts() -> None:
+    dice = np.random.default_rng(2)
+    texts = dice.normal(size=(6000, 8))
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    tracemalloc.start()
+    try:
+        for code in second_order.sparse_codes(dice.normal(size=(130, 8)), texts, 3):
+            assert len(code.texts) == 3
+        assert (
+            tracemalloc.get_traced_memory()[1] < 30 * texts.nbytes
+        )  # all pairs would take 750 times as much
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_sparse_code_is_that_of_scikit_learn() -> None:
     dice = np.random.default_rng(1)
     texts = dice.normal(size=(40, 12)) + 0.3
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     directions = dice.normal(size=(6, 12))
     for m in (1, 3, 7):
-        codes, share = second_order.sparse_code(directions, texts, m)
+        codes, share = dense(directions, texts, m)
         np.testing.assert_allclose(
             codes, orthogonal_mp(texts.T, directions.T, n_nonzero_coefs=m).T, atol=1e-9
         )
@@ -164,6 +189,6 @@ def test_a_sparse_code_ends_at_the_rank_and_takes_the_first_of_equal_texts() -> 
     texts = np.eye(3)[[0, 0, 1, 1]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        codes, share = second_order.sparse_code(np.array([[2.0, -1.0, 0.0], [0.0, 0.0, 1.0]]), texts, 4)
+        codes, share = dense(np.array([[2.0, -1.0, 0.0], [0.0, 0.0, 1.0]]), texts, 4)
     assert codes.tolist() == [[2, 0, -1, 0], [0, 0, 0, 0]]
     assert share.tolist() == [1, 0]

@@ -34,7 +34,8 @@ def published(heats: list[NDArray[Any]], masks: list[NDArray[np.bool_]]) -> dict
         channels[channels != channels] = 0  # as published: not a number where the map is the same everywhere
         said_so = channels.numpy().ravel()
         precisions.append(average_precision_score(np.concatenate([~mask.ravel(), mask.ravel()]), said_so))
-    values = (correct / labelled, (inter / union).mean(), np.mean(precisions))
+    eps = np.spacing(1, dtype=np.float64)  # the literal formula: without it a channel that is nowhere is NaN
+    values = (correct / (labelled + eps), (inter / (union + eps)).mean(), np.mean(precisions))
     return dict(zip(METRICS, map(float, values), strict=True))
 
 
@@ -44,13 +45,13 @@ def test_counts_add_up_to_what_is_published() -> None:
     heats += [np.zeros((3, 4)), -np.ones((3, 4)), np.eye(3, 4)]  # the same everywhere; ties
     masks = [dice.random((12, 16)) < share for share in (0.3, 0.7, 0.5, 0.2, 0.4, 0.1)]
     whole = np.ones((12, 16), bool)
-    rows = [vars_of(counts(heat, mask, whole)) for heat, mask in zip(heats, masks, strict=True)]
-    found, wanted = scores(rows), published(heats, masks)
+    rows = [counts(heat, mask, whole) for heat, mask in zip(heats, masks, strict=True)]
+    found, wanted = scored(rows), published(heats, masks)
     assert found["pixel_accuracy"] == pytest.approx(wanted["pixel_accuracy"], abs=1e-12)
     assert found["mean_iou"] == pytest.approx(wanted["mean_iou"], abs=1e-12)
     # torch's rounding tells pixels apart, along the far edges, that are equal
     assert found["mean_average_precision"] == pytest.approx(wanted["mean_average_precision"], abs=1e-4)
-    assert rows[3]["average_precision"] == 0.5
+    assert rows[3].average_precision == 0.5
 
 
 def test_where_preprocessing_pads_no_pixel_counts() -> None:
@@ -63,12 +64,17 @@ def test_where_preprocessing_pads_no_pixel_counts() -> None:
     assert counts(heat, other, there) == found
 
 
+def test_a_channel_that_is_nowhere_counts_as_0_as_published() -> None:
+    heat, mask = np.zeros((2, 2)), np.zeros((8, 8), bool)
+    found = scored([counts(heat, mask, ~mask)])
+    assert found["mean_iou"] == pytest.approx(published([heat], [mask])["mean_iou"], abs=1e-12)
+    assert found["mean_iou"] == pytest.approx(0.5, abs=1e-12)
+
+
 def test_of_no_images_nothing_is_said() -> None:
-    assert scores([]) == dict.fromkeys(METRICS)
-    empty = counts(np.zeros((2, 2)), np.zeros((8, 8), bool), np.ones((8, 8), bool))
-    assert empty.thing_union == 0
-    assert scores([vars_of(empty)])["mean_iou"] == 1.0  # there is no thing, and none is said to be
+    assert scores({}, 0) == dict.fromkeys(METRICS)
 
 
-def vars_of(found: Counts) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in Counts.__dataclass_fields__}
+def scored(rows: list[Counts]) -> dict[str, float | None]:
+    names = Counts.__dataclass_fields__
+    return scores({name: sum(getattr(each, name) for each in rows) for name in names}, len(rows))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import belvedere
+from belvedere.compute.class_names import class_names
+from belvedere.compute.torchvision_sets import files
 from belvedere.store.errors import BadSource, UnknownName
 from tests.worlds import picture
 
@@ -59,6 +62,23 @@ def test_pictures_in_archives_are_kept_with_the_names_of_their_classes(
     store.add_images("train", f"torchvision:FashionMNIST/{fashion}")
     assert [row[1] for row in rows(store, "train")] == ["Ankle boot", "T-shirt/top", "Ankle boot"]
     assert store.view("image_embeddings", images="worn").fill(progress=False).complete
+
+
+def test_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = ["n02012849", "n03126707", "n01440764"]
+    samples = [(str(tmp_path / folder / "a.png"), place) for place, folder in enumerate(folders)]
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(picture(1))
+    classes = [("crane",), ("crane",), ("tench", "Tinca tinca")]
+    imagenet = SimpleNamespace(samples=samples, classes=classes, wnids=folders)  # as torchvision's ImageNet
+    assert [each.label for each in files(imagenet) or ()] == [
+        "crane (n02012849)",
+        "crane (n03126707)",
+        "tench, Tinca tinca",
+    ]
+    assert class_names(SimpleNamespace(classes=["a", "b", "a"])) == ["a (0)", "b", "a (2)"]
+    assert class_names(object()) is None
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,13 @@ def test_heads_of_a_condition_are_ablated(ready: belvedere.Store, mode: str, con
     assert set(found["heads"]) == {condition}
 
 
+def test_the_battery_does_not_depend_on_draws(ready: belvedere.Store) -> None:
+    asked = {"images": "photos", "texts": "kinds"}
+    for heads, keys in ((None, 1), ("layer = 0", 2)):
+        views = [ready.view("ablations", **asked, heads=heads, draws=draws)._view for draws in (1, 2)]
+        assert len({view.units[0].key for view in views}) == keys
+
+
 def test_of_two_conditions_both_have_rows(ready: belvedere.Store) -> None:
     for condition in ("layer = 0", "head = 1"):
         assert ready.view("ablations", images="photos", texts="kinds", heads=condition).fill(progress=False)
@@ -194,6 +201,14 @@ def test_all_heads_and_no_heads_are_refused(ready: belvedere.Store) -> None:
         report = ready.view("ablations", images="photos", texts="kinds", heads=condition).fill(progress=False)
         assert not report.complete
         assert said in " ".join(each.message for each in ready.errors())
+
+
+def test_heads_that_the_tower_lacks_are_refused(ready: belvedere.Store) -> None:
+    ready.declare("odd", sql="SELECT * FROM (VALUES (0, 2)) t(layer, head)")
+    report = ready.view("ablations", images="photos", texts="kinds", heads="odd").fill(progress=False)
+    assert not report.complete
+    said = " ".join(each.message for each in ready.errors())
+    assert "heads='odd' has head 0.2; there are 2 layers of 2 heads, counted from 0" in said
 
 
 def test_what_makes_no_sense_is_refused(ready: belvedere.Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -17,6 +18,7 @@ from belvedere.store import digest
 from belvedere.store.errors import BadSource, QueryError
 from belvedere.store.grid import Grid
 from belvedere.store.views import Input, Parts, TableView, Unit
+from tests.worlds import TEXTS, make_clip
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,28 @@ def test_a_renamed_model_recomputes_nothing(store: belvedere.Store) -> None:
     counted(store, "score >= 0")
     store.rename("m", "other")
     assert store.view("head_counts", heads="score >= 0").status().ready == 1
+
+
+def test_a_condition_on_places_chooses_among_the_heads_of_each_tower(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    store.add_model("big", f"open_clip:local-dir:{make_clip(tmp_path / 'big', layers=3, width=24)}")
+    found = {}
+    for model in ("m", "big", "m"):
+        view = store.view("head_counts", model=model, heads="head >= 0")
+        assert view.fill(progress=False).complete
+        found[model] = int(view.df()["count"][0])
+    assert found == {"m": 4, "big": 9}
+
+
+def test_a_condition_that_speaks_of_names_follows_them(store: belvedere.Store) -> None:
+    condition = "rank < 1 AND (text_set = 'words' OR layer = 1)"
+    store.add_texts("others", TEXTS)
+    for texts in ("words", "others"):
+        assert store.view("head_roles", texts=texts).fill(progress=False).complete
+    assert counted(store, condition) == 4
+    store.rename("words", "old")
+    assert counted(store, condition) == 2
 
 
 def test_texts_that_nobody_asked_about_change_nothing(store: belvedere.Store) -> None:

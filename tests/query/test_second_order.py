@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,15 +15,30 @@ from belvedere.query.lazy_array import LazyArray
 from belvedere.query.lazy_table import LazyTable
 from belvedere.query.resolve import needed_inputs
 from belvedere.query.store import Store
-from belvedere.testing import ViewContract
+from belvedere.testing import SCENES, ViewContract, demo_store
 from tests.worlds import TEXTS, add_pictures, engine, records
 
 GELU = "visual.transformer.resblocks.0.mlp.gelu"
 TABLES = ("second_order_top_images", "second_order_directions", "second_order_descriptions")
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which all of them are filled, for the contracts to copy."""
+    pictures = tmp_path_factory.getbasetemp() / "scenes"
+    with demo_store(tmp_path_factory.mktemp("second") / "store", SCENES, pictures) as store:
+        assert TestSecondOrderDescriptions().ask(store).fill(batch_size=32).complete
+    return store.path
+
+
 class _Contract(ViewContract):
     """Of twenty scenes: a unit of effects is sixteen."""
+
+    @pytest.fixture(autouse=True, scope="class")
+    @staticmethod
+    def _shared(request: pytest.FixtureRequest, filled: Path) -> None:
+        assert request.cls is not None
+        request.cls._kept = filled
 
     def ask(self, store: Store) -> LazyArray | LazyTable:
         """Ask for the view of the first scenes."""
@@ -39,6 +55,14 @@ class _Contract(ViewContract):
 class TestSecondOrderEffects(_Contract):
     view = "second_order_effects"
     parameters: ClassVar[Mapping[str, Any]] = {"layer": 2}
+
+
+class TestSecondOrderTopImages(_Contract):
+    view = "second_order_top_images"
+
+
+class TestSecondOrderDirections(_Contract):
+    view = "second_order_directions"
 
 
 class TestSecondOrderDescriptions(_Contract):

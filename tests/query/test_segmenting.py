@@ -88,6 +88,32 @@ def test_scores_are_those_of_the_counts_of_images_with_masks(store: belvedere.St
     assert found.mean_average_precision[0] == pytest.approx(rows.average_precision.mean())
 
 
+def test_classes_that_are_called_otherwise_are_shown_by_their_new_names(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    before = store.view("segmentation_counts").df()["class"]
+    rows = [f"{text},{text.upper()}" for text in CLASSES]
+    (tmp_path / "t.csv").write_text("\n".join(["text,category", *rows]) + "\n")
+    store.add_texts("classes", tmp_path / "t.csv", replace=True)
+    with belvedere.trace() as seen:
+        after = store.view("segmentation_counts").df()["class"]
+    assert list(after) == [each.upper() for each in before]
+    assert {each.partition("/")[0] for each in seen.of("compute")} == {"segmentation_counts"}
+
+
+def test_how_patches_are_kept_matters_to_decomposition_alone(store: belvedere.Store) -> None:
+    def keys(method: str) -> set[str]:
+        asked: tuple[dict[str, str], ...] = ({}, {"convention": "clip_prs"}, {"dtype": "float16"})
+        views = [store.view("segmentation_counts", method=method, **each)._view for each in asked]
+        return {view.units[0].key for view in views}
+
+    assert [len(keys(method)) for method in METHODS] == [3, 1, 1, 1, 1, 1, 1]
+    store.segment("raw_attention")
+    with belvedere.trace() as seen:
+        store.segment("raw_attention", convention="clip_prs")
+    assert seen.of("compute") == []
+
+
 def test_every_method_stands_in_one_table(store: belvedere.Store) -> None:
     every = store.segment()
     assert list(every.method) == list(METHODS)

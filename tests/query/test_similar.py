@@ -126,6 +126,18 @@ def test_a_copy_is_the_first_and_the_image_itself_is_none(small: belvedere.Store
     assert small.similar(COPY).rows.image_id[0] == OF
 
 
+def test_an_image_is_named_by_any_kind_of_integer(small: belvedere.Store) -> None:
+    plain, counted = (small.similar(to, count=4, progress=False) for to in (3, np.int64(3)))
+    assert counted.rows.equals(plain.rows)
+    assert 3 not in set(counted.rows.image_id)
+    assert type(counted.rows["query"].iloc[0]) is type(plain.rows["query"].iloc[0])
+    with pytest.raises(BadSelection, match="no image -1 in"):
+        small.similar(np.int64(-1), progress=False)
+    for wrong in (2.0, np.array([1, 2]), None, True):
+        with pytest.raises(BadSource, match="takes the number of an image, or a text, not"):
+            small.similar(wrong, progress=False)  # type: ignore[arg-type]
+
+
 def test_equal_ones_come_in_the_order_of_the_set() -> None:
     dice = np.random.default_rng(0)
     vectors = dice.standard_normal((1031, 24)).astype(np.float32)
@@ -245,6 +257,8 @@ def test_the_command_shows_rows_and_draws_a_sheet(run: Run, spare: Path, tmp_pat
     programs = run(*words, "--csv").stdout.splitlines()
     assert programs[0].split(",") == COLUMNS
     assert (tmp_path / "similar-3-role-background.png").exists()
+    run(*words, "--measure", "dot", "--model", "clip")
+    assert (tmp_path / "similar-clip-3-role-background-dot.png").exists()
     text = run("similar", "3", "--text", "--csv", "--count", 1, "--store", spare)
     assert text.stdout.splitlines()[1].startswith("clip,scenes,,3,0,")
     refused = run("similar", 99, "--store", spare)
