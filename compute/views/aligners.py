@@ -74,8 +74,8 @@ class Aligners(Derived, TableView):
         held = sum(len(first) for first, _ in self._blocks(parts, held_out=True))
         if fit.count < 2 or held < 2:
             raise BadSelection(
-                f"{self.embeddings.images.name!r} has {fit.count} images to fit a map on and {held} to try it "
-                f"on, of those that {self.embeddings.model.name!r} and {self.others.model.name!r} both could "
+                f"{self.embeddings.images.name!r} has {fit.count} images to fit a map on and {held} to try "
+                f"it on, of those that {self.embeddings.model.name!r} and {self.others.model.name!r} both could "
                 "read: a map needs two of each, and means something with several times more images than "
                 f"its {fit.size[0]} coordinates"
             )
