@@ -23,7 +23,7 @@ DONE, INCOMPLETE, REFUSED, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 COMMANDS = (
     *("demo", "add", "import", "rename", "remove", "show", "views", "status", "lineage"),
     *("plan", "fill", "sql", "declare", "refresh", "drop", "describe", "top", "similar", "heatmap"),
-    *("segment", "figure", "export", "publish", "pull", "errors", "verify", "gc", "worker"),
+    *("segment", "figure", "export", "publish", "pull", "errors", "verify", "gc", "worker", "bench"),
 )
 """The commands, in the order in which a newcomer meets them; each is the file of its name."""
 

@@ -75,9 +75,9 @@ class Aligners(Derived, TableView):
         if fit.count < 2 or held < 2:
             raise BadSelection(
                 f"{self.embeddings.images.name!r} has {fit.count} images to fit a map on and {held} to try "
-                f"it on, of those that {self.embeddings.model.name!r} and {self.others.model.name!r} both could "
-                "read: a map needs two of each, and means something with several times more images than "
-                f"its {fit.size[0]} coordinates"
+                f"it on, of those that {self.embeddings.model.name!r} and {self.others.model.name!r} could "
+                "read both: a map needs two of each, and means something with several times more images "
+                f"than its {fit.size[0]} coordinates"
             )
         weights, bias = fit.solve(self.ridge)
         r2, cosine = fit.tried(weights, bias, list(self._blocks(parts, held_out=True)))

@@ -1,0 +1,46 @@
+"""`belvedere bench` times every stage on a model and pictures, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from belvedere.query.benching import bench
+from belvedere.store.errors import BadSource, UnsupportedTower
+from tests.shell import Run
+from tests.worlds import add_pictures, make_clip
+
+
+def test_it_times_every_stage_and_keeps_figures_with_the_machine(tmp_path: Path, run: Run) -> None:
+    folder = add_pictures(tmp_path / "photos", range(12))
+    source = f"open_clip:local-dir:{make_clip(tmp_path / 'clip')}"
+    found = run("bench", source, folder, "--count", 8, "--json", "--out", tmp_path / "figures.json")
+    assert found.exit_code == 0, found.output
+    rows = {row["what"]: row for row in json.loads(found.stdout)}
+    assert rows["plain forward pass"]["count"] == 8
+    assert {name for name in rows if name.startswith("fill ")} == {
+        f"fill {each}"
+        for each in (
+            *("image_embeddings", "head_contributions", "mlp_contributions", "head_moments"),
+            *("patch_contributions", "token_contributions"),
+        )
+    }
+    assert all(row["seconds"] > 0 for row in rows.values())
+    assert rows["fill head_contributions"]["bytes_each"] > 0
+    kept = json.loads((tmp_path / "figures.json").read_text())
+    assert {"date", "cores", "device", "versions", "peak_memory_bytes"} <= set(kept["machine"])
+    assert len(kept["rows"]) == len(rows)
+
+
+def test_sources_that_cannot_be_timed_are_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    source = f"open_clip:local-dir:{make_clip(tmp_path / 'clip')}"
+    with pytest.raises(BadSource, match="there is no picture in"):
+        bench(source, str(empty))
+    with pytest.raises(BadSource, match="take at least 2 images"):
+        bench(source, str(empty), count=1)
+    with pytest.raises(UnsupportedTower, match="it is here for the activations of its modules"):
+        bench("demo:classifier", str(empty))
