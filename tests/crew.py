@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -23,23 +24,8 @@ from belvedere.store.folder import Folder
 from belvedere.store.views import Unit
 from tests.small_views import Letters, text_set
 
-LIBRARIES = [
-    "belvedere.compute.families.openclip",
-    "belvedere.compute.image_pass",
-    "belvedere.compute.models",
-    "belvedere.compute.roles",
-    "belvedere.compute.text_pass",
-    "belvedere.compute.views.head_descriptions",
-    "belvedere.query.adding",
-    "belvedere.query.collecting",
-    "belvedere.query.defined",
-    "belvedere.query.lazy_array",
-    "belvedere.query.lazy_table",
-    "belvedere.query.publish",
-    "belvedere.query.pull",
-    "belvedere.query.sql",
-]
-"""What the processes import; the server imports it once."""
+LIBRARIES = ["tests.libraries"]
+"""What the server imports once, and the processes no more."""
 Manner = Literal["quiet", "telling", "pausing"]
 """Whether a fill says when each batch is done, and whether it then waits for an answer."""
 
@@ -124,6 +110,13 @@ def fill_and_sleep(store: belvedere.Store, says: Connection, lease: float) -> No
 
     Folder.claims = claims  # type: ignore[method-assign]
     says.send(descriptions(store, Told(says, pause=True)))
+
+
+def fill_and_list(store: belvedere.Store, says: Connection) -> None:
+    """Fill all, and say which packages were imported for that, beyond what the server has imported."""
+    before = set(sys.modules)
+    descriptions(store, False)
+    says.send({name.split(".")[0] for name in set(sys.modules) - before})
 
 
 def fill_what_fits(store: belvedere.Store, says: Connection, largest: int) -> None:
