@@ -30,15 +30,21 @@ Manner = Literal["quiet", "telling", "pausing"]
 """Whether a fill says when each batch is done, and whether it then waits for an answer."""
 
 
+def forked(task: Callable[..., None], *options: Any) -> BaseProcess:
+    """Start a process that does something; the server that it is forked from is started if need be."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    process = context.Process(target=task, args=options)
+    process.start()
+    return process
+
+
 class Worker:
     """One process that fills the head descriptions of a store, and what it says."""
 
     def __init__(self, path: Path, task: Callable[..., Any], *options: Any) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(LIBRARIES)
-        self._hears, says = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(path, task, options, says))
-        self.process.start()
+        self._hears, says = multiprocessing.Pipe()
+        self.process = forked(_work, path, task, options, says)
         says.close()
 
     def hear(self, seconds: float = 120) -> Any:
