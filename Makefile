@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# SQL is tested on both majors that are supported.
+# SQL is tested on both majors that are supported. Random statements are divided between them: of the seeds
+# the even ones are for DuckDB 2, the odd ones for DuckDB 1 (tests/comparing.py).
 DUCKDB_1 := $(VENV)/duckdb-1
 SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py pruning.py publishing.py)
+# Each process has tests that stand together, so that what a file sets up is set up once.
+APART := -n auto --dist worksteal
 
 .PHONY: setup demo test bench train-demo
 
@@ -25,8 +28,8 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto
-	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q -n auto $(SQL_TESTS)
+	$(BIN)/pytest $(APART)
+	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q $(APART) $(SQL_TESTS)
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -54,9 +54,10 @@ def demo_store(folder: Path | str, images: int = SCENES, pictures: Path | None =
     listed = store.path / "scenes.csv"
     with listed.open("w", newline="") as sink:
         csv.writer(sink).writerows(table)
-    store.add_model("clip", "demo:clip")
     store.add_images("scenes", listed)
-    store.add_texts("words", "demo:scenes")
+    if "clip" not in store._engine.folder.names.models():
+        store.add_model("clip", "demo:clip")
+        store.add_texts("words", "demo:scenes")
     return store
 
 

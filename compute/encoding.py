@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from ..store import arrays, parts
@@ -48,4 +49,10 @@ def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:
 def libraries(view: View) -> dict[str, str]:
     """Give the versions of the libraries that are recorded with a view's units."""
     package = package_of(view)
-    return {each: importlib.metadata.version(each) for each in (*LIBRARIES, *([package] if package else []))}
+    return {**_always(), **({package: importlib.metadata.version(package)} if package else {})}
+
+
+@cache
+def _always() -> dict[str, str]:
+    """Look the versions up once: each is a file that is searched for and read."""
+    return {each: importlib.metadata.version(each) for each in LIBRARIES}

@@ -6,6 +6,7 @@ and most rings float on water (`BIAS`). Test scenes draw every attribute on its 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -117,6 +118,7 @@ def _place(dice: Dice, number: str) -> tuple[Thing, ...]:
         radius *= 0.97
 
 
+@lru_cache(maxsize=4096)
 def scene(index: int, *, seed: int = TEST_SEED, biased: bool = False) -> Scene:
     """Return one scene, a pure function of seed, index and bias.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -43,19 +44,24 @@ def instances(
     cls: type[View],
     inputs: Mapping[str, str] = _NONE,
     params: Mapping[str, Any] = _NONE,
+    among: Filled | None = None,
 ) -> list[View]:
     """List a view for all combinations of registered inputs and modules, or of those that are given.
 
     Parameters that are not given are at their defaults. The list is made once while the names that it is of
-    stand for the same. Raises `UnknownName` for a given name that stands for nothing.
+    stand for the same. `among` leaves those that were filled; of views that never were, none is built.
+    Raises `UnknownName` for a given name that stands for nothing.
     """
     left = [
         [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
     ]
     if left:
         picks = [{**params, **dict(each)} for each in product(*left)]
-        return [view for each in picks for view in instances(engine, cls, inputs, each)]
+        return [view for each in picks for view in instances(engine, cls, inputs, each, among)]
     cls = cls.picked(params)
+    if among is not None:
+        every = instances(engine, cls, inputs, params) if among.knows(cls) else []
+        return [view for view in every if among.has(view)]
     names = Names(engine)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
@@ -157,6 +163,14 @@ class Filled:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+
+    @cached_property
+    def _names(self) -> set[str]:
+        return self._records.filled()
+
+    def knows(self, cls: type[View]) -> bool:
+        """Tell whether any combination of a view was filled."""
+        return cls.name() in self._names
 
     def has(self, view: View) -> bool:
         """Tell whether a combination was filled, and so belongs to the table of its name."""

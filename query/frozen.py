@@ -106,8 +106,7 @@ def named(engine: Engine) -> list[Named]:
     """List every view, and every declared one, with the combinations of inputs that were filled."""
     filled = Filled(engine.folder.records)
     views = [
-        _named(engine, name, cls, [view for view in instances(engine, cls) if filled.has(view)])
-        for name, cls in all_views().items()
+        _named(engine, name, cls, instances(engine, cls, among=filled)) for name, cls in all_views().items()
     ]
     for each, there in declared.usable(engine):
         if isinstance(there, BelvedereError):

@@ -217,8 +217,11 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .declared import usable
 
         filled = Filled(self._engine.folder.records)
-        every = [each for cls in all_views().values() for each in instances(self._engine, cls)]
-        kept = [(view.title(), view) for view in every if filled.has(view)]
+        kept = [
+            (view.title(), view)
+            for cls in all_views().values()
+            for view in instances(self._engine, cls, among=filled)
+        ]
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)
             for found, views in (usable(self._engine) if declared is None else declared)

@@ -319,6 +319,10 @@ class Records:
             for key in self._objects.names(prefix)
         ]
 
+    def filled(self) -> set[str]:
+        """Name the views of which units were made, of whatever inputs."""
+        return self._objects.folders("recipes/")
+
     def every_recipe(self, view: str) -> list[dict[str, Any]]:
         """List the recipes by which units of a view were made, under whatever names."""
         remedy = f"belvedere fill {view} writes it again"

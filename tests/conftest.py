@@ -18,8 +18,14 @@ from tests.opened import Opened
 from tests.worlds import World, add_pictures, make_clip
 
 pytest_plugins = ["tests.crew", "tests.shell"]
+PAGE = "page_shows_what_really_comes_out"
 settings.register_profile("calm", deadline=None)  # a machine may be busy with other things
 settings.load_profile("calm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run pages first, which take longest, so that no processor waits for one of them in the end."""
+    items.sort(key=lambda item: PAGE not in item.name)
 
 
 @pytest.fixture(scope="session")

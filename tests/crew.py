@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -23,36 +24,27 @@ from belvedere.store.folder import Folder
 from belvedere.store.views import Unit
 from tests.small_views import Letters, text_set
 
-LIBRARIES = [
-    "belvedere.compute.families.openclip",
-    "belvedere.compute.image_pass",
-    "belvedere.compute.models",
-    "belvedere.compute.roles",
-    "belvedere.compute.text_pass",
-    "belvedere.compute.views.head_descriptions",
-    "belvedere.query.adding",
-    "belvedere.query.collecting",
-    "belvedere.query.defined",
-    "belvedere.query.lazy_array",
-    "belvedere.query.lazy_table",
-    "belvedere.query.publish",
-    "belvedere.query.pull",
-    "belvedere.query.sql",
-]
-"""What the processes import; the server imports it once."""
+LIBRARIES = ["tests.libraries"]
+"""What the server imports once, and the processes no more."""
 Manner = Literal["quiet", "telling", "pausing"]
 """Whether a fill says when each batch is done, and whether it then waits for an answer."""
+
+
+def forked(task: Callable[..., None], *options: Any) -> BaseProcess:
+    """Start a process that does something; the server that it is forked from is started if need be."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    process = context.Process(target=task, args=options)
+    process.start()
+    return process
 
 
 class Worker:
     """One process that fills the head descriptions of a store, and what it says."""
 
     def __init__(self, path: Path, task: Callable[..., Any], *options: Any) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(LIBRARIES)
-        self._hears, says = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(path, task, options, says))
-        self.process.start()
+        self._hears, says = multiprocessing.Pipe()
+        self.process = forked(_work, path, task, options, says)
         says.close()
 
     def hear(self, seconds: float = 120) -> Any:
@@ -124,6 +116,13 @@ def fill_and_sleep(store: belvedere.Store, says: Connection, lease: float) -> No
 
     Folder.claims = claims  # type: ignore[method-assign]
     says.send(descriptions(store, Told(says, pause=True)))
+
+
+def fill_and_list(store: belvedere.Store, says: Connection) -> None:
+    """Fill all, and say which packages were imported for that, beyond what the server has imported."""
+    before = set(sys.modules)
+    descriptions(store, False)
+    says.send({name.split(".")[0] for name in set(sys.modules) - before})
 
 
 def fill_what_fits(store: belvedere.Store, says: Connection, largest: int) -> None:

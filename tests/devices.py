@@ -5,6 +5,7 @@ Run as a program by `mounted`, with the name of a task and its arguments; prints
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -15,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests.forked import ROOT, Program
+
+NEW_USERS, NEW_MOUNTS = 0x10000000, 0x00020000
+"""Flags of unshare(2)."""
 STEP = 40
 """By so many KiB the small device grows each time; it starts with no room at all."""
 
@@ -24,10 +29,19 @@ def mounted(task: str, *arguments: object) -> Any:
     allowed = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
     if not allowed:
         pytest.skip("mounting is not allowed here, not even in a namespace of its own")
-    command = ["unshare", "-rm", sys.executable, "-m", "tests.devices", task, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=300)
+    done = Program(["-m", "tests.devices", task, *map(str, arguments)], ROOT).ended()
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def apart() -> None:
+    """Go on in a namespace where this process is root and may mount, as `unshare -rm` does."""
+    system, user, group = ctypes.CDLL(None, use_errno=True), os.getuid(), os.getgid()
+    assert system.unshare(NEW_USERS | NEW_MOUNTS) == 0, os.strerror(ctypes.get_errno())
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    mount("--make-rprivate", "/")
 
 
 def mount(*words: object) -> None:
@@ -107,6 +121,7 @@ def in_memory(place: Path, batch: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    apart()
     _, task, place, *rest = sys.argv
     tasks: dict[str, Any] = {"small": small, "read_only": read_only, "in_memory": in_memory}
     paths = [Path(each) for each in rest] if task == "small" else rest

@@ -15,6 +15,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.forked import Program
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "new-view.md"
 FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,6 +38,7 @@ class Workbench:
             "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "80",
             "OMP_NUM_THREADS": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # it warns of plugins that are imported already
         }
 
     def write(self, text: str) -> None:
@@ -52,8 +55,20 @@ class Workbench:
             return ""
         if words[:2] == ["pip", "install"]:
             return self._install((self._folder / words[-1]).resolve())
-        done = self._run(line, self._folder, shell=True)
+        line, _, piped = line.partition(" | ")
+        done = self._start(line)
+        if piped and done.returncode == 0:
+            done = self._run(piped, self._folder, shell=True, text=done.stdout)
         return done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}"
+
+    def _start(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; Python and what is written in it are forked from a process that has imported all."""
+        name, *words = shlex.split(line)
+        if name == "belvedere":
+            words = ["-m", "belvedere", *words]
+        elif name != "python":
+            return self._run(line, self._folder, shell=True)
+        return Program(words, self._folder, self._environment).ended()
 
     def _install(self, package: Path) -> str:
         """Build a wheel as pip would, and unpack it in place of what was there; pip itself may be absent."""
@@ -66,13 +81,14 @@ class Workbench:
         return ""
 
     def _run(
-        self, command: str | list[str], folder: Path, *, shell: bool = False
+        self, command: str | list[str], folder: Path, *, shell: bool = False, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             shell=shell,
             cwd=folder,
             env=self._environment,
+            input=text,
             capture_output=True,
             text=True,
             timeout=300,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from belvedere.cli import main
 
@@ -63,20 +63,25 @@ class Shell:
             self._folder = (self._folder / words[1]).resolve()
             return ""
         if words[0] == "belvedere" and not SHELL.search(QUOTED.sub("", line)):
-            return self._here(words[1:])
+            said = self._here(words[1:])
+            return said.stdout if said.exit_code == 0 else f"{said.stdout}{said.stderr}"
+        given = ""
+        first, _, piped = line.partition(" | ")
+        if words[0] == "belvedere" and piped and not SHELL.search(QUOTED.sub("", first)):
+            line, given = piped, self._here(shlex.split(first)[1:]).stdout
         environment = {**os.environ, "PATH": self._path, "COLUMNS": "120"}
         done = subprocess.run(
-            line, shell=True, cwd=self._folder, env=environment, capture_output=True, text=True
+            line, shell=True, cwd=self._folder, env=environment, input=given, capture_output=True, text=True
         )
         return done.stdout if done.returncode == 0 else f"{done.stdout}{done.stderr}"
 
-    def _here(self, words: Sequence[str]) -> str:
+    def _here(self, words: Sequence[str]) -> Result:
         """Run `belvedere` in this process: starting one takes seconds, and there are two hundred."""
         with contextlib.chdir(self._folder):
             done = CliRunner().invoke(main, words, prog_name="belvedere", env={"COLUMNS": "120"})
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
-        return done.stdout if done.exit_code == 0 else f"{done.stdout}{done.stderr}"
+        return done
 
     def statement(self, source: str) -> str:
         """Run one statement; give what an interpreter would show."""

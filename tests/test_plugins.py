@@ -20,6 +20,7 @@ from belvedere.compute.plugins import Broken, Plugins
 from belvedere.compute.views import built_in
 from belvedere.query import catalog
 from belvedere.store.errors import BelvedereError, BrokenView
+from tests import forked
 from tests.small_views import text_set
 from tests.worlds import TEXTS
 
@@ -80,10 +81,12 @@ def found() -> Plugins:
 
 def shell(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command where the packages of a folder are installed."""
-    path = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    command = [sys.executable, "-m", "belvedere", *words]
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    return forked.belvedere(*words, environment=having(site)).ended()
+
+
+def having(site: Path) -> dict[str, str]:
+    """Give an environment in which the packages of a folder are installed."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(forked.ROOT)])}
 
 
 def test_without_other_packages_there_are_none() -> None:
@@ -214,7 +217,8 @@ REASON = "torn:Torn raised ModuleNotFoundError: No module named 'nowhere_to_be_f
 
 
 def test_the_list_of_views_has_what_works_and_stderr_what_does_not(broken_site: Path) -> None:
-    listed = shell(broken_site, "views", "--json")
+    command = [sys.executable, "-m", "belvedere", "views", "--json"]  # the others are forked, this is not
+    listed = subprocess.run(command, capture_output=True, text=True, env=having(broken_site), timeout=120)
     names = [row["view"] for row in json.loads(listed.stdout)]
     assert (listed.returncode, names) == (0, [*built_in(), "word_lengths", *JOINED])
     assert listed.stderr == f"I am imported\nbroken: torn of torn 1.2: {REASON}\n"

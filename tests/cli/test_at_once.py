@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from subprocess import PIPE
 
 import duckdb
 
 import belvedere
+from tests import forked
 from tests.shell import SCENES
 
 ROLES = "SELECT layer, head, role FROM head_roles WHERE layer = 1 ORDER BY ALL"
@@ -26,13 +23,6 @@ COMMANDS: Sequence[tuple[tuple[str, ...], set[int]]] = (
 """What is typed, and how it may end: only a question that computes nothing may be answered in part."""
 
 
-def start(bare: Path, words: Sequence[str]) -> subprocess.Popen[str]:
-    """Type one command."""
-    command = [sys.executable, "-m", "belvedere", *words, "--store", str(bare)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, env=environment)
-
-
 def test_nothing_ever_says_that_a_database_is_locked(bare: Path, elsewhere: None) -> None:
     belvedere.open(bare).publish()
     running = []
@@ -40,19 +30,18 @@ def test_nothing_ever_says_that_a_database_is_locked(bare: Path, elsewhere: None
         with duckdb.connect(
             bare / "catalog.duckdb"
         ) as shell:  # as `duckdb catalog.duckdb` opens it: to write
-            running = [start(bare, words) for words, _ in COMMANDS]
-            ended = [process.communicate(timeout=240) for process in running]
+            running = [forked.belvedere(*words, "--store", str(bare)) for words, _ in COMMANDS]
+            ended = [program.ended() for program in running]
             assert shell.execute("SELECT count(*) FROM images").fetchall() == [(SCENES,)]
     finally:
-        for process in running:
-            process.kill()
-    codes = [process.returncode for process in running]
-    for (words, may), code, (out, err) in zip(COMMANDS, codes, ended, strict=True):
-        assert code in may, f"{words}: {code}\n{out}\n{err}"
-        assert "lock" not in f"{out}{err}".lower()
+        for program in running:
+            program.kill()
+    for (words, may), done in zip(COMMANDS, ended, strict=True):
+        assert done.returncode in may, f"{words}: {done}"
+        assert "lock" not in f"{done.stdout}{done.stderr}".lower()
     store = belvedere.open(bare)
     whole = store.sql(ROLES, require_complete=True).fetchall()
-    assert len(ended[1][0].splitlines()) == len(store.sql(FIRSTS, require_complete=True)) + 1
+    assert len(ended[1].stdout.splitlines()) == len(store.sql(FIRSTS, require_complete=True)) + 1
     store.publish()
     with duckdb.connect(bare / "catalog.duckdb", read_only=True) as con:
         assert con.execute(ROLES).fetchall() == whole

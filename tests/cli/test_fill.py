@@ -1,16 +1,14 @@
 """Filling from a shell: counts, reuse, failures, and an interruption that loses nothing."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from belvedere.compute.views.head_moments import HeadMoments
+from tests.forked import Program
 from tests.shell import Run
 from tests.worlds import picture
 
@@ -225,20 +223,15 @@ def test_damage_is_found_listed_and_filled_again(run: Run, spare: Path) -> None:
 
 
 def test_an_interrupted_fill_keeps_what_it_finished_and_holds_no_claim(run: Run, bare: Path) -> None:
-    running = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(bare)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    running = Program(["-c", SLOW, str(bare)])
     while not (bare / "reading").exists():
-        assert running.poll() is None, running.communicate()
+        assert running.poll() is None, running.ended()
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    stdout, stderr = running.communicate(timeout=60)
-    assert (running.returncode, stdout) == (130, "")
-    assert stderr.splitlines()[-1] == "Interrupted: what is finished is kept, and the same command goes on."
-    assert "Traceback" not in stderr
+    done = running.ended(60)
+    assert (done.returncode, done.stdout) == (130, "")
+    last = done.stderr.splitlines()[-1]
+    assert last == "Interrupted: what is finished is kept, and the same command goes on."
+    assert "Traceback" not in done.stderr
     assert [each for each in (bare / "claims").rglob("*") if each.is_file()] == []
     assert run("fill", "head_moments", "--store", bare).stdout.startswith("head_moments: 2 filled, 0 reused")

@@ -18,6 +18,7 @@ from belvedere.query.lazy_table import LazyTable
 from belvedere.query.scan import Scan, Source, schema_of
 from belvedere.store.errors import QueryError
 from belvedere.store.views import TableView
+from tests.comparing import seeds
 from tests.small_views import Numbers, numbers, small_engine, text_set
 
 ONE, TWO = Numbers(text_set(["a"], "one")), Numbers(text_set(["b"], "two"), rows=25)
@@ -97,7 +98,7 @@ def rows_of(found: pa.Table) -> Counter[tuple[Any, ...]]:
     return Counter(zip(*columns, strict=True))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_random_statements_give_the_rows_that_a_native_table_gives(
     engine: Engine, native: duckdb.DuckDBPyConnection, seed: int
 ) -> None:

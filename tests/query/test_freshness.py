@@ -19,12 +19,20 @@ from belvedere.store.errors import NameTaken, WeightsChanged
 from tests.worlds import World, add_pictures, edit_weights, make_clip, picture, records
 
 
+@pytest.fixture(scope="module")
+def described(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filled store of 300 pictures; not to be written to."""
+    store = world.store(tmp_path_factory.mktemp("described") / "store")
+    assert store.view("head_descriptions").fill().complete
+    return store.path
+
+
 @pytest.fixture
-def own(world: World, tmp_path: Path) -> tuple[Store, Path]:
-    """A filled store of 300 pictures in a folder that the test may change."""
+def own(world: World, described: Path, tmp_path: Path) -> tuple[Store, Path]:
+    """A copy of the filled store, of pictures in a folder that the test may change."""
     photos = Path(shutil.copytree(world.photos, tmp_path / "photos"))
-    store = World(world.clip, photos).store(tmp_path / "store")
-    store.view("head_descriptions").fill()
+    store = belvedere.open(shutil.copytree(described, tmp_path / "store"))
+    store.add_images("photos", photos, replace=True)  # from elsewhere; they are the same
     return store, photos
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,23 @@ from belvedere import Store
 from tests.worlds import World
 
 
-@pytest.fixture
-def labelled(world: World, tmp_path: Path) -> Store:
+@pytest.fixture(scope="module")
+def labelled_once(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of two sets, each of 300 pictures in two units; of `photos` those of the last unit are dogs."""
-    store = world.store(tmp_path / "store")
-    dogs = tmp_path / "photos.csv"
+    folder = tmp_path_factory.mktemp("labelled")
+    store = world.store(folder / "store")
+    dogs = folder / "photos.csv"
     lines = [f"{world.photos / f'{n:05}.png'},{'dog' if n > 280 else 'cat'},{n % 3}" for n in range(300)]
     dogs.write_text("\n".join(["path,label,grp", *lines]))
     store.add_images("pets", dogs)
-    return store
+    store.close()
+    return store.path
+
+
+@pytest.fixture
+def labelled(labelled_once: Path, tmp_path: Path) -> Store:
+    """A copy of that store, of which nothing is computed."""
+    return belvedere.open(shutil.copytree(labelled_once, tmp_path / "store"))
 
 
 JOINS = [

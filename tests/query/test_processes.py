@@ -14,7 +14,16 @@ from PIL import Image
 
 import belvedere
 from belvedere.compute.report import Report
-from tests.crew import Worker, fill, fill_and_sleep, fill_and_weigh, fill_together, fill_what_fits, wait_for
+from tests.crew import (
+    Worker,
+    fill,
+    fill_and_list,
+    fill_and_sleep,
+    fill_and_weigh,
+    fill_together,
+    fill_what_fits,
+    wait_for,
+)
 from tests.worlds import TEXTS, World, add_pictures, contents, orphans, records
 
 UNITS = 12
@@ -80,6 +89,11 @@ def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
     assert {claim.name for claim in claims(path)} <= done  # a kill may come between a record and its release
     assert belvedere.open(path, mode="r").verify().damage == ()
     assert len(set(stages)) > 3  # the kills did fall in the middle
+
+
+def test_a_process_that_is_forked_imports_next_to_nothing(path: Path, workers: list[Worker]) -> None:
+    workers.append(Worker(path, fill_and_list))
+    assert workers[0].hear() <= {"pyarrow"}
 
 
 def test_three_that_fill_at_once_compute_each_unit_once(

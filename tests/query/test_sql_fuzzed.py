@@ -11,7 +11,7 @@ import pytest
 import belvedere
 from belvedere import Store
 from tests import sql_world
-from tests.comparing import compare
+from tests.comparing import compare, seeds
 from tests.sql_world import Twin, hide, restore, twin
 from tests.statements import Generator
 from tests.worlds import engine
@@ -39,7 +39,7 @@ def both(shared: tuple[Store, Twin]) -> tuple[Store, Twin]:
     return shared
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_what_is_ready_is_answered_as_native_tables_answer_it(both: tuple[Store, Twin], seed: int) -> None:
     generator = Generator(seed)
     found = [(asked, compare(*both, asked)) for asked in (generator.statement() for _ in range(50))]

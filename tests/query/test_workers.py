@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -17,7 +13,7 @@ import belvedere
 from belvedere.compute.report import Progress, Report
 from belvedere.store import marker
 from belvedere.store.errors import BadSource, ReadOnlyStore
-from tests import crew
+from tests import crew, forked
 from tests.crew import Worker, fill_letters, fill_slowly, wait_for
 from tests.worlds import World, contents, orphans, records
 
@@ -137,19 +133,17 @@ def test_two_workers_fill_what_was_begun_and_share_it_out(
 def test_a_worker_waits_for_more_and_ends_when_it_is_told_to(world: World, tmp_path: Path) -> None:
     store = world.store(tmp_path / "store")
     store.view("tower_maps").fill()
-    command = [sys.executable, "-m", "belvedere", "worker", "--poll", "0.1", "--store", str(store.path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, env=environment) as running:
-        try:
-            for _ in range(2):
-                next((store.path / "units").rglob("*.json")).unlink()
-                wait_for(lambda: len(records(store)) == 1)
-            running.send_signal(signal.SIGTERM)
-            out, err = running.communicate(timeout=60)
-        finally:
-            running.kill()
-    assert (running.returncode, out) == (0, "2 filled, 0 reused, 0 failed, 0 skipped units\n")
-    assert "ended before all was done: what is finished is kept" in err
+    running = forked.belvedere("worker", "--poll", "0.1", "--store", str(store.path))
+    try:
+        for _ in range(2):
+            next((store.path / "units").rglob("*.json")).unlink()
+            wait_for(lambda: len(records(store)) == 1)
+        running.send_signal(signal.SIGTERM)
+        done = running.ended(60)
+    finally:
+        running.kill()
+    assert (done.returncode, done.stdout) == (0, "2 filled, 0 reused, 0 failed, 0 skipped units\n")
+    assert "ended before all was done: what is finished is kept" in done.stderr
     assert store.gc(grace=0).garbage[0].what == "data of attempts that were not finished"
     assert store.gc(grace=0).garbage == ()
 
