@@ -12,7 +12,7 @@ from .formats import Rows, show, size
 from .options import examples, output
 
 if TYPE_CHECKING:
-    from ..query.benching import Measured
+    from ..compute.measured import Measured
 
 COLUMNS = ("what", "count", "seconds", "per_second", "ratio", "bytes_each")
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
-import resource
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..compute.measured import Measured
 from ..store.errors import BadSource, UnsupportedTower
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..compute.models import Loaded
     from .store import Store
 
 VIEWS = ("image_embeddings", "head_contributions", "mlp_contributions", "head_moments")
@@ -34,28 +26,6 @@ BY_TOKEN = ("patch_contributions", "token_contributions")
 """Views that are filled for a few images: they keep much of each."""
 FEW = 32
 ROUNDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One line of a bench."""
-
-    what: str
-    """What was timed."""
-    count: int
-    """Images, texts, rows or statements that it took."""
-    seconds: float
-    """How long it took."""
-    ratio: float | None = None
-    """Over decoding and the plain pass of as many images: their sum on a processor, whose cores they share,
-    and the slower of the two elsewhere. None where that says nothing."""
-    bytes_each: int | None = None
-    """Bytes that are kept of one image."""
-
-    @property
-    def per_second(self) -> float:
-        """How many of them go in a second."""
-        return self.count / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +72,8 @@ def bench(
     Raises `BadSource` for sources without models or pictures, and `UnsupportedTower` for a tower that is not
     taken apart.
     """
+    from ..compute import speed
+    from ..compute.pictures import Pictures
     from .store import Store
 
     if count < 2 or batch_size < 1:
@@ -117,21 +89,22 @@ def bench(
         found = store.add_model("model", model, checkpoint=checkpoint, precision=precision)
         _ = found.shape
         _add(store, images, count)
-        where = _device(device)
+        where = speed.device_of(device)
         loaded = store._engine.residents.get(found, where)
-        pixels, decoding = _decode(store, loaded, batch_size)
+        files = store._engine.folder
+        pictures = Pictures(files.objects)
+        pixels, decoding = speed.decode(loaded, files.names.image_set("images"), pictures, batch_size)
         note(decoding)
-        forward = _forward(loaded, pixels, batch_size)
-        note(forward)
-        each = [row.seconds / row.count for row in (decoding, forward)]
+        plain = speed.forward(loaded, pixels, batch_size)
+        note(plain)
+        each = [row.seconds / row.count for row in (decoding, plain)]
         least = sum(each) if where == "cpu" else max(each)
         del pixels
         for row in _fillings(store, least, where, batch_size, decoding.count):
             note(row)
         for row in _answers(store, where, batch_size, decoding.count):
             note(row)
-    machine = _machine(where, precision, batch_size)
-    return Bench(model, images, machine, rows)
+    return Bench(model, images, speed.machine(where, precision, batch_size), rows)
 
 
 def _add(store: Store, images: str, count: int) -> None:
@@ -165,64 +138,6 @@ def _files(path: Path, count: int) -> list[Path]:
     if not files:
         raise BadSource(f"there is no picture in {path}")
     return files
-
-
-def _device(device: str | None) -> str:
-    import torch
-
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _decode(store: Store, loaded: Loaded, batch_size: int) -> tuple[list[Tensor], Measured]:
-    """Decode all pictures by a thread a core, as a fill does."""
-    from ..compute.batches import Batches
-    from ..compute.pictures import Pictures
-
-    folder = store._engine.folder
-    images = folder.names.image_set("images")
-    found: list[Tensor] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        places, pictures = range(len(images)), Pictures(folder.objects)
-        start = time.perf_counter()
-        for _, _, pixels in Batches(images, places, loaded.transform, pictures, pool).of(batch_size):
-            found += pixels
-        seconds = time.perf_counter() - start
-    if not found:
-        raise BadSource("no picture could be decoded")
-    return found, Measured("decode and preprocess", len(images), seconds)
-
-
-def _forward(loaded: Loaded, pixels: Sequence[Tensor], batch_size: int) -> Measured:
-    """Run all pictures through the plain tower, after a batch that is not counted."""
-    import torch
-
-    kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
-    batches = [torch.stack(list(some)) for some in _parts(pixels, batch_size)]
-
-    def run(batch: Tensor) -> None:
-        loaded.tower.run(batch.to(loaded.device, kind))
-
-    with torch.inference_mode():
-        run(batches[0])
-        _settle(loaded)
-        start = time.perf_counter()
-        for batch in batches:
-            run(batch)
-        _settle(loaded)
-        seconds = time.perf_counter() - start
-    return Measured("plain forward pass", len(pixels), seconds)
-
-
-def _settle(loaded: Loaded) -> None:
-    import torch
-
-    if loaded.device.type == "cuda":
-        torch.cuda.synchronize(loaded.device)
-
-
-def _parts(items: Sequence[Tensor], size: int) -> Iterator[Sequence[Tensor]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _fillings(store: Store, least: float, device: str, batch_size: int, count: int) -> Iterator[Measured]:
@@ -280,25 +195,3 @@ def _timed(what: str, count: int, call: Callable[[], object]) -> Measured:
         call()
         times.append(time.perf_counter() - start)
     return Measured(what, count, statistics.median(times))
-
-
-def _machine(device: str, precision: str, batch_size: int) -> dict[str, Any]:
-    import torch
-
-    from ..compute.models import LIBRARIES
-
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "date": f"{date.today()}",
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "device": gpu or device,
-        "precision": precision,
-        "batch_size": batch_size,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
-        "versions": {
-            "python": platform.python_version(),
-            **{each: importlib.metadata.version(each) for each in LIBRARIES},
-        },
-    }
