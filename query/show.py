@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -284,16 +284,21 @@ def _values(each: Field) -> str:
 
 def _meanings(view: type[View]) -> dict[str, str]:
     """Read the lines that stand under the fields of a view, where its source is at hand."""
+    return {name: text for cls in reversed(view.__mro__) for name, text in _written(cls).items()}
+
+
+@cache
+def _written(cls: type) -> Mapping[str, str]:
+    """Read the lines that stand under the fields of a class itself; a file is parsed for that."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
     found: dict[str, str] = {}
-    for cls in reversed(view.__mro__):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-        except (OSError, TypeError, SyntaxError):
-            continue
-        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for before, after in pairwise(body):
-            if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
-                match after:
-                    case ast.Expr(ast.Constant(str(text))):
-                        found[before.target.id] = " ".join(text.split())
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    for before, after in pairwise(body):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+            match after:
+                case ast.Expr(ast.Constant(str(text))):
+                    found[before.target.id] = " ".join(text.split())
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import linecache
 import pkgutil
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_examples_in_docstrings_hold() -> None:
     for module in pkgutil.walk_packages(belvedere.__path__, "belvedere."):
         if module.name.endswith("__main__"):
             continue
+        linecache.clearcache()  # each example looks whether any file that is in it has changed
         found = doctest.testmod(importlib.import_module(module.name))
         failed, attempted = failed + found.failed, attempted + found.attempted
     assert failed == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from belvedere.query.published import CATALOG, Publication
 from belvedere.store.errors import ReadOnlyStore
 from belvedere.store.grid import Grid
 from belvedere.store.views import TableView
+from tests.crew import forked
 from tests.query.test_damage import damage
 from tests.readme import ROOT
 from tests.small_views import Numbers, text_set
@@ -234,10 +234,7 @@ def _publish(path: Path, rounds: int) -> None:
 
 
 def test_two_publishers_at_once_leave_a_whole_catalog(filled: belvedere.Store) -> None:
-    context = multiprocessing.get_context("spawn")
-    crew = [context.Process(target=_publish, args=(filled.path, 5)) for _ in range(2)]
-    for each in crew:
-        each.start()
+    crew = [forked(_publish, filled.path, 5) for _ in range(2)]
     for each in crew:
         each.join(120)
     assert [each.exitcode for each in crew] == [0, 0]
