@@ -66,8 +66,7 @@ def similar(
     to = _asked(asked)
     if measure not in MEASURES:
         raise UnknownName("measure", str(measure), MEASURES)
-    if count < 1:
-        raise BadSource(f"count={count}: at least one image is shown")
+    _check_count(count)
     engine = store._engine
     params = {"heads": heads, "convention": convention}
     found = resolve(Names(engine), "chosen_contributions", inputs, params)
@@ -111,6 +110,12 @@ def _asked(to: object) -> int | str:
         return operator.index(cast("SupportsIndex", to))
     except TypeError:
         raise BadSource(f"similar takes the number of an image, or a text, not {to!r}") from None
+
+
+def _check_count(count: object) -> None:
+    """Refuse to show a number of images that is none."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise BadSource(f"count={count!r}: a number of images, and at least one, is shown")
 
 
 def _check_image(view: ChosenContributions, image: int) -> None:

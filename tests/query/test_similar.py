@@ -219,6 +219,7 @@ def test_other_heads_start_no_model(small: belvedere.Store) -> None:
         (0, {"heads": ""}, BadSource, "takes a condition on heads"),
         (0, {"heads": "colour = 1"}, QueryError, "is no condition on heads"),
         (0, {"count": 0}, BadSource, "count=0"),
+        (0, {"count": 2.5}, BadSource, r"count=2\.5: a number of images"),
         (0, {"measure": "cosin"}, UnknownName, "no measure 'cosin'; did you mean 'cosine'"),
         (0, {"images": "photo"}, UnknownName, "did you mean 'photos'"),
     ],
