@@ -30,7 +30,7 @@ def open_set(source: str) -> Any:
 
     Raises:
         UnknownName: No data set of that name.
-        BadSource: It does not lie in the folder, or has no such split.
+        BadSource: It does not lie in the folder, or in none at all, or has no such split.
     """
     from torchvision import datasets
 
@@ -39,6 +39,8 @@ def open_set(source: str) -> Any:
     if not (isinstance(kind, type) and issubclass(kind, datasets.VisionDataset)):
         raise UnknownName("data set of torchvision", name, sorted(datasets.__all__))
     takes = signature(kind).parameters
+    if next(iter(takes), None) != "root":
+        raise BadSource(f"{name} of torchvision is no data set that lies in a folder; give one that does")
     asked: dict[str, Any] = {"download": False} if "download" in takes else {}
     if split:
         asked |= _split(name, split, set(takes))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,9 @@ ASKED = "(asked)"
 
 def checked(texts: str | Sequence[str], who: str) -> list[str]:
     """Strip the texts, and drop those that are asked twice; `BadSource` for one without words."""
-    listed = [texts] if isinstance(texts, str) else list(texts)
+    listed: list[Any] = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
+    if odd := [each for each in listed if not isinstance(each, str)]:
+        raise BadSource(f"{who} takes one text or several, such as 'striped things', and not {odd[0]!r}")
     asked = list(dict.fromkeys(text.strip() for text in listed))
     if not asked or not all(asked):
         raise BadSource(f"{who} takes one text or several, such as 'striped things', and none of them empty")

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from ..compute.head_sets import NAME, HeadSet
+from ..compute.head_sets import NAME, HeadSet, is_place, one_head
 from ..compute.kinds import Made
 from ..compute.views import view_class
 from ..store import digest
@@ -38,6 +38,8 @@ DESCRIBED = (
 """A row for each of their descriptions, with the role beside it."""
 CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 """The same with the category of each description."""
+SUCH_AS = 'such as "role = \'background\'" or "layer > 8", or one head, such as "3.1"'
+"""What a condition looks like, for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,8 @@ class ChosenHeads(Defined, HeadSet):
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The condition; the statement that is made of it has names."""
-        return {"view": NAME, "version": self.version, "parameters": {"asked": self.asked}, "inputs": {}}
+        version = self.version + is_place(self.asked)  # before, "3.1" was a condition that all heads fit
+        return {"view": NAME, "version": version, "parameters": {"asked": self.asked}, "inputs": {}}
 
     def sources(self) -> list[Source]:
         """None of its own: what is made from it has a model, and may have images and texts of its own."""
@@ -104,8 +107,8 @@ def chosen(
     Args:
         engine: Reads the store.
         condition: An SQL condition on layer and head, on the columns of `head_roles`, or on those of
-            `head_descriptions` and `texts` (a head is chosen where one of its descriptions fits); or the name
-            of a declared view with the columns layer and head.
+            `head_descriptions` and `texts` (a head is chosen where one of its descriptions fits); one head,
+            `LAYER.HEAD`; or the name of a declared view with the columns layer and head.
         model: Whose heads.
         images: The image set whose roles and descriptions count, unless the condition names one
             (`image_set = …`).
@@ -113,11 +116,12 @@ def chosen(
             (`text_set = …`); there must be one then, where roles or descriptions are asked about.
 
     Raises:
-        QueryError: The condition is not understood, or has no such column.
+        BadSelection: The model has no such head.
+        QueryError: The condition is not understood, has no such column, or is none, as a number is.
         BadSource: It is empty, or the text set cannot be told.
     """
     if not condition.strip():
-        raise BadSource('heads=… takes a condition on heads, such as "role = \'background\'" or "layer > 8"')
+        raise BadSource(f"heads=… takes a condition on heads, {SUCH_AS}; leave it out for all heads")
     declared = find(engine.folder, condition.strip())
     known = engine.places.get((condition, model.shape)) if declared is None else None
     if known is not None:
@@ -125,7 +129,9 @@ def chosen(
     if declared is not None:
         statement = f"SELECT DISTINCT layer::INTEGER AS layer, head::INTEGER AS head FROM {declared.name}"
     else:
-        statement = _over(condition, model, images, pools)
+        place = one_head(condition, model)
+        asked = condition if place is None else "layer = {} AND head = {}".format(*place)
+        statement = _over(asked, model, images, pools)
     shape = (model.shape.layers, model.shape.heads)
     view = ChosenHeads(f"{statement} ORDER BY layer, head", condition, shape)
     mean(engine, view, f"heads={condition!r}")
@@ -136,17 +142,21 @@ def chosen(
 
 def _over(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
     """Ask the condition of as little as has its columns: of places, roles, or descriptions."""
-    _parsed(condition)
+    if not any(_columns(_parsed(condition).tree)):
+        raise _no_condition(condition, "it speaks of no column, and so tells no head from another")
     shape = model.shape
     bases = [EVERY.format(layers=shape.layers, heads=shape.heads), ROLES, DESCRIBED, CATEGORISED]
     trouble: QueryError | None = None
     for base in bases:
         statement = f"SELECT DISTINCT layer, head FROM {base} WHERE ({condition}\n)"
+        asked = base.replace("{pinned}", "true")
         try:
             _bind(statement.replace("{pinned}", "true"))
         except QueryError as error:
             trouble = error
             continue
+        if not pa.types.is_boolean(_bind(f"SELECT ({condition}\n) AS fits FROM {asked}")["fits"].type):
+            raise _no_condition(condition, "it has a value, and is neither true nor false")
         if "{pinned}" not in statement:
             return statement
         return statement.replace("{pinned}", _pinned(condition, model, images, pools))
@@ -161,21 +171,21 @@ def _parsed(condition: str) -> duck.Statement:
         raise _no_condition(condition, error) from error
 
 
-def _no_condition(condition: str, trouble: QueryError | None) -> QueryError:
+def _no_condition(condition: str, trouble: QueryError | str | None) -> QueryError:
     return QueryError(
         f"heads={condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
-        "columns of head_roles and head_descriptions, and of the texts' category"
+        f"columns of head_roles and head_descriptions, and of the texts' category, {SUCH_AS}"
     )
 
 
-def _bind(statement: str) -> None:
-    """Raise `QueryError` unless a statement can be asked of roles, descriptions and texts."""
+def _bind(statement: str) -> pa.Table:
+    """Ask a statement of empty roles, descriptions and texts; `QueryError` where it cannot be."""
     duck.parse(statement)
     tables = {"texts": schema(catalog.COLUMNS["texts"]).empty_table()}
     for name in ("head_roles", "head_descriptions"):
         tables[name] = table_schema(view_class(name)).empty_table()
     with duck.connection(tables) as con:
-        duck.run(con, statement)
+        return duck.run(con, statement)
 
 
 def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..compute.head_sets import one_head, there
 from ..compute.report import Progress
 from ..store.errors import BadSelection, BadSource, UnitFailed
 from ..store.sets import Model
@@ -33,16 +34,14 @@ def _places(model: Model, named: str | Place) -> list[Place]:
         layer, head = (int(each) for each in named)
     elif whole := re.fullmatch(r"(\d+)\.\*", named.strip()):
         layer, head = int(whole[1]), -1
-    elif one := re.fullmatch(r"(\d+)\.(\d+)", named.strip()):
-        layer, head = int(one[1]), int(one[2])
+    elif one := one_head(named, model):
+        layer, head = one
     else:
         raise BadSource(f"{named!r} is no head: LAYER.HEAD such as 3.1, or LAYER.* for all of a layer")
     every = isinstance(named, str) and head == -1
     if not 0 <= layer < layers or not (every or 0 <= head < heads):
         what = f"layer {layer}" if every else f"head {layer}.{head}"
-        raise BadSelection(
-            f"no {what} in {model.name!r}; there are {layers} layers of {heads} heads, counted from 0"
-        )
+        raise BadSelection(f"no {what} in {model.name!r}; {there(model.shape)}")
     return [(layer, each) for each in range(heads)] if every else [(layer, head)]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..compute.head_sets import conditions, takes_heads
 from ..store import digest
 from ..store.errors import (
+    BadSelection,
     BadSource,
     CannotJudge,
     NoCategories,
@@ -33,7 +34,7 @@ from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (
-    *(CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
+    *(BadSelection, CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
     *(UnsuitableModule, UnsupportedTower),
 )
 """Errors that say that a view cannot be of some combination; it is left out."""

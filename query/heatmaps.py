@@ -254,6 +254,8 @@ def _map(added: Added, shown: Named, picture: Image.Image, text: str, direction:
 def _images(images: str | Named | Iterable[str | Named]) -> list[Named]:
     """Read images as `SET:ID`, or pairs of a set and an image_id."""
     pair = isinstance(images, tuple) and len(images) == 2 and not isinstance(images[1], str | tuple)
+    if not isinstance(images, Iterable):
+        raise BadSource(f"heatmap takes one image or several, such as 'scenes:12', not {images!r}")
     listed: Any = [images] if isinstance(images, str) or pair else list(images)
     found = []
     for each in listed:
@@ -263,10 +265,21 @@ def _images(images: str | Named | Iterable[str | Named]) -> list[Named]:
                 raise BadSource(f"{each!r} is no image: SET:ID, such as scenes:12")
             found.append((named[1], int(named[2])))
         else:
-            found.append((str(each[0]), operator.index(each[1])))
+            found.append(_pair(each))
     if not found:
         raise BadSource("heatmap takes one image or several, such as 'scenes:12'")
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _pair(named: Any) -> Named:
+    """Read a pair of a set and an image_id."""
+    try:
+        image_set, image_id = named
+        if isinstance(image_id, bool) or not isinstance(image_set, str):
+            raise TypeError
+        return image_set, operator.index(image_id)
+    except (TypeError, ValueError):
+        raise BadSource(f"{named!r} is no image: SET:ID, such as scenes:12, or a pair (SET, ID)") from None
 
 
 def _title(added: dict[str, Added]) -> str:

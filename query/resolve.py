@@ -287,7 +287,7 @@ def _build(
         elif takes_heads(field):
             condition = params.get(field.name)
             model = _source(names, cls, Field("model", "input", Model, MISSING), inputs)
-            values[field.name] = condition and names.heads(condition, inputs, model)
+            values[field.name] = None if condition is None else names.heads(condition, inputs, model)
         elif field.role == "input":
             beneath = cls.bound.get(field.name, clip)
             values[field.name] = _build(names, field.type, inputs, params, beneath)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 
+from ..compute.head_sets import is_place
 from ..compute.retrieval import Measure, nearest
 from ..store.errors import BadSelection, BadSource, UnknownName
 from ..store.views import Array
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .store import Store
 
-PLACE = re.compile(r"(\d+)\.(\d+)")
-"""One head, as `belvedere top` calls it."""
 MEASURES: tuple[Measure, ...] = ("cosine", "dot")
 
 
@@ -68,13 +66,11 @@ def similar(
     to = _asked(asked)
     if measure not in MEASURES:
         raise UnknownName("measure", str(measure), MEASURES)
-    if count < 1:
-        raise BadSource(f"count={count}: at least one image is shown")
+    _check_count(count)
     engine = store._engine
-    params = {"heads": condition(heads), "convention": convention}
+    params = {"heads": heads, "convention": convention}
     found = resolve(Names(engine), "chosen_contributions", inputs, params)
     view = cast("ChosenContributions", engine.same(found))
-    _check(view, heads)
     query = _of_text(engine, view, to) if isinstance(to, str) else None
     if isinstance(to, int):
         _check_image(view, to)
@@ -104,16 +100,6 @@ def similar(
     return Similar(rows, lambda: _sheet(store, view, rows, to, heads))
 
 
-def condition(heads: str | None) -> str | None:
-    """Write one head, `LAYER.HEAD`, as a condition; any other stays as it is.
-
-    >>> condition("3.1"), condition("layer > 8")
-    ('layer = 3 AND head = 1', 'layer > 8')
-    """
-    found = PLACE.fullmatch(heads.strip()) if heads is not None else None
-    return heads if found is None else f"layer = {int(found[1])} AND head = {int(found[2])}"
-
-
 def _asked(to: object) -> int | str:
     """Take a text, or the number of an image as any kind of integer: those of numpy and pandas, too."""
     if isinstance(to, str):
@@ -126,14 +112,10 @@ def _asked(to: object) -> int | str:
         raise BadSource(f"similar takes the number of an image, or a text, not {to!r}") from None
 
 
-def _check(view: ChosenContributions, heads: str | None) -> None:
-    """Refuse one head that the model does not have, before anything is computed."""
-    found = PLACE.fullmatch(heads.strip()) if heads is not None else None
-    shape = view.contributions.model.shape
-    if found is not None and (int(found[1]) >= shape.layers or int(found[2]) >= shape.heads):
-        raise BadSelection(
-            f"no head {heads}; there are {shape.layers} layers of {shape.heads} heads, counted from 0"
-        )
+def _check_count(count: object) -> None:
+    """Refuse to show a number of images that is none."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise BadSource(f"count={count!r}: a number of images, and at least one, is shown")
 
 
 def _check_image(view: ChosenContributions, image: int) -> None:
@@ -174,7 +156,7 @@ def _sheet(
     store: Store, view: ChosenContributions, rows: pd.DataFrame, to: int | str, heads: str | None
 ) -> ContactSheet:
     seen = "all heads see" if heads is None else f"the heads of “{heads}” see"
-    if heads is not None and PLACE.fullmatch(heads.strip()):
+    if heads is not None and is_place(heads):
         seen = f"head {heads.strip()} sees"
     over = f"as {seen} them, over the {len(view.images):,} images of “{view.images.name}”"
     groups, headings = [tiles(store, rows, ["score", "label"])], tuple[str, ...]()

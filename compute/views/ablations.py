@@ -27,6 +27,8 @@ from .mlp_contributions import MlpContributions
 from .tower_maps import TowerMaps
 
 NONE, HEADS, RANDOM, MLPS, CLASS_TOKEN = "none", "heads", "random", "mlps", "class token"
+MOST_DRAWS = 10_000
+"""So many sets drawn at random tell the smallest share that anybody asks about; each one takes time."""
 AT_ONCE = 64
 """Images whose contributions are multiplied out at a time."""
 
@@ -51,7 +53,7 @@ class Ablations(Derived, TableView):
     mode: Param[Mode] = "mean"
     """What stands in a component's place: its mean over the images, nothing, or its mean over their class."""
     draws: Param[int] = 10
-    """Sets of as many heads that are drawn at random, from all heads of the tower."""
+    """Sets of as many heads that are drawn at random, from all heads of the tower; at most 10,000."""
     ablate_mlps: Param[bool] = False
     """Whether the MLPs are ablated as well, wherever heads are."""
     convention: Param[Convention] = "own"
@@ -72,8 +74,8 @@ class Ablations(Derived, TableView):
 
     def __post_init__(self) -> None:
         """Refuse images without a class among the classes, or some without a group: `NotAnnotated`."""
-        if self.draws < 0:
-            raise BadSource(f"draws={self.draws}: it is a number of sets from 0")
+        if not 0 <= self.draws <= MOST_DRAWS:
+            raise BadSource(f"draws={self.draws}: it is a number of sets from 0 to {MOST_DRAWS:,}")
         if self.ablate_mlps and self.heads is None:
             raise BadSource("ablate_mlps goes with heads=…; without heads the MLPs are ablated in any case")
         _ = self.cells

@@ -29,6 +29,8 @@ from .text_embeddings import TextEmbeddings
 from .tower_maps import TowerMaps
 
 Counts = NDArray[np.int64]
+DEFAULT_LAYERS = 4
+"""The paper's number of late layers; a smaller tower is replaced as a whole."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class TextSetAccuracies(Derived, TableView):
     descriptions: Input[HeadDescriptions]
     classes: Param[Classes]
     """The text set whose classes the images' labels are."""
-    layers: Param[int] = 4
-    """The last layers (all, where there are fewer), whose heads are put down to texts; heads before them are
-    to their means."""
+    layers: Param[int] = DEFAULT_LAYERS
+    """The last layers (with the default all, where there are fewer), whose heads are put down to texts; heads
+    before them are to their means."""
     seed: Param[int] = 0
     """Chooses the random vectors."""
     version: ClassVar[int] = 2  # 1 kept the name of the classes
@@ -63,9 +65,12 @@ class TextSetAccuracies(Derived, TableView):
     }
 
     def __post_init__(self) -> None:
-        """Refuse to replace no layer, and images whose labels are no classes."""
+        """Refuse to replace no layer or more than there are, and images whose labels are no classes."""
         if self.layers < 1:
             raise BadSource(f"text_set_accuracies's layers={self.layers}: at least the last 1 is replaced")
+        count = self.contributions.model.shape.layers
+        if self.layers > max(count, DEFAULT_LAYERS):
+            raise BadSelection(f"layers={self.layers}: {self.contributions.model.name!r} has {count} layers")
         labels = [each for each in self.labels if each is not None]
         images, known = self.contributions.images.name, [*self.classes.classes]
         some = ", ".join(map(repr, known[:4])) + (", …" if len(known) > 4 else "")

@@ -17,7 +17,7 @@ from belvedere.compute.textspan import textspan
 from belvedere.query.lazy_array import LazyArray
 from belvedere.query.lazy_table import LazyTable
 from belvedere.store import digest
-from belvedere.store.errors import BadSource, NotAnnotated, UnknownName
+from belvedere.store.errors import BadSelection, BadSource, NotAnnotated, UnknownName
 from belvedere.testing import ViewContract
 from tests.compute.literal_textspan import project
 from tests.compute.random_heads import layer, pool
@@ -204,6 +204,8 @@ def test_asking_starts_no_model_where_contributions_are_kept(labelled: belvedere
 
 
 def test_what_cannot_be_classified_is_refused_by_name(labelled: belvedere.Store, world: World) -> None:
+    with pytest.raises(BadSelection, match=r"layers=5: '.*' has 2 layers"):
+        labelled.view("text_set_accuracies", texts="words", classes="kinds", layers=5)
     with pytest.raises(BadSource, match="layers=0: at least the last 1 is replaced"):
         labelled.view("text_set_accuracies", texts="words", classes="kinds", layers=0)
     with pytest.raises(UnknownName, match="did you mean 'kinds'"):

@@ -89,6 +89,7 @@ def test_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
         ("torchvision:CIFAR10/nowhere", BadSource, "cannot be opened from .*/nowhere: Dataset not found"),
         ("torchvision:FashionMNIST/sets#val", BadSource, "has #train and #test, and not #val"),
         ("torchvision:STL10/sets#old", BadSource, "cannot be opened"),
+        ("torchvision:FakeData/sets", BadSource, "FakeData of torchvision is no data set that lies in a"),
         ("torchvision:utils/sets", UnknownName, "no data set of torchvision"),
     ],
 )

@@ -215,6 +215,8 @@ def test_what_makes_no_sense_is_refused(ready: belvedere.Store) -> None:
     asked = {"images": "photos", "texts": "kinds"}
     with pytest.raises(BadSource, match="draws=-1"):
         ready.view("ablations", **asked, draws=-1)
+    with pytest.raises(BadSource, match="draws=1000000000: it is a number of sets from 0 to 10,000"):
+        ready.view("ablations", **asked, heads="1.0", draws=10**9)
     with pytest.raises(BadSource, match="ablate_mlps goes with heads"):
         ready.view("ablations", **asked, ablate_mlps=True)
 

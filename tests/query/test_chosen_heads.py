@@ -15,7 +15,7 @@ from belvedere.compute.kinds import Derived, Made
 from belvedere.compute.views import all_views
 from belvedere.compute.views.head_moments import HeadMoments
 from belvedere.store import digest
-from belvedere.store.errors import BadSource, QueryError
+from belvedere.store.errors import BadSelection, BadSource, QueryError
 from belvedere.store.grid import Grid
 from belvedere.store.views import Input, Parts, TableView, Unit
 from tests.worlds import TEXTS, make_clip
@@ -64,7 +64,15 @@ def test_a_condition_on_places_needs_no_descriptions(store: belvedere.Store) -> 
     plan = store.view("head_counts", heads="layer = 1 AND head < 1").plan()
     assert "head_roles" not in str(plan)
     assert counted(store, "layer = 1 AND head < 1") == 1
-    assert counted(store, "true") == 4
+    assert counted(store, "layer >= 0") == 4
+
+
+def test_one_head_is_one_head_wherever_it_is_named(store: belvedere.Store) -> None:
+    assert [counted(store, each) for each in ("1.0", "0.1", " 1.1 ")] == [1, 1, 1]
+    kept = store.view("head_counts", heads="1.0")._view.heads
+    assert kept.read(store._engine.reader) == [(1, 0)]
+    found = store.sql("SELECT heads, count FROM head_counts WHERE heads = '1.0'")
+    assert (found.fetchall(), found.completeness.complete) == ([("1.0", 1)], True)
 
 
 def test_a_condition_on_roles_computes_them_once_somebody_asks(store: belvedere.Store) -> None:
@@ -146,7 +154,13 @@ def test_texts_that_nobody_asked_about_change_nothing(store: belvedere.Store) ->
         ("colour = 'red'", QueryError, "is no condition on heads"),
         ("layer = ", QueryError, "is no condition on heads"),
         ("1) OR (1=1", QueryError, "is no condition on heads"),
-        (" ", BadSource, "takes a condition on heads"),
+        (" ", BadSource, "takes a condition on heads, such as"),
+        ("", BadSource, "takes a condition on heads, such as"),
+        ("true", QueryError, "it speaks of no column, .* such as"),
+        ("1", QueryError, "it speaks of no column"),
+        ("-1.0", QueryError, "it speaks of no column"),
+        ("layer", QueryError, "it has a value, and is neither true nor false; .* such as"),
+        ("1.2", BadSelection, r"no head 1\.2 in 'm'; there are 2 layers of 2 heads"),
         (3, BadSource, "takes a condition on heads, not 3"),
     ],
 )

@@ -137,6 +137,11 @@ def test_the_map_lies_on_what_the_model_sees_of_a_wide_picture(world: World, tmp
     assert np.asarray(drawn)[:, :60].min() > 160  # paler where the model does not look
 
 
+def test_images_that_are_named_twice_keep_their_places(shared: belvedere.Store) -> None:
+    found = shared.heatmap(["photos:3", "photos:8", "photos:3"], "a star")
+    assert [each.image_id for each in found] == [3, 8, 3]
+
+
 def test_what_is_asked_wrongly_is_refused(shared: belvedere.Store, tmp_path: Path) -> None:
     cases: list[tuple[type[Exception], str, tuple[object, ...], dict[str, object]]] = [
         (
@@ -147,6 +152,12 @@ def test_what_is_asked_wrongly_is_refused(shared: belvedere.Store, tmp_path: Pat
         ),
         (BadSelection, "no layer 2 in 'm'; there are 2 layers", ("photos:3", "a star"), {"heads": "2.*"}),
         (BadSelection, "no head 0.-1 in 'm'", ("photos:3", "a star"), {"heads": [(0, -1)]}),
+        (BadSource, "and not 3", ("photos:3", 3), {}),
+        (BadSource, "and not nan", ("photos:3", float("nan")), {}),
+        (BadSource, "such as 'scenes:12', not 3", (3, "a star"), {}),
+        (BadSource, "is no image: SET:ID", ([("photos", 1.5)], "a star"), {}),
+        (BadSource, "is no image: SET:ID", ([("photos", True)], "a star"), {}),
+        (BadSource, "is no image: SET:ID", ([3], "a star"), {}),
         (BadSource, "'1' is no head: LAYER.HEAD such as 3.1", ("photos:3", "a star"), {"heads": "1"}),
         (
             BadSelection,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 import belvedere
 from belvedere.compute.retrieval import Measure, scores
-from belvedere.query.similar import condition
 from belvedere.store.errors import (
     AbsentRows,
     BadSelection,
@@ -193,7 +192,7 @@ def test_asking_again_computes_nothing_and_loads_no_model(small: belvedere.Store
     first = small.similar("a red boat", heads="1.0").rows
     with belvedere.open(small.path) as again, belvedere.trace() as seen:
         pd.testing.assert_frame_equal(
-            again.similar("a red boat", heads="layer = 1 AND head = 0").rows[["image_id", "score"]],
+            again.similar("a red boat", heads="1.0").rows[["image_id", "score"]],
             first[["image_id", "score"]],
         )
         assert (seen.of("load"), seen.of("compute")) == ([], [])
@@ -215,10 +214,12 @@ def test_other_heads_start_no_model(small: belvedere.Store) -> None:
         (-1, {}, BadSelection, "no image -1"),
         ("  ", {}, BadSource, "or a text that is not empty"),
         ("word " * 20, {}, BadSource, "needs more than the 12 tokens that the model reads"),
-        (0, {"heads": "7.0"}, BadSelection, r"no head 7\.0; there are 2 layers of 2 heads"),
+        (0, {"heads": "7.0"}, BadSelection, r"no head 7\.0 in 'm'; there are 2 layers of 2 heads"),
         (0, {"heads": "layer = 7"}, UnitFailed, "heads='layer = 7' chooses none of the heads"),
+        (0, {"heads": ""}, BadSource, "takes a condition on heads"),
         (0, {"heads": "colour = 1"}, QueryError, "is no condition on heads"),
         (0, {"count": 0}, BadSource, "count=0"),
+        (0, {"count": 2.5}, BadSource, r"count=2\.5: a number of images"),
         (0, {"measure": "cosin"}, UnknownName, "no measure 'cosin'; did you mean 'cosine'"),
         (0, {"images": "photo"}, UnknownName, "did you mean 'photos'"),
     ],
@@ -242,9 +243,14 @@ def test_no_more_rows_are_shown_than_are_kept(small: belvedere.Store, name: str)
         small.view(name, k=51)
 
 
-def test_one_head_is_written_as_a_place(small: belvedere.Store) -> None:
-    assert condition(" 12.3 ") == "layer = 12 AND head = 3"
-    assert condition("role = 'colour'") == "role = 'colour'"
+def test_the_table_of_one_head_is_what_is_similar_by_it(small: belvedere.Store) -> None:
+    assert small.view("similar_images", heads="1.0").fill(progress=False).complete
+    rows = small.sql(
+        "SELECT rank, image_id, score FROM similar_images WHERE heads = '1.0' AND query = 3"
+    ).df()
+    alone = small.similar(3, heads="1.0", count=10).rows
+    pd.testing.assert_frame_equal(rows, alone[["rank", "image_id", "score"]])
+    check(alone, literal(small, [(1, 0)], 3, "cosine"), 10)
 
 
 def test_the_command_shows_rows_and_draws_a_sheet(run: Run, spare: Path, tmp_path: Path) -> None:
