@@ -52,7 +52,11 @@ def image(folder: Folder, image_set: str, image_id: int) -> Image.Image:
             f"no image {place} in {image_set!r}, which has images 0 to {len(images) - 1} "
             "(an image_id is never counted from the end)"
         )
-    return Pictures(folder.objects).fetch(images.path(place), images.identities[place])
+    path = images.path(place)
+    try:
+        return Pictures(folder.objects).fetch(path, images.identities[place])
+    except UnreadablePicture as error:
+        raise UnreadablePicture(f"image {place} of {image_set!r} ({path}): {error}") from error
 
 
 def image_or_why(store: Store, image_set: str, image_id: int) -> Image.Image | str:

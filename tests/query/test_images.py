@@ -61,7 +61,7 @@ def test_what_is_no_number_is_refused(store: belvedere.Store) -> None:
 
 
 def test_what_cannot_be_read_raises_and_is_said_in_two_words(store: belvedere.Store) -> None:
-    with pytest.raises(UnreadablePicture):
+    with pytest.raises(UnreadablePicture, match=r"image 2 of 'photos' \(.+\): "):
         store.image("photos", 2)
     for changed in (3, 4):
         with pytest.raises(PictureChanged):
