@@ -34,7 +34,7 @@ from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (
-    *(BadSelection, CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
+    *(CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
     *(UnsuitableModule, UnsupportedTower),
 )
 """Errors that say that a view cannot be of some combination; it is left out."""
@@ -51,7 +51,7 @@ def instances(
 
     Parameters that are not given are at their defaults. The list is made once while the names that it is of
     stand for the same. `among` leaves those that were filled; of views that never were, none is built.
-    Raises `UnknownName` for a given name that stands for nothing.
+    Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
     left = [
         [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
@@ -75,7 +75,7 @@ def instances(
     if takes:  # what a condition chooses can change although no name does
         found = _all(engine, cls, names, needed, there, params)
         for given in _conditions(engine, cls, [each for each in takes if each not in params]):
-            with suppress(QueryError, BadSource):  # one that cannot be asked any more
+            with suppress(QueryError, BadSource, BadSelection):  # one that cannot be asked any more
                 found += _all(engine, cls, names, needed, there, {**params, **given})
         return found
     if asked not in engine.instances or engine.instances[asked][0] != sources:
@@ -94,7 +94,16 @@ def _all(
     inputs = [
         Inputs(**dict(zip(needed, each, strict=True))) for each in product(*(there[kind] for kind in needed))
     ]
-    return list(_instances(engine, cls, names, inputs, params))
+    found: list[View] = []
+    trouble: BadSelection | None = None
+    for one in inputs:
+        try:
+            found += _instances(engine, cls, names, [one], params)
+        except BadSelection as error:  # a tower without such a head; others may have it
+            trouble = error
+    if trouble is not None and not found:
+        raise trouble
+    return found
 
 
 def _conditions(engine: Engine, cls: type[View], left: Sequence[str]) -> Iterator[dict[str, Any]]:

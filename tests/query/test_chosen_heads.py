@@ -75,6 +75,12 @@ def test_one_head_is_one_head_wherever_it_is_named(store: belvedere.Store) -> No
     assert (found.fetchall(), found.completeness.complete) == ([("1.0", 1)], True)
 
 
+def test_a_head_that_no_model_has_cannot_be_declared(store: belvedere.Store) -> None:
+    with pytest.raises(BadSelection, match=r"no head 9\.9"):
+        store.declare("gone", "ablations", heads="9.9")
+    assert "gone" not in {row["view"] for row in store.views()}
+
+
 def test_a_condition_on_roles_computes_them_once_somebody_asks(store: belvedere.Store) -> None:
     table = store.view("head_counts", heads="score >= 0")
     assert "head_roles" in str(table.plan())
