@@ -57,7 +57,7 @@ def command(
     out: Path | None,
     form: str,
 ) -> None:
-    """Time decoding, the plain pass, filling, reading and SQL with MODEL on the first pictures of IMAGES.
+    """Time a model on pictures: decoding, filling, reading, SQL.
 
     MODEL and IMAGES are sources, as `add model` and `add images` take them; no store is needed, and none is
     written to. `ratio` compares filling with decoding and the plain forward pass of as many images: with

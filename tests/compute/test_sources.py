@@ -202,9 +202,8 @@ def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, mess
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("open_clip:RN50/openai", "it is a ResNet"),
-        ("open_clip:ViT-B-16-SigLIP/webli", "it is timm's"),
-        ("open_clip:coca_ViT-B-32/laion2b_s13b_b90k", "it pools by attention"),
+        ("open_clip:convnext_large_d/laion2b_s26b_b102k_augreg", r"comes out of an MLP \(Mlp\)"),
+        ("open_clip:convnext_large_d_320/laion2b_s29b_b131k_ft", r"comes out of an MLP \(Mlp\)"),
     ],
 )
 def test_unsupported_towers_are_refused_before_anything_is_loaded(source: str, reason: str) -> None:
