@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -149,15 +148,3 @@ def on_output(module: nn.Module, take: Any) -> RemovableHandle:
         take(output)
 
     return module.register_forward_hook(hook)
-
-
-def removing(handles: Iterator[RemovableHandle]) -> list[RemovableHandle]:
-    """List handles, so that none is left where one of them could not be made."""
-    made: list[RemovableHandle] = []
-    try:
-        made.extend(handles)
-    except BaseException:
-        for each in made:
-            each.remove()
-        raise
-    return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 from open_clip.transformer import LayerScale
 from torch import Tensor, nn
 
+from ...store.sets import TowerShape
 from .trace import Array, Constants
 
 if TYPE_CHECKING:
@@ -25,46 +27,71 @@ def of_rows(tower: RowTower) -> Constants:
     and R C b_O; the means beside them give R W_O = R C W_O + (R 1) (1ᵀ W_O / d) back.
     """
     shape = tower.shape
-    read, bias, projection_bias = _read_out(tower)
-    centred = read - read.mean(axis=1, keepdims=True)
+    read, bias, projection_bias = read_out(tower.last_norm, tower.projection, shape.width)
     entry = _entry(tower)
+    maps = of_blocks(shape, read, (_written(block) for block in tower.blocks))
+    centred = read - read.mean(axis=1, keepdims=True)
+    return Constants(
+        shape=shape,
+        **maps,
+        embedding=narrow(centred @ entry),
+        embedding_mean=float(entry.mean()),
+        gain=narrow(read.sum(axis=1)),
+        bias=narrow(bias),
+        projection_bias=None if projection_bias is None else narrow(projection_bias),
+    )
+
+
+class BlockMaps(TypedDict):
+    """The fixed maps of blocks, by the names that `Constants` has for them."""
+
+    head_map: Array
+    head_mean: Array
+    attn_bias: Array
+    attn_bias_mean: Array
+
+
+def of_blocks(shape: TowerShape, read: Exact, written: Iterable[tuple[Exact, Exact]]) -> BlockMaps:
+    """Compute the maps of blocks that write W_O, "width head_width", and b_O, "width", each.
+
+    `read` is R, "joint width".
+    """
+    centred = read - read.mean(axis=1, keepdims=True)
     # Kept with joint innermost, so that a layer's heads are one matrix for the product with its factors.
     head_map = np.empty((shape.layers, shape.heads, shape.head_dim, shape.joint), np.float32)
     head_mean = np.empty(head_map.shape[:-1], np.float32)
     attn_bias = np.empty((shape.layers, shape.joint), np.float32)
     attn_bias_mean = np.empty(shape.layers, np.float32)
-    for layer, block in enumerate(tower.blocks):
-        weight, out_bias = _written(block)
+    for layer, (weight, out_bias) in enumerate(written):
         head_map[layer] = (weight.T @ centred.T).reshape(head_map.shape[1:])
         head_mean[layer] = weight.mean(axis=0).reshape(head_mean.shape[1:])
         attn_bias[layer] = centred @ out_bias
         attn_bias_mean[layer] = out_bias.mean()
-    return Constants(
-        shape=shape,
+    return BlockMaps(
         head_map=head_map.swapaxes(-1, -2),
         head_mean=head_mean,
         attn_bias=attn_bias,
         attn_bias_mean=attn_bias_mean,
-        embedding=_narrow(centred @ entry),
-        embedding_mean=float(entry.mean()),
-        gain=_narrow(read.sum(axis=1)),
-        bias=_narrow(bias),
-        projection_bias=None if projection_bias is None else _narrow(projection_bias),
     )
 
 
-def _read_out(tower: RowTower) -> tuple[Exact, Exact, Exact | None]:
-    """Give Pᵀ diag(g), "joint width", Pᵀ b with the projection's bias, and that one, "joint"."""
-    weight, bias = affine(tower.last_norm)
-    projection = tower.projection
+def read_out(
+    norm: nn.LayerNorm | None, projection: Tensor | nn.Linear | None, width: int
+) -> tuple[Exact, Exact, Exact | None]:
+    """Give how a tower's end reads the stream, whose width this is; of a norm or a projection, or of neither.
+
+    R = Pᵀ diag(g), "joint width"; Pᵀ b with the projection's own bias, and that one, "joint".
+    """
+    weight, bias = (np.ones(width), np.zeros(width)) if norm is None else affine(norm)
     if projection is None:
         return np.diag(weight), bias, None
     if not isinstance(projection, nn.Linear):
         matrix = exact(projection)
         return matrix.T * weight, matrix.T @ bias, None
-    matrix = exact(projection.weight)
-    own = exact(projection.bias) if "bias" in dict(projection.named_parameters()) else None
-    return matrix * weight, matrix @ bias if own is None else matrix @ bias + own, own
+    matrix, own = exact(projection.weight), cast("Tensor | None", projection.bias)
+    if own is None:
+        return matrix * weight, matrix @ bias, None
+    return matrix * weight, matrix @ bias + exact(own), exact(own)
 
 
 def _written(block: Block) -> tuple[Exact, Exact]:
@@ -108,5 +135,6 @@ def exact(tensor: Tensor) -> Exact:
     return values
 
 
-def _narrow(values: Exact) -> Array:
+def narrow(values: Exact) -> Array:
+    """Bring values to float32."""
     return values.astype(np.float32)

@@ -27,8 +27,6 @@ class _Known:
     """The name of what is linear behind the norm."""
     head: str | None = None
     """The name of a pooling attention in the trunk."""
-    first_norm: str | None = None
-    """The name of a norm before the first block."""
 
 
 _VIT = _Known("", "layers", "layernorm")

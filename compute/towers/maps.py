@@ -7,12 +7,11 @@ head's place, a place of the map in a token's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,14 +21,16 @@ from timm.models.convnext import ConvNeXt
 from timm.models.fastvit import FastVit
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
 from .blocks import on_input
+from .constants import Exact, narrow
 from .pools import NormPool
-from .rows import evaluating, on_host
-from .tower import Tower
-from .trace import Array, Constants, Trace
+from .rows import on_host
+from .tower import Tower, Tracing
+from .trace import Constants, Trace
 
 CHANNELS = 64
 """Channels of a block, as wide as most heads."""
@@ -56,13 +57,13 @@ class MapTower(Tower):
 
     def constants(self) -> Constants:
         """Compute the tower's fixed maps; float32, computed in float64."""
-        read, bias, own = self.pool.reader()
+        read, bias, own = self.pool.reader
         if self.pool.norm is not None:
             read = read - read.mean(axis=1, keepdims=True)
         return of_last(self.shape, read, bias, own)
 
 
-def of_last(shape: TowerShape, read: Array | Any, bias: Array | Any, own: Array | Any | None) -> Constants:
+def of_last(shape: TowerShape, read: Exact, bias: Exact, own: Exact | None) -> Constants:
     """Give the constants of a tower of one layer whose heads are read by "joint width" and nothing else."""
     size = (1, shape.heads, shape.head_dim)
     maps = np.ascontiguousarray(read.T, np.float32).reshape(*size, shape.joint).swapaxes(-1, -2)
@@ -75,71 +76,78 @@ def of_last(shape: TowerShape, read: Array | Any, bias: Array | Any, own: Array 
         embedding=np.zeros(shape.joint, np.float32),
         embedding_mean=0.0,
         gain=np.zeros(shape.joint, np.float32),
-        bias=np.asarray(bias, np.float32),
-        projection_bias=None if own is None else np.asarray(own, np.float32),
+        bias=narrow(bias),
+        projection_bias=None if own is None else narrow(own),
     )
 
 
-class MapTracing:
-    """Watches a tower while a `with` block lasts; called with a batch of images, it traces them."""
+class LastTracing(Tracing):
+    """Watches what is given a tower's last map, in which each token is one that a head gathers."""
+
+    def __init__(self, tower: Tower, given: nn.Module) -> None:
+        """Take a tower, and the module that is given its last map."""
+        super().__init__(tower)
+        self._given = given
+        self._map: Tensor | None = None
+
+    @abstractmethod
+    def _gathered(self, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give what each head gathers of each token, "input head token head_dim", sigma and mu, "input"."""
+
+    @abstractmethod
+    def _patches(self, written: Tensor) -> tuple[Tensor, Tensor]:
+        """Read what heads gather of the places out, "input place width", and give its mean before."""
+
+    def _watch(self) -> Iterator[RemovableHandle]:
+        yield on_input(self._given, partial(setattr, self, "_map"))
+
+    def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
+        output = self._whole.run(inputs).float()
+        last, self._map = cast(Tensor, self._map).float(), None
+        by_token, sigma, mu = self._gathered(last)
+        norm = output.norm(dim=-1)
+        empty = torch.zeros((len(output), 0, self.shape.joint), device=output.device)
+        patch = patch_mean = None
+        if patches:
+            places = by_token[:, :, self.shape.prefix :].transpose(1, 2).flatten(2)
+            patch, patch_mean = map(on_host, self._patches(places))
+        return Trace(
+            factor=on_host(by_token.sum(dim=2)[:, None]),
+            token_factor=on_host(by_token[:, None]) if tokens else None,
+            class_factor=on_host(by_token[:, None, :, 0]) if class_token and self.shape.prefix else None,
+            mlp=on_host(empty),
+            mlp_mean=on_host(empty[:, :, 0]),
+            sigma=on_host(sigma),
+            mu=on_host(mu),
+            norm=on_host(norm),
+            embedding=on_host(output / norm[:, None]),
+            patch=patch,
+            patch_mean=patch_mean,
+        )
+
+
+class MapTracing(LastTracing):
+    """Watches a tower whose last map is averaged; a head gathers a block of its channels."""
 
     def __init__(self, tower: MapTower) -> None:
         """Take a tower."""
-        self._tower, self.shape = tower, tower.shape
-        self._hooks: ExitStack | None = None
-        self._map: Tensor | None = None
+        super().__init__(tower, tower.pool.given)
+        self._tower = tower
 
-    def __enter__(self) -> Self:
-        self._hooks = ExitStack()
-        self._hooks.callback(on_input(self._tower.pool.given, partial(setattr, self, "_map")).remove)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._hooks is not None:
-            self._hooks.close()
-            self._hooks = None
-
-    def __call__(
-        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
-    ) -> Trace:
-        """Trace a batch."""
-        if self._hooks is None:
-            raise RuntimeError("nothing is watched yet: `with tower.watch() as tracing: tracing(images)`")
-        tower, pool = self._tower, self._tower.pool
-        with torch.inference_mode(), evaluating(tower.module):
-            device = next(tower.module.parameters()).device
-            output = tower.run(inputs.to(device)).float()
-            last, self._map = cast(Tensor, self._map).float(), None
-            places = last.flatten(1, 2) if tower.channels_last else last.flatten(2).transpose(1, 2)
-            entering = places if pool.norm is None or pool.norm_first else places.mean(dim=1)
-            weights = pool.weigh({"last": entering, "entry": places})
-            counted = weights.tokens.transpose(1, 2) * places
-            norm = output.norm(dim=-1)
-            by_block = counted.view(*counted.shape[:2], self.shape.heads, self.shape.head_dim)
-            patch, patch_mean = self._patches(counted) if patches else (None, None)
-            empty = torch.zeros((len(output), 0, self.shape.joint), device=device)
-            return Trace(
-                factor=on_host(by_block.sum(dim=1)[:, None]),
-                token_factor=on_host(by_block.transpose(1, 2)[:, None]) if tokens else None,
-                class_factor=None,
-                mlp=on_host(empty),
-                mlp_mean=on_host(empty[:, :, 0]),
-                sigma=on_host(weights.sigma),
-                mu=on_host(weights.mu),
-                norm=on_host(norm),
-                embedding=on_host(output / norm[:, None]),
-                patch=patch,
-                patch_mean=patch_mean,
-            )
-
-    def _patches(self, counted: Tensor) -> tuple[Array, Array]:
+    def _gathered(self, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pool = self._tower.pool
-        read, _, _ = pool.reader()
-        mean = counted.mean(dim=-1)
-        centred = counted if pool.norm is None else counted - mean[..., None]
-        return on_host(centred @ torch.from_numpy(read.T).to(centred)), on_host(mean)
+        places = last.flatten(1, 2) if self._tower.channels_last else last.flatten(2).transpose(1, 2)
+        entering = places if pool.norm is None or pool.norm_first else places.mean(dim=1)
+        weights = pool.weigh({"last": entering, "entry": places})
+        counted = weights.tokens.transpose(1, 2) * places
+        by_block = counted.view(*counted.shape[:2], self.shape.heads, self.shape.head_dim)
+        return by_block.transpose(1, 2), weights.sigma, weights.mu
+
+    def _patches(self, written: Tensor) -> tuple[Tensor, Tensor]:
+        pool = self._tower.pool
+        mean = written.mean(dim=-1)
+        centred = written if pool.norm is None else written - mean[..., None]
+        return centred @ pool.read, mean
 
 
 def take(

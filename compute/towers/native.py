@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from open_clip.transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
 from .rows import Block, RowTower, why_block
+from .tower import running
 
 
 def blocks_of(visual: VisionTransformer) -> list[Block]:
@@ -57,19 +58,13 @@ def describe(visual: VisionTransformer) -> TowerShape:
 def vision(visual: nn.Module, name: str | None = None) -> RowTower:
     """Take a vision tower (`model.visual`) to be taken apart; raises `UnsupportedTower` under this name."""
     tower = refuse_unless_traceable(visual, name)
-    weight = tower.conv1.weight
-
-    def run(images: Tensor) -> Tensor:
-        output = tower(images.to(device=weight.device, dtype=weight.dtype))
-        return cast(Tensor, output[0] if isinstance(output, tuple) else output)
-
     return RowTower(
         module=tower,
         shape=describe(tower),
         blocks=blocks_of(tower),
         last_norm=cast(nn.LayerNorm, tower.ln_post),
         projection=tower.proj,
-        run=run,
+        run=running(tower, tower.conv1.weight),
         rows=lambda images: None,
         token=(tower.class_embedding, tower.positional_embedding[0]),
         first_norm=tower.ln_pre if isinstance(tower.ln_pre, nn.LayerNorm) else None,

@@ -6,29 +6,26 @@ from typing import Any, cast
 
 import torch
 from open_clip.transformer import LayerScale, ResidualAttentionBlock, VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from ...store.errors import UnsupportedTower
 from .blocks import Block
 from .pools import Attending, AttentionPool, NormPool, Pool
 from .rows import why_block
 from .streams import StreamTower, assemble
+from .tower import running
 
 
 def take(tower: VisionTransformer, name: str) -> StreamTower:
     """Take a tower apart that does not pool its class token; raises `UnsupportedTower` under this name."""
     if reason := _why_not(tower):
         raise UnsupportedTower(name, reason)
-    weight = tower.conv1.weight
-
-    def run(images: Tensor) -> Tensor:
-        output = tower(images.to(device=weight.device, dtype=weight.dtype))
-        return cast(Tensor, output[0] if isinstance(output, tuple) else output)
-
     blocks = cast(Any, tower.transformer.resblocks)
     tokens = int(tower.positional_embedding.shape[0])
     wired = [_block(each) for each in blocks]
-    return assemble(tower, run, wired, blocks[0], _pool(tower), tokens=tokens, prefix=1)
+    return assemble(
+        tower, running(tower, tower.conv1.weight), wired, blocks[0], _pool(tower), tokens=tokens, prefix=1
+    )
 
 
 def _why_not(tower: VisionTransformer) -> str | None:

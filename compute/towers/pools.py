@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TypeAlias, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .blocks import on_input, on_output
-from .constants import Exact, affine, exact
+from .constants import Exact, affine, exact, read_out
 from .rows import spread
 
 Keep: TypeAlias = Callable[[str, Tensor], None]
@@ -90,10 +89,7 @@ class NormPool(Pool):
     @property
     def joint(self) -> int:
         """Width of the embedding."""
-        matrix = self.projection
-        if matrix is None:
-            return self.width
-        return matrix.out_features if isinstance(matrix, nn.Linear) else int(matrix.shape[1])
+        return _joint(self.projection, self.width)
 
     @property
     def last_norm(self) -> nn.LayerNorm | None:
@@ -127,24 +123,16 @@ class NormPool(Pool):
         weights = inverse / inverse.sum(dim=1, keepdim=True)
         return Weights(weights[:, None], inverse.mean(dim=1).reciprocal(), (weights * mu).sum(dim=1))
 
+    @cached_property
     def reader(self) -> tuple[Exact, Exact, Exact | None]:
-        """Give R = Pᵀ diag(g), "joint width", Pᵀ b with the projection's bias, and that one, "joint"."""
-        if self.norm is None:
-            weight, bias = np.ones(self.width), np.zeros(self.width)
-        else:
-            weight, bias = affine(self.norm)
-        matrix, own = self._projected()
-        whole = matrix @ bias
-        return matrix * weight, whole if own is None else whole + own, own
+        """R = Pᵀ diag(g), "joint width"; Pᵀ b with the projection's bias, and that one, "joint"."""
+        return read_out(self.norm, self.projection, self.width)
 
-    def _projected(self) -> tuple[Exact, Exact | None]:
-        projection = self.projection
-        if projection is None:
-            return np.eye(self.width), None
-        if isinstance(projection, nn.Linear):
-            own = cast("Tensor | None", projection.bias)
-            return exact(projection.weight), None if own is None else exact(own)
-        return exact(projection).T, None
+    @cached_property
+    def read(self) -> Tensor:
+        """Rᵀ in float32 on the tower's device, "width joint"."""
+        device = next(self.given.parameters()).device
+        return torch.from_numpy(self.reader[0].T).to(device, torch.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,15 +182,11 @@ class AttentionPool(Pool):
     projection: Tensor | nn.Linear | None
     """What takes the pooled row to the joint space."""
     width: int
-    _maps: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @property
     def joint(self) -> int:
         """Width of the embedding."""
-        if self.projection is None:
-            return self.attending.out.out_features
-        linear_map = self.projection
-        return linear_map.out_features if isinstance(linear_map, nn.Linear) else int(linear_map.shape[1])
+        return _joint(self.projection, self.attending.out.out_features)
 
     @property
     def last_norm(self) -> nn.LayerNorm | None:
@@ -232,31 +216,28 @@ class AttentionPool(Pool):
             sigma = spread(_first(seen["pooled"]).float(), self.after)[1]
         after = None
         if self.mlp is not None:
-            after = _first(seen["mlp"]).float() @ torch.from_numpy(self._ending()[0].T).to(alpha)
+            after = _first(seen["mlp"]).float() @ self._end
         return Weights(alpha / spreads[:, None], sigma, torch.zeros_like(sigma), after)
 
+    @cached_property
     def maps(self) -> tuple[Tensor, Tensor]:
-        """Give W_V diag(g) C of each head, "head head_dim width", and P W_O, "joint head head_dim".
+        """W_V diag(g) C of each head, "head head_dim width", and P W_O, "joint head head_dim".
 
         In float32, on the device of the tower. R_k is their product.
         """
-        if not self._maps:
-            heads, head_dim = self.attending.query.shape
-            gain, _ = affine(self.norm)
-            values = exact(self.attending.value) * gain
-            values -= values.mean(axis=1, keepdims=True)
-            ends = self._ending()[0] @ exact(self.attending.out.weight)
-            device = self.attending.value.device
-            self._maps.append(
-                (
-                    torch.from_numpy(values.reshape(heads, head_dim, -1)).to(device, torch.float32),
-                    torch.from_numpy(ends.reshape(-1, heads, head_dim)).to(device, torch.float32),
-                )
-            )
-        return self._maps[0]
+        heads, head_dim = self.attending.query.shape
+        gain, _ = affine(self.norm)
+        values = exact(self.attending.value) * gain
+        values -= values.mean(axis=1, keepdims=True)
+        ends = self._ending[0] @ exact(self.attending.out.weight)
+        return (
+            self._on_device(values.reshape(heads, head_dim, -1)),
+            self._on_device(ends.reshape(-1, heads, head_dim)),
+        )
 
-    def bias(self) -> Exact:
-        """Give what values' and output's biases and the tokens' norm add to every embedding, "joint"."""
+    @cached_property
+    def bias(self) -> Tensor:
+        """What values' and output's biases and the tokens' norm add to every embedding, "joint"."""
         attending = self.attending
         _, bias = affine(self.norm)
         values = exact(attending.value) @ bias
@@ -264,28 +245,41 @@ class AttentionPool(Pool):
             values = values + exact(attending.value_bias)
         own = cast("Tensor | None", attending.out.bias)
         pooled = exact(attending.out.weight) @ values + (0 if own is None else exact(own))
-        ending: Exact = self._ending()[0] @ pooled
-        return ending
+        return self._on_device(self._ending[0] @ pooled)
 
+    @property
     def last_bias(self) -> tuple[Exact, Exact | None]:
-        """Give what is added after all terms are scaled, and the projection's own share of it, "joint"."""
-        _, bias, own = self._ending()
+        """What is added after all terms are scaled, and the projection's own share of it, "joint"."""
+        _, bias, own = self._ending
         return bias, own
 
+    @cached_property
     def _ending(self) -> tuple[Exact, Exact, Exact | None]:
-        """Give P, or P diag(g) C, "joint width"; P b and the projection's bias, and that one, "joint"."""
-        norm = NormPool(
-            slice(0, 1), self.after, True, self.projection, self.norm, self.attending.out.out_features
-        )
-        matrix, bias, own = norm.reader()
+        """P, or P diag(g) C, "joint width"; P b and the projection's bias, and that one, "joint"."""
+        matrix, bias, own = read_out(self.after, self.projection, self.attending.out.out_features)
         if self.after is not None:
             matrix = matrix - matrix.mean(axis=1, keepdims=True)
         return matrix, bias, own
+
+    @cached_property
+    def _end(self) -> Tensor:
+        """What reads the pooled row, "width joint"."""
+        return self._on_device(self._ending[0].T)
+
+    def _on_device(self, values: Exact) -> Tensor:
+        return torch.from_numpy(values).to(self.attending.value.device, torch.float32)
 
 
 def _first(rows: Tensor) -> Tensor:
     """Give the first row of each input, where there are several."""
     return rows[:, 0] if rows.ndim == 3 else rows
+
+
+def _joint(projection: Tensor | nn.Linear | None, width: int) -> int:
+    """Give the width of what a projection gives of a row this wide."""
+    if projection is None:
+        return width
+    return projection.out_features if isinstance(projection, nn.Linear) else int(projection.shape[1])
 
 
 def _has_bias(projection: Tensor | nn.Linear | None) -> bool:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from open_clip.modified_resnet import ModifiedResNet
@@ -16,12 +13,10 @@ from torch.nn.functional import linear
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
-from .blocks import on_input
 from .constants import exact
-from .maps import of_last
-from .rows import evaluating, on_host
-from .tower import Tower
-from .trace import Constants, Trace
+from .maps import LastTracing, of_last
+from .tower import Tower, running
+from .trace import Constants
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,60 +40,20 @@ class PoolingTower(Tower):
         return of_last(self.shape, exact(last.weight), bias, bias)
 
 
-class PoolTracing:
-    """Watches a tower while a `with` block lasts; called with a batch of images, it traces them."""
+class PoolTracing(LastTracing):
+    """Watches the heads that pool a ResNet's last map."""
 
     def __init__(self, tower: PoolingTower) -> None:
         """Take a tower."""
-        self._tower, self.shape = tower, tower.shape
         self._pool: Any = cast(Any, tower.module).attnpool
-        self._hooks: ExitStack | None = None
-        self._map: Tensor | None = None
+        super().__init__(tower, self._pool)
 
-    def __enter__(self) -> Self:
-        self._hooks = ExitStack()
-        self._hooks.callback(on_input(self._pool, partial(setattr, self, "_map")).remove)
-        return self
+    def _gathered(self, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        one = torch.ones(len(last), device=last.device)
+        return self._by_token(last), one, one * 0
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._hooks is not None:
-            self._hooks.close()
-            self._hooks = None
-
-    def __call__(
-        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
-    ) -> Trace:
-        """Trace a batch."""
-        if self._hooks is None:
-            raise RuntimeError("nothing is watched yet: `with tower.watch() as tracing: tracing(images)`")
-        with torch.inference_mode(), evaluating(self._tower.module):
-            device = next(self._tower.module.parameters()).device
-            output = self._tower.run(inputs.to(device)).float()
-            last, self._map = cast(Tensor, self._map).float(), None
-            by_token = self._by_token(last)
-            norm = output.norm(dim=-1)
-            one = torch.ones(len(output), device=device)
-            empty = torch.zeros((len(output), 0, self.shape.joint), device=device)
-            patch = patch_mean = None
-            if patches:
-                written = by_token[:, :, self.shape.prefix :].transpose(1, 2).flatten(2)
-                patch = on_host(written @ self._pool.c_proj.weight.float().T)
-                patch_mean = on_host(torch.zeros(written.shape[:2]))
-            return Trace(
-                factor=on_host(by_token.sum(dim=2)[:, None]),
-                token_factor=on_host(by_token[:, None]) if tokens else None,
-                class_factor=on_host(by_token[:, None, :, 0]) if class_token else None,
-                mlp=on_host(empty),
-                mlp_mean=on_host(empty[:, :, 0]),
-                sigma=on_host(one),
-                mu=on_host(one * 0),
-                norm=on_host(norm),
-                embedding=on_host(output / norm[:, None]),
-                patch=patch,
-                patch_mean=patch_mean,
-            )
+    def _patches(self, written: Tensor) -> tuple[Tensor, Tensor]:
+        return written @ self._pool.c_proj.weight.float().T, torch.zeros(written.shape[:2])
 
     def _by_token(self, last: Tensor) -> Tensor:
         """Give what each head gathers of each token, "input head token head_dim"."""
@@ -131,8 +86,4 @@ def take(tower: ModifiedResNet) -> PoolingTower:
         last_norm=False,
         projection_bias=True,
     )
-
-    def run(images: Tensor) -> Tensor:
-        return cast(Tensor, tower(images.to(device=weight.device, dtype=weight.dtype)))
-
-    return PoolingTower(tower, shape, run)
+    return PoolingTower(tower, shape, running(tower, weight))

@@ -9,11 +9,9 @@ s = W_V (Z alpha) + b_V. Nothing larger than what the tower itself holds is ever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from open_clip.transformer import (
@@ -24,10 +22,11 @@ from open_clip.transformer import (
 )
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.utils.hooks import RemovableHandle
 
 from ...store.sets import TowerShape
 from . import constants
-from .tower import Tower
+from .tower import Tower, Tracing
 from .trace import Array, Constants, Trace
 
 Block: TypeAlias = Any  # one of open_clip's two; it carries no types of its own
@@ -101,67 +100,38 @@ class _Pass:
     sigma: Tensor | None = None
 
 
-class Tracer:
-    """Watches a tower while the `with` block lasts; called with a batch of inputs, it traces them.
-
-    The hooks do nothing outside such a call, and leave with the block, whatever ends it.
-    """
+class Tracer(Tracing):
+    """Watches a tower of which one row is pooled."""
 
     def __init__(self, tower: RowTower, neurons: Sequence[int] = ()) -> None:
         """Take a tower; what later heads read of the neurons of these layers' MLPs is traced, too."""
+        super().__init__(tower)
         self._tower = tower
         self._neurons = tuple(neurons)
-        self._hooks: ExitStack | None = None
         self._pass: _Pass | None = None
-        self.shape = self._tower.shape
-        """The tower's shape."""
 
-    def __enter__(self) -> Self:
-        with ExitStack() as hooks:
-            for layer, block in enumerate(self._tower.blocks):
-                watch = partial(self._on_attention, layer)
-                hooks.callback(block.attn.register_forward_pre_hook(watch, with_kwargs=True).remove)
-                hooks.callback(block.ls_2.register_forward_hook(self._on_mlp).remove)
-                if layer in self._neurons:
-                    neurons = partial(self._on_neurons, layer)
-                    hooks.callback(block.mlp.c_proj.register_forward_pre_hook(neurons).remove)
-                if any(each < layer for each in self._neurons):
-                    hooks.callback(block.ln_1.register_forward_pre_hook(self._on_first_norm).remove)
-            if not self._tower.token:
-                hooks.callback(self._tower.blocks[0].register_forward_pre_hook(self._on_entry).remove)
-            hooks.callback(self._tower.last_norm.register_forward_pre_hook(self._on_last_norm).remove)
-            self._hooks = hooks.pop_all()
-        return self
+    def _watch(self) -> Iterator[RemovableHandle]:
+        for layer, block in enumerate(self._tower.blocks):
+            watch = partial(self._on_attention, layer)
+            yield block.attn.register_forward_pre_hook(watch, with_kwargs=True)
+            yield block.ls_2.register_forward_hook(self._on_mlp)
+            if layer in self._neurons:
+                yield block.mlp.c_proj.register_forward_pre_hook(partial(self._on_neurons, layer))
+            if any(each < layer for each in self._neurons):
+                yield block.ln_1.register_forward_pre_hook(self._on_first_norm)
+        if not self._tower.token:
+            yield self._tower.blocks[0].register_forward_pre_hook(self._on_entry)
+        yield self._tower.last_norm.register_forward_pre_hook(self._on_last_norm)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._hooks is not None:
-            self._hooks.close()
-            self._hooks = None
-
-    def __call__(
-        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
-    ) -> Trace:
-        """Trace preprocessed images, "image channel y x", or tokenised texts, "text token", in one pass.
-
-        They are taken to the tower's device and precision. `tokens` asks for the token factors too, `patches`
-        for what all heads together write from each token but the first, `class_token` for the factors of that
-        one. A tower in training mode is in evaluation mode meanwhile. Memory grows with the batch alone.
-        """
-        if self._hooks is None:
-            raise RuntimeError("nothing is watched yet: `with tower.watch() as tracing: tracing(images)`")
-        with torch.inference_mode(), evaluating(self._tower.module):
-            device = next(self._tower.module.parameters()).device
-            inputs = inputs.to(device)
-            room = self._room_for_tokens(len(inputs), device) if tokens else None
-            size = (len(inputs), self.shape.tokens - 1, self.shape.width)
-            sums = torch.zeros(size, device=device) if patches else None
-            self._pass = _Pass(self._tower.rows(inputs), room, sums, [] if class_token else None)
-            try:
-                return self._finish(self._pass, self._tower.run(inputs))
-            finally:
-                self._pass = None
+    def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
+        room = self._room_for_tokens(len(inputs), inputs.device) if tokens else None
+        size = (len(inputs), self.shape.tokens - 1, self.shape.width)
+        sums = torch.zeros(size, device=inputs.device) if patches else None
+        self._pass = _Pass(self._tower.rows(inputs), room, sums, [] if class_token else None)
+        try:
+            return self._finish(self._pass, self._tower.run(inputs))
+        finally:
+            self._pass = None
 
     def _room_for_tokens(self, inputs: int, device: torch.device) -> Tensor:
         shape = self.shape
@@ -334,16 +304,3 @@ def _affine(norm: nn.LayerNorm) -> Tensor | float:
 def on_host(tensor: Tensor) -> Array:
     """Give a tensor's values as a contiguous array on the host."""
     return cast(Array, tensor.contiguous().cpu().numpy())
-
-
-@contextmanager
-def evaluating(tower: nn.Module) -> Iterator[None]:
-    """Put the modules that are in training mode in evaluation mode, and back."""
-    training = [module for module in tower.modules() if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -9,14 +9,11 @@ several are summed here, and what is kept of each head is what it adds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -24,10 +21,10 @@ from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
 from . import blocks
 from .blocks import Block, Comparing
+from .constants import BlockMaps, Exact, narrow, of_blocks
 from .pools import AttentionPool, NormPool, Pool
-from .rows import evaluating
 from .sums import Finish, Seen, Written, joined, written_on
-from .tower import Tower
+from .tower import Tower, Tracing
 from .trace import Constants, Trace
 
 KEPT = 2**29
@@ -61,38 +58,34 @@ class StreamTower(Tower):
     def constants(self) -> Constants:
         """Compute the tower's fixed maps; float32, computed in float64."""
         shape, pool = self.shape, self.pool
-        size = (shape.layers, shape.heads, shape.head_dim)
-        attn_bias, attn_bias_mean = np.zeros((shape.layers, shape.joint)), np.zeros(shape.layers)
         if isinstance(pool, AttentionPool):
-            bias, own = pool.last_bias()
-            head_map = np.broadcast_to(np.eye(shape.joint, dtype=np.float32), (*size, shape.joint))
-            head_mean, gain = np.zeros(size), np.zeros(shape.joint)
+            size = (shape.layers, shape.heads, shape.head_dim)
+            identity = np.eye(shape.joint, dtype=np.float32)
+            maps = BlockMaps(
+                head_map=np.broadcast_to(identity, (*size, shape.joint)),
+                head_mean=np.zeros(size, np.float32),
+                attn_bias=np.zeros((shape.layers, shape.joint), np.float32),
+                attn_bias_mean=np.zeros(shape.layers, np.float32),
+            )
+            (bias, own), gain = pool.last_bias, np.zeros(shape.joint)
         else:
-            read, bias, own = cast(NormPool, pool).reader()
-            centred = read - read.mean(axis=1, keepdims=True)
-            gain = read.sum(axis=1)
-            maps = np.empty((*size, shape.joint), np.float32)
-            head_mean = np.empty(size)
-            for layer, block in enumerate(self.blocks):
-                weight, varying, constant = block.written()
-                maps[layer] = (weight.T @ centred.T).reshape(maps.shape[1:])
-                head_mean[layer] = weight.mean(axis=0).reshape(size[1:])
-                del varying
-                if "attn_bias" not in shape.varying:
-                    attn_bias[layer], attn_bias_mean[layer] = centred @ constant, constant.mean()
-            head_map = maps.swapaxes(-1, -2)
+            read, bias, own = cast(NormPool, pool).reader
+            maps, gain = of_blocks(shape, read, self._written()), read.sum(axis=1)
         return Constants(
             shape=shape,
-            head_map=head_map,
-            head_mean=head_mean.astype(np.float32),
-            attn_bias=attn_bias.astype(np.float32),
-            attn_bias_mean=attn_bias_mean.astype(np.float32),
+            **maps,
             embedding=np.zeros(shape.joint, np.float32),
             embedding_mean=0.0,
-            gain=gain.astype(np.float32),
-            bias=bias.astype(np.float32),
-            projection_bias=None if own is None else own.astype(np.float32),
+            gain=narrow(gain),
+            bias=narrow(bias),
+            projection_bias=None if own is None else narrow(own),
         )
+
+    def _written(self) -> Iterator[tuple[Exact, Exact]]:
+        """Give what each block writes, and its output bias: none where that is a varying term."""
+        for block in self.blocks:
+            weight, _, constant = block.written()
+            yield weight, constant * ("attn_bias" not in self.shape.varying)
 
 
 def assemble(
@@ -128,43 +121,20 @@ def assemble(
     return StreamTower(module, shape, wired, first, pool, run)
 
 
-class StreamTracing:
-    """Watches a tower while a `with` block lasts; called with a batch of images, it traces them."""
+class StreamTracing(Tracing):
+    """Watches a tower whose tokens are pooled, and traces a batch in parts that leave room for all tokens."""
 
     def __init__(self, tower: StreamTower) -> None:
         """Take a tower."""
-        self._tower, self.shape = tower, tower.shape
-        self._hooks: ExitStack | None = None
+        super().__init__(tower)
+        self._tower = tower
         self._pass: Seen | None = None
         self._maps: list[Written] = []
 
-    def __enter__(self) -> Self:
-        with ExitStack() as hooks:
-            for handle in blocks.removing(self._watch()):
-                hooks.callback(handle.remove)
-            self._hooks = hooks.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._hooks is not None:
-            self._hooks.close()
-            self._hooks = None
-
-    def __call__(
-        self, inputs: Tensor, tokens: bool = False, patches: bool = False, class_token: bool = False
-    ) -> Trace:
-        """Trace a batch, in parts where more than `KEPT` bytes would be kept at a time."""
-        if self._hooks is None:
-            raise RuntimeError("nothing is watched yet: `with tower.watch() as tracing: tracing(images)`")
-        with torch.inference_mode(), evaluating(self._tower.module):
-            device = next(self._tower.module.parameters()).device
-            size = self._part(tokens or patches or class_token) if device.type == "cpu" else len(inputs)
-            parts = [
-                self._traced(inputs[start : start + size].to(device), tokens, patches, class_token)
-                for start in range(0, len(inputs), size)
-            ]
+    def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
+        size = self._part(tokens or patches or class_token) if inputs.device.type == "cpu" else len(inputs)
+        starts = range(0, len(inputs), size)
+        parts = [self._run(inputs[at : at + size], tokens, patches, class_token) for at in starts]
         return parts[0] if len(parts) == 1 else joined(parts)
 
     def _part(self, compare: bool) -> int:
@@ -176,7 +146,7 @@ class StreamTracing:
             kept += shape.tokens * 3 * block.heads * block.head_dim
         return max(KEPT // (4 * kept * shape.layers), 1)
 
-    def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
+    def _run(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
         self._pass = Seen(tokens or patches or class_token)
         try:
             if self._pass.compare:

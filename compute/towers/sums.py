@@ -54,7 +54,7 @@ def written_on(device: torch.device, block: Block, pool: Pool) -> Written:
     through = None
     if isinstance(pool, AttentionPool):
         by_head = weight.view(-1, block.heads, block.head_dim)
-        through = torch.einsum("kew,whd->kehd", pool.maps()[0], by_head)
+        through = torch.einsum("kew,whd->kehd", pool.maps[0], by_head)
     return Written(weight, through, varying, constant)
 
 
@@ -156,20 +156,18 @@ class Finish:
         if through is None:
             return factor[:, 0]
         read = torch.einsum("bkhd,kehd->bhke", factor, through)
-        return torch.einsum("bhke,jke->bhj", read, cast(AttentionPool, self._tower.pool).maps()[1])
+        return torch.einsum("bhke,jke->bhj", read, cast(AttentionPool, self._tower.pool).maps[1])
 
     def _read(self, stream: Tensor) -> tuple[Tensor, Tensor]:
         """Read "input reader … width" out to the joint space, "input … joint", and give its mean."""
         pool = self._tower.pool
         if isinstance(pool, AttentionPool):
-            values, ends = pool.maps()
+            values, ends = pool.maps
             found = torch.einsum("bk...w,kew->b...ke", stream, values)
             read = torch.einsum("b...ke,jke->b...j", found, ends)
             return read, torch.zeros(read.shape[:-1], device=read.device)
-        matrix, _, _ = cast(NormPool, pool).reader()
         mean = stream[:, 0].mean(dim=-1)
-        centred = stream[:, 0] - mean[..., None]
-        return centred @ torch.from_numpy(matrix.T).to(centred), mean
+        return (stream[:, 0] - mean[..., None]) @ cast(NormPool, pool).read, mean
 
     def _rest(self) -> Array | None:
         """Give the terms after the embedding that vary by input, "input term joint"."""
@@ -183,8 +181,7 @@ class Finish:
             bias = bias.to(varying) + varying + constant
         found = {"attn_bias": self._read(bias)[0]}
         if isinstance(self._tower.pool, AttentionPool):
-            constant = torch.from_numpy(self._tower.pool.bias()).to(bias)
-            found["pool_bias"] = constant.expand(len(bias), -1)
+            found["pool_bias"] = self._tower.pool.bias.expand(len(bias), -1)
             found["pool_mlp"] = cast(Tensor, self._weights.after)
         return on_host(torch.stack([found[name] for name in names], dim=1))
 

@@ -10,12 +10,6 @@ from typing import Any
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
 
-REFUSED_OPTIONS = {
-    "scaled_cosine_attn": "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run",
-    "scale_attn_inner": "a LayerNorm over all heads (scale_attn_inner) stands before their output projection",
-    "scale_attn": "a LayerNorm (scale_attn) stands between the heads and the residual stream",
-}
-
 
 def shape_of(model_cfg: Mapping[str, Any], name: str) -> TowerShape:
     """Give the sizes of the vision tower of an open_clip configuration, and how far it is taken apart.

@@ -7,8 +7,12 @@ from typing import Any
 
 from ...store.errors import NoTextTower, UnsupportedTower
 from ...store.sets import Model, TowerShape
-from .support import REFUSED_OPTIONS
 
+_REFUSED = {
+    "scaled_cosine_attn": "its attention compares by cosine (scaled_cosine_attn), which open_clip cannot run",
+    "scale_attn_inner": "a LayerNorm over all heads (scale_attn_inner) stands before their output projection",
+    "scale_attn": "a LayerNorm (scale_attn) stands between the heads and the residual stream",
+}
 _SIZES = {"layers": 12, "heads": 8, "width": 512, "context_length": 77}
 """What open_clip takes where a configuration does not say."""
 _POOLS = ("first", "last", "argmax", "eos")
@@ -58,4 +62,4 @@ def why_unsupported(config: Mapping[str, Any]) -> str | None:
         return f"it is transformers' {config['hf_model_name']}, not open_clip's TextTransformer"
     if not config.get("embed_cls") and (pool := config.get("pool_type", "argmax")) not in _POOLS:
         return f"it pools no one token (pool_type={pool!r})"
-    return next((reason for option, reason in REFUSED_OPTIONS.items() if config.get(option)), None)
+    return next((reason for option, reason in _REFUSED.items() if config.get(option)), None)

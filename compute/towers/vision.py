@@ -7,11 +7,11 @@ from typing import Any, cast
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from ...store.errors import UnsupportedTower
 from . import hf_blocks, maps, native, pooled, resnet, timm_blocks
-from .tower import Tower
+from .tower import Tower, running
 
 
 def vision(visual: nn.Module, name: str | None = None) -> Tower:
@@ -48,11 +48,7 @@ def _projection(visual: Any, name: str) -> nn.Linear | None:
 
 
 def _of_timm(trunk: nn.Module, name: str, projection: nn.Linear | None, module: nn.Module) -> Tower:
-    weight = next(module.parameters())
-
-    def run(images: Tensor) -> Tensor:
-        return cast(Tensor, module(images.to(device=weight.device, dtype=weight.dtype)))
-
+    run = running(module, next(module.parameters()))
     if type(trunk) in maps.TRUNKS:
         size = getattr(module, "image_size", None) or cast(Any, trunk).pretrained_cfg["input_size"][1:]
         return maps.take(trunk, name, projection, module, run, tuple(size))
