@@ -10,6 +10,7 @@ import click
 
 from .asked import asked, where_option
 from .entry import FAILED
+from .failing import say_why
 from .formats import encoded
 from .options import computing, examples, inputs, open_store, parameters, renew, store_option
 
@@ -64,6 +65,5 @@ def command(
         what = f"{report.absent} images or texts could not be read"
         click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)
     if not report.complete:
-        again = "those that failed before are tried again with --retry-failed only"
-        click.echo(f"some units failed: belvedere errors says why; {again}", err=True)
+        say_why(report.reasons, "and those that failed before are tried again with --retry-failed only")
         click.get_current_context().exit(FAILED)

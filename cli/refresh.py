@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .entry import FAILED
+from .failing import say_why
 from .fill import COUNTS
 from .formats import encoded
 from .options import computing, examples, open_store, renew, store_option
@@ -41,5 +42,5 @@ def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settin
     if not found and not as_json:
         click.echo("nothing is declared: belvedere declare NAME --as QUERY")
     if not all(report.complete for report in found.values()):
-        click.echo("some units failed: belvedere errors says why, --retry-failed tries again", err=True)
+        say_why([*dict.fromkeys(reason for report in found.values() for reason in report.reasons)])
         click.get_current_context().exit(FAILED)

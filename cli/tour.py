@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..store.errors import NameTaken
+from .failing import say_why
 from .layout import layout, width
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _fill(store: Store, names: Names) -> bool:
             f"  {report.absent} images or texts could not be read: belvedere errors lists them", err=True
         )
     if not report.complete:
-        click.echo("some units failed: belvedere errors says why", err=True)
+        say_why(report.reasons)
     return bool(report.complete)
 
 
@@ -277,10 +278,10 @@ def _filled(view: Lazy[Any]) -> bool:
     """Fill a view, with a bar."""
     from ..query.progress import Bar
 
-    complete = view.fill(progress=Bar()).complete
-    if not complete:
-        click.echo("some units failed: belvedere errors says why", err=True)
-    return complete
+    report = view.fill(progress=Bar())
+    if not report.complete:
+        say_why(report.reasons)
+    return bool(report.complete)
 
 
 def _python(names: Names, head: Head, said: Described, column: str) -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from .asked import asked
 from .entry import FAILED
+from .failing import say_why
 from .formats import encoded
 from .options import computing, examples, inputs, open_store, parameters, renew, store_option
 
@@ -79,7 +80,7 @@ def command(
     if found.ended:
         click.echo("ended before all was done: what is finished is kept, and a worker goes on", err=True)
     if not found.report.complete:
-        click.echo("some units failed: belvedere errors says why, --retry-failed tries again", err=True)
+        say_why(found.report.reasons)
     if not found.complete:
         click.get_current_context().exit(FAILED)
 

@@ -53,6 +53,17 @@ class Report:
     """Units that were not tried because something they are made from failed."""
     absent: int = 0
     """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
+    reasons: tuple[str, ...] = ()
+    """Why units failed, each reason once."""
+
+    def __add__(self, other: Report) -> Report:
+        """Add up what two runs did with different units."""
+        counts = {name: count + getattr(other, name) for name, count in self.counts().items()}
+        return Report(**counts, reasons=tuple(dict.fromkeys((*self.reasons, *other.reasons))))
+
+    def counts(self) -> dict[str, int]:
+        """Give the numbers by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "reasons"}
 
     @property
     def complete(self) -> bool:
@@ -60,8 +71,8 @@ class Report:
         return not self.failed and not self.skipped
 
     def _repr_html_(self) -> str:
-        counts = {field.name: getattr(self, field.name) for field in fields(self)}
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what == "filled")
+        counts = self.counts().items()
+        told = ", ".join(f"{count:,} {what}" for what, count in counts if count or what == "filled")
         made, not_made = self.filled + self.reused, self.failed + self.skipped
         progress = markup.bar(made + not_made, (made, markup.READY), (not_made, markup.FAILED))
         hint = markup.warning("store.errors() says why") if not_made or self.absent else ""

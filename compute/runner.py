@@ -83,6 +83,7 @@ class Runner:
         self._claims: Claims = folder.claims()
         self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self._counts = {"filled": 0, "reused": 0, "failed": 0, "skipped": 0, "absent": 0}
+        self._reasons: dict[str, None] = {}
         self._bad: set[str] = set()
         self._done: set[str] = set()
         self.broken: DamagedUnit | MissingUnits | None = None
@@ -123,7 +124,7 @@ class Runner:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._claims.release_all()
             self._note(started, len(steps))
-        return Report(**self._counts)
+        return Report(**self._counts, reasons=tuple(self._reasons))
 
     def _attempt(self, step: Step) -> Outcome:
         left = [unit for unit in step.units if unit.key not in self._done and unit.key not in self._bad]
@@ -157,7 +158,10 @@ class Runner:
     def _failed_before(self, unit: Unit) -> bool:
         """Tell whether a unit failed before, and not of what passes by itself, as a server's trouble."""
         found = self._folder.failures.whole(unit)
-        return found is not None and found.error not in PASSING
+        if found is None or found.error in PASSING:
+            return False
+        self._reasons[found.message] = None
+        return True
 
     def _win(self, unit: Unit) -> bool:
         """Claim a unit, and look again whether it is done once the claim is won."""
@@ -244,7 +248,9 @@ class Runner:
 
     def _fail(self, unit: Unit, error: BaseException) -> None:
         """Record why a unit cannot be made."""
-        self._folder.failures.put(unit, [failure(unit, type(error).__name__, str(error))])
+        found = failure(unit, type(error).__name__, str(error))
+        self._folder.failures.put(unit, [found])
+        self._reasons[found.message] = None
         self._give_up("failed", [unit], 0)
 
     def _compute(self, step: Step) -> Mapping[str, Made | Exception]:

@@ -101,6 +101,7 @@ def _coordinates(
         along = _labels(view, axis, places[column])
         whole = np.tile(np.repeat(along, inner), count // max(1, inner * len(along)))
         found[column] = pa.array(whole, schema.field(column).type)
+    found |= {name: pa.nulls(count, schema.field(name).type) for name in view.blank if name in asked}
     order = [name for name in schema.names if name in found]
     return pa.table({name: found[name] for name in order}, schema=pa.schema([schema.field(n) for n in order]))
 

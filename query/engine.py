@@ -142,7 +142,7 @@ class Engine:
         total = Report(reused=found.reused)
         for left in reversed(range(ROUNDS)):
             if not found.steps:  # what failed or was skipped before, another process made meanwhile
-                total = replace(total, failed=0, skipped=0)
+                total = replace(total, failed=0, skipped=0, reasons=())
                 break
             if found.lost:
                 raise CannotRun(found.lost)
@@ -221,8 +221,7 @@ class Engine:
 
 def _sum(before: Report, now: Report) -> Report:
     """Add up the reports of two rounds; what failed in the first was tried again in the second."""
-    counts = {name: getattr(before, name) + getattr(now, name) for name in ("filled", "reused", "absent")}
-    return Report(**counts, failed=now.failed, skipped=now.skipped)
+    return replace(before, failed=0, skipped=0, reasons=()) + now
 
 
 def _companions(units: Iterable[Unit]) -> list[Unit]:

@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """That a column has one of some values."""
+    """That a column has one of some values, none of them null."""
 
     column: str
     values: Sequence[Any]
@@ -79,7 +79,7 @@ def _holding(place: Place, conditions: Sequence[OneOf]) -> Positions:
     same = view.pinned
     left: Positions = np.arange(place.first, place.stop)
     for column, values in conditions:
-        if column in same and same[column] not in values:
+        if (column in same and same[column] not in values) or column in view.blank:
             return left[:0]
         if column == view.axis_column:
             known = np.array([*values, grid.length], np.int64)
@@ -175,7 +175,8 @@ def _within(column: str, start: int, stop: int) -> pc.Expression:
 
 
 def _equal(view: View) -> pc.Expression:
-    return _all_equal(view.pinned)
+    nulls = (pc.field(column).is_null() for column in sorted(view.blank))
+    return reduce(and_, nulls, _all_equal(view.pinned))
 
 
 def _all_equal(names: Mapping[str, str]) -> pc.Expression:

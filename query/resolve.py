@@ -29,6 +29,7 @@ from ..store.sets import (
     Model,
     Module,
     NamedTexts,
+    Other,
     Painter,
     References,
     TextSet,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
 _NAMED = {
     Clip: "clip",
+    Other: "other",
     Captioner: "captioner",
     Language: "language",
     Painter: "painter",
@@ -100,6 +102,8 @@ class Names:
         return self._listed[kind]
 
     def _list(self, kind: NamedKind) -> list[str]:
+        if issubclass(kind, Other):
+            return [name for name in self.models() if self.model(name).tower is not None]
         if issubclass(kind, Clip):
             models = {name: self.model(name) for name in self.models()}
             return [name for name, model in models.items() if model.text and not model.imported]
@@ -122,8 +126,12 @@ class Names:
     def _find(self, kind: NamedKind, name: str) -> Clip | Instrument | NamedTexts:
         if issubclass(kind, Clip):
             found = self._registry.clip(name)
-            if not found.text:
-                raise NoTextTower(f"model {name!r} ({found.source}) embeds no texts, as clip=… has to")
+            if not found.text and not issubclass(kind, Other):
+                able = ", ".join(self.of(kind)) or "none yet: belvedere add model"
+                raise NoTextTower(
+                    f"model {name!r} ({found.source}) embeds no texts, and is to compare them with pictures "
+                    f"here; models that do: {able}"
+                )
             return found
         if issubclass(kind, NamedTexts):
             return self._registry.named_texts(kind, name)
@@ -160,7 +168,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         said = ", ".join(cls.choices().get(lacking[0], ()))
         which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
         raise BadSource(f"{name} needs {lacking[0]}=…{which}")
-    return _build(names, cls, inputs, values)
+    return _build(names, cls, inputs, values, name)
 
 
 def _preset(cls: type[View], params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -269,36 +277,49 @@ def _tree(cls: type[View]) -> Iterator[Field]:
             param = cls.bound.get(field.name)
             for each in _tree(field.type):
                 if param is not None and each.role == "input" and each.type is Model:
-                    yield Field(param, "param", Clip, MISSING)
+                    yield _model(cls, param)
                 else:
                     yield each
 
 
+def _model(cls: type[View], param: str) -> Field:
+    """Give the parameter that is the model of views beneath one in bound fields."""
+    return Field(param, "param", Other if param in cls.textless else Clip, MISSING)
+
+
 def _build(
-    names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any], clip: str | None = None
+    names: Names,
+    cls: type[View],
+    inputs: Inputs,
+    params: Mapping[str, Any],
+    asked: str,
+    bound: Field | None = None,
 ) -> View:
-    """Build a view; where it stands in a field that is bound, of the model of that parameter."""
+    """Build a view; where it stands in a field that is bound, of the model of that parameter.
+
+    `asked` is the name of the view that all of this is for.
+    """
     values: dict[str, Any] = {}
     for field in cls.fields():
-        if field.type is Model and clip is not None:
-            values[field.name] = _named(names, cls, Field(clip, "param", Clip, MISSING), params)
+        if field.type is Model and bound is not None:
+            values[field.name] = _named(names, asked, bound, params)
         elif field.type in _KINDS:
-            values[field.name] = _source(names, cls, field, inputs)
+            values[field.name] = _source(names, cls, field, inputs, asked)
         elif takes_heads(field):
             condition = params.get(field.name)
-            model = _source(names, cls, Field("model", "input", Model, MISSING), inputs)
+            model = _source(names, cls, Field("model", "input", Model, MISSING), inputs, asked)
             values[field.name] = None if condition is None else names.heads(condition, inputs, model)
         elif field.role == "input":
-            beneath = cls.bound.get(field.name, clip)
-            values[field.name] = _build(names, field.type, inputs, params, beneath)
+            beneath = _model(cls, cls.bound[field.name]) if field.name in cls.bound else bound
+            values[field.name] = _build(names, field.type, inputs, params, asked, beneath)
         elif field.type in _NAMED:
-            values[field.name] = _named(names, cls, field, params)
+            values[field.name] = _named(names, asked, field, params)
         elif field.name in params:
             values[field.name] = params[field.name]
     return cls(**values)
 
 
-def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any]) -> Any:
+def _named(names: Names, asked: str, field: Field, params: Mapping[str, Any]) -> Any:
     """Find what a parameter that is a registered name stands for: the one given, or the only one."""
     name, kind = params.get(field.name), field.type
     if name is None and kind is References:
@@ -311,12 +332,12 @@ def _named(names: Names, cls: type[View], field: Field, params: Mapping[str, Any
             listed = (
                 f"there are {', '.join(there)}" if there else f"there is none: belvedere add {added_as(kind)}"
             )
-            raise BadSource(f"{cls.name()} needs {field.name}=…; {listed}")
+            raise BadSource(f"{asked} needs {field.name}=…; {listed}")
         name = there[0]
     return names.get(kind, name)
 
 
-def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
+def _source(names: Names, cls: type[View], field: Field, inputs: Inputs, asked: str) -> Any:
     kind = _KINDS[field.type]
     known, get = {
         "model": (names.models, names.model),
@@ -330,7 +351,7 @@ def _source(names: Names, cls: type[View], field: Field, inputs: Inputs) -> Any:
             there = [each for each in there if _takes(cls, names.model(each))] or there
         if len(there) != 1:
             listed = f"there are {', '.join(there)}" if there else f"there is none: belvedere add {kind}"
-            raise BadSource(f"{cls.name()} needs {kind}=…; {listed}")
+            raise BadSource(f"{asked} needs {kind}=…; {listed}")
         name = there[0]
     return get(name)
 

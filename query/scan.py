@@ -236,18 +236,30 @@ class Scan(ds.InMemoryDataset):
 
 
 def preferred(views: Iterable[View]) -> list[View]:
-    """Leave out those by `rules` that are by a language model, too: `rules` is there unasked."""
+    """Give those that are meant where nothing tells them apart.
+
+    `rules` is there unasked: what is by it is left out where it is by a language model, too. And of what
+    differs only in a choice, such as the mode of ablations, the default is meant.
+    """
     every = list(views)
-    others = {_but_language(view) for view in every if view.instruments.get("language", RULES) != RULES}
-    return [
+    others = {_but(view, ["language"]) for view in every if view.instruments.get("language", RULES) != RULES}
+    left = [
         view
         for view in every
-        if view.instruments.get("language") != RULES or _but_language(view) not in others
+        if view.instruments.get("language") != RULES or _but(view, ["language"]) not in others
     ]
+    usual = {_but(view, view.choices()) for view in left if _is_usual(view)}
+    return [view for view in left if _is_usual(view) or _but(view, view.choices()) not in usual]
 
 
-def _but_language(view: View) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in view.pinned.items() if name != "language")
+def _but(view: View, left_out: Collection[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in view.pinned.items() if name not in left_out)
+
+
+def _is_usual(view: View) -> bool:
+    """Tell whether what could be chosen is at its default."""
+    defaults = {each.name: each.default for each in view.fields()}
+    return all(view.pinned.get(name) == defaults.get(name) for name in view.choices())
 
 
 @dataclass(frozen=True, slots=True)

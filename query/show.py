@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..compute import pictures
+from ..compute.head_sets import takes_heads
 from ..compute.joined import JOINED
 from ..compute.pooling import layout
 from ..compute.views import all_views, view_class
@@ -258,7 +259,8 @@ def _columns(view: type[View]) -> list[Row]:
 def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterator[Row]:
     """List the parameters of a view and of those beneath it, its own first, each once."""
     meanings = _meanings(view)
-    own = [each for each in view.fields() if each.role != "input" and each.name not in seen]
+    asked = [each for each in view.fields() if each.role != "input" or takes_heads(each)]
+    own = [each for each in asked if each.name not in seen]
     for each in own:
         yield {
             "parameter": each.name,
@@ -269,6 +271,17 @@ def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterato
             "means": meanings.get(each.name),
         }
     seen |= {each.name for each in own}
+    for under, name in view.bound.items():
+        if name not in seen:
+            yield {
+                "parameter": name,
+                "default": None,
+                "values": "a model",
+                "chosen": "on filling",
+                "of": view.name(),
+                "means": f"The model whose {_type(view, under).name()} are taken.",
+            }
+            seen |= {name}
     for each in view.fields():
         if each.role == "input" and isinstance(each.type, type) and issubclass(each.type, View):
             beneath = list(_parameters(each.type, seen))
@@ -276,7 +289,15 @@ def _parameters(view: type[View], seen: frozenset[str] = frozenset()) -> Iterato
             seen |= {row["parameter"] for row in beneath}
 
 
+def _type(view: type[View], field: str) -> type[View]:
+    """Give the view that stands in a field."""
+    found: type[View] = next(each.type for each in view.fields() if each.name == field)
+    return found
+
+
 def _values(each: Field) -> str:
+    if takes_heads(each):
+        return "a condition, a head or a declared table"
     if get_origin(each.type) is Literal:
         return ", ".join(map(str, get_args(each.type)))
     return str(getattr(each.type, "__name__", each.type))

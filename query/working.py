@@ -164,11 +164,11 @@ class _Worker:
         """Fill what is missing of some units; False where that is nothing, or no more than it was before."""
         left = self._left(units)
         if not left:
-            self._report, self._before = replace(self._report, failed=0, skipped=0), None
+            self._report, self._before = replace(self._report, failed=0, skipped=0, reasons=()), None
             self._refused.clear()
         if not left or self._state(left) == self._before:
             return False
-        self._report = replace(self._report, failed=0, skipped=0)
+        self._report = replace(self._report, failed=0, skipped=0, reasons=())
         self._refused.clear()
         try:
             self._fill(left)
@@ -192,7 +192,7 @@ class _Worker:
 
     def _one_by_one(self, left: Sequence[Unit]) -> None:
         """Fill each view on its own, so that those that can be filled are."""
-        self._report = replace(self._report, failed=0, skipped=0)
+        self._report = replace(self._report, failed=0, skipped=0, reasons=())
         for view in {id(unit.view): unit.view for unit in left}.values():
             try:
                 self._fill([unit for unit in left if unit.view is view])
@@ -200,6 +200,4 @@ class _Worker:
                 self._refused[view.title()] = str(error)
 
     def _fill(self, units: Sequence[Unit]) -> None:
-        now, before = self._engine.fill(units, self._settings, self._progress), self._report
-        names = ("reused", "failed", "skipped", "absent")
-        self._report = Report(**{name: getattr(before, name) + getattr(now, name) for name in names})
+        self._report += self._engine.fill(units, self._settings, self._progress)

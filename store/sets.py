@@ -168,6 +168,11 @@ class Clip(Model):
 
 
 @dataclass(frozen=True, eq=False)
+class Other(Clip):
+    """A registered model whose heads another's are compared with; it need not embed texts."""
+
+
+@dataclass(frozen=True, eq=False)
 class Instrument:
     """A registered model that a stage of a method works with: it captions, writes or paints."""
 

@@ -117,6 +117,8 @@ class View(ABC):
     `{"pictures": "clip"}` takes the view in the field `pictures` of the model that is given as `clip`, and
     not of the one that is given as `model`.
     """
+    textless: ClassVar[Collection[str]] = ()
+    """Of the parameters in `bound`, those whose model need not embed texts: only its tower is asked for."""
     columns: ClassVar[Mapping[str, str]] = {}
     """The columns that SQL shows after the inputs: name to Arrow type; none where SQL does not show it.
 
@@ -207,6 +209,16 @@ class View(ABC):
     def pinned(self) -> dict[str, str]:
         """What is the same in all rows of its table, by column."""
         return {**self.called, **self.constant()}
+
+    @cached_property
+    def blank(self) -> frozenset[str]:
+        """Columns that are null in all rows of its table: those of inputs that it can be without, and is."""
+        return self._without() & self.columns.keys()
+
+    def _without(self) -> frozenset[str]:
+        inputs = self._values("input")
+        beneath = [each._without() for each in inputs.values() if isinstance(each, View)]
+        return frozenset(name for name, each in inputs.items() if each is None).union(*beneath)
 
     def sources(self) -> list[Source]:
         """List the model, image set and text set beneath it, those that there are, in this order."""

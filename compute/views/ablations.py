@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
@@ -80,6 +80,11 @@ class Ablations(Derived, TableView):
             raise BadSource("ablate_mlps goes with heads=…; without heads the MLPs are ablated in any case")
         _ = self.cells
 
+    @classmethod
+    def choices(cls) -> Mapping[str, Sequence[str]]:
+        """Give the modes, which a column tells apart."""
+        return {"mode": get_args(Mode)}
+
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """All that identifies it: draws only where heads are drawn."""
@@ -124,8 +129,8 @@ class Ablations(Derived, TableView):
         return self.contributions.maps
 
     def constant(self) -> Mapping[str, str]:
-        """Name the condition."""
-        return {"heads": self.heads.condition} if self.heads else {}
+        """Name the condition, and what stands in a component's place."""
+        return {**({"heads": self.heads.condition} if self.heads else {}), "mode": self.mode}
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the classes, all images' embeddings, and the contributions of what is ablated."""

@@ -38,6 +38,7 @@ class ChosenContributions(Derived, ArrayView):
 
     contributions: Input[HeadContributions]
     heads: Input[Heads] = None
+    """Which heads: a condition on roles, descriptions and places, one head, or a declared table; else all."""
     convention: Param[Convention] = "own"
     """How ln_post's mean and the biases are shared out: `own`, or as the published code does it."""
     axis: ClassVar[str] = "image"

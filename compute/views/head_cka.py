@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -40,6 +40,7 @@ class HeadCka(Pairs):
     debiased: Param[bool] = False
     """Leave out what an image has in common with itself."""
     bound: ClassVar[Mapping[str, str]] = {"others": "other"}
+    textless: ClassVar[Collection[str]] = ("other",)
 
     @property
     def grid(self) -> Grid:

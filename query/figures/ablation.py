@@ -56,8 +56,8 @@ def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any])
     figure = Figure(figsize=(13, 4.6 + below), facecolor="white")
     titled(
         figure,
-        f"What “{inputs['model']}” tells rightly with parts of it ablated",
-        f"of the images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent"
+        f"Accuracy of “{inputs['model']}” with components ablated",
+        f"images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent"
         f"{differing(given)}",
     )
     height = figure.get_size_inches()[1]

@@ -20,6 +20,14 @@ MEASURES = {
 }
 OURS = "decomposition"
 """The method that the others are compared with."""
+CALLED = {
+    "raw_attention": "raw attention",
+    "lrp": "LRP",
+    "partial_lrp": "partial LRP",
+    "gradcam": "Grad-CAM",
+    "chefer": "Chefer et al.",
+}
+"""What the literature calls methods that have another name here."""
 
 
 def draw(store: Store, inputs: Mapping[str, Any], **settings: Any) -> Figure:
@@ -42,7 +50,7 @@ def draw(store: Store, inputs: Mapping[str, Any], **settings: Any) -> Figure:
         colours = [COLOURS[0] if method == OURS else QUIET for method in found.method]
         bars = axes.barh(range(len(found)), 100 * found[name], color=colours)
         axes.bar_label(bars, fmt="%.1f", size=9.5, color=FAINT, padding=3)
-        labels = [method.replace("_", " ") for method in found.method] if at == 0 else []
+        labels = [CALLED.get(method, method) for method in found.method] if at == 0 else []
         axes.set_yticks(range(len(found)) if at == 0 else [], labels)
         axes.set_xlim(0, 112)
         axes.set_xticks([])

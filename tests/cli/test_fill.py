@@ -195,7 +195,7 @@ def test_a_unit_that_fails_is_recorded_and_tried_again_when_told(
         first = run(*words)
     assert first.exit_code == 3
     assert counts(first.stdout) == {"filled": 3, "reused": 0, "failed": 1, "skipped": 8}
-    assert "some units failed: belvedere errors says why" in first.stderr
+    assert "some units failed; belvedere errors lists them" in first.stderr
     (told,) = json.loads(run("errors", "--store", bare, "--json").stdout)
     assert (told["view"], told["row"], told["error"]) == ("head_moments", None, "ZeroDivisionError")
     again = run(*words)

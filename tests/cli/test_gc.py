@@ -80,4 +80,4 @@ def test_a_worker_ends_with_3_where_units_failed_and_does_not_try_them_for_ever(
     shutil.copy(other, picture)
     said = run("worker", "head_moments", "--store", tmp_path / "store")
     assert (said.exit_code, said.stdout) == (FAILED, "0 filled, 0 reused, 1 failed, 1 skipped units\n")
-    assert "some units failed: belvedere errors says why" in said.stderr
+    assert "some units failed; belvedere errors lists them" in said.stderr

@@ -54,6 +54,29 @@ def test_a_class_whose_text_is_too_long_fails_by_name(store: belvedere.Store) ->
     assert "1 of the classes' texts" in " ".join(each.message for each in store.errors())
 
 
+def test_logits_are_cosines_and_those_of_heads_are_parts_of_them(store: belvedere.Store) -> None:
+    store.add_texts("kinds", ["a dog", "a star", "a boat"])
+    classes = store.view("class_embeddings", texts="kinds")[:].astype(np.float64)
+    whole = store.view("class_logits", texts="kinds")
+    assert (whole.dims, whole.coords["class"]) == (("image", "class"), ("a dog", "a star", "a boat"))
+    embeddings = store.view("image_embeddings")[:].astype(np.float64)
+    np.testing.assert_allclose(whole[:], embeddings @ classes.T, atol=1e-6)
+    added = store.view("head_contributions")[:].astype(np.float64)
+    for heads, some in (("layer = 1", added[:, 1]), ("head = 0", added[:, :, 0]), ("1.0", added[:, 1, [0]])):
+        part = store.view("class_logits", texts="kinds", heads=heads)
+        np.testing.assert_allclose(part[:], some.sum(axis=1) @ classes.T, atol=1e-6)
+    others = (store.view(f"{each}_contributions")[:].sum(axis=1) for each in ("mlp", "residual"))
+    rest = sum(others).astype(np.float64) @ classes.T
+    parts = sum(store.view("class_logits", texts="kinds", heads=f"layer = {layer}")[:] for layer in (0, 1))
+    np.testing.assert_allclose(parts + rest, whole[:], atol=1e-5)
+    rows = store.sql(
+        "SELECT image_id, class, logit FROM class_logits WHERE heads = 'layer = 1' AND class = 'a star' "
+        "AND text_set = 'kinds' ORDER BY image_id"
+    ).fetchall()
+    assert [row[0] for row in rows] == list(range(len(embeddings)))
+    np.testing.assert_allclose([row[2] for row in rows], added[:, 1].sum(axis=1) @ classes[1], atol=1e-6)
+
+
 def test_there_can_be_many_classes(store: belvedere.Store) -> None:
     store.add_texts("many", [f"a dog {number}" for number in range(130)])
     assert store.view("class_embeddings", texts="many")[[0, 129]].shape == (2, 12)

@@ -171,6 +171,21 @@ def test_of_two_conditions_both_have_rows(ready: belvedere.Store) -> None:
     assert found.fetchall() == [("head = 1", 10), ("layer = 0", 10)]
 
 
+def test_rows_of_every_mode_that_was_filled_are_told_apart_by_its_column(ready: belvedere.Store) -> None:
+    named = {"images": "photos", "texts": "kinds", "heads": "head = 1 AND layer > 0"}
+    pinned = "image_set = 'photos' AND text_set = 'kinds' AND heads = 'head = 1 AND layer > 0'"
+    statement = f"SELECT mode, count(*) FROM ablations WHERE {pinned} GROUP BY mode ORDER BY mode"
+    for mode in ("mean", "zero"):
+        assert ready.view("ablations", **named, mode=mode).fill(progress=False).complete
+    assert [mode for mode, _ in ready.sql(statement).fetchall()] == ["mean", "zero"]
+    one = ready.sql(f"SELECT DISTINCT mode FROM ablations WHERE {pinned} AND mode = 'zero'")
+    assert (one.fetchall(), one.completeness.complete) == ([("zero",)], True)
+    of_classes = f"SELECT count(*) FROM ablations WHERE {pinned} AND mode = 'class_mean'"
+    assert not ready.sql(of_classes).completeness.complete
+    assert ready.sql(of_classes, fill=True).fetchone() != (0,)
+    assert [mode for mode, _ in ready.sql(statement).fetchall()] == ["class_mean", "mean", "zero"]
+
+
 def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:
     with pytest.raises(NotAnnotated, match=r"60 of 60 have other labels \('dog', 'star', 'boat'\) than the"):
         ready.view("ablations", images="photos", texts="words")

@@ -20,6 +20,7 @@ VIEWS: Mapping[str, Mapping[str, Any]] = {
     "second_order_maps": {"layer": 1},
     "text_tower_maps": {},
     "class_embeddings": {},
+    "class_logits": {"heads": "layer > 1"},
     "text_mlp_contributions": {},
     "class_token_contributions": {"convention": "clip_prs"},
 }

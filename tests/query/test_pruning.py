@@ -79,7 +79,8 @@ def test_what_may_give_other_rows_each_time_is_not_looked_up(query: str, known: 
 def test_rules_are_not_meant_where_a_language_model_is_there_too() -> None:
     def named(**pinned: str) -> Any:
         said = {key: value for key, value in pinned.items() if key == "language"}
-        return SimpleNamespace(pinned={"model": "net", **pinned}, instruments=said)
+        facts = {"pinned": {"model": "net", **pinned}, "instruments": said}
+        return SimpleNamespace(**facts, choices=dict, fields=tuple)
 
     rules, gpt, none = named(language="rules"), named(language="gpt"), named()
     other = named(language="rules", module="fc")
