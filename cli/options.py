@@ -167,10 +167,8 @@ def computing(command: Command) -> Command:
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
-            default=32,
-            show_default=True,
             metavar="N",
-            help="Images or texts in one forward pass.",
+            help="Images or texts in one forward pass. [default: as many as a GPU has room for; 32 on a CPU]",
         ),
         click.option(
             "--workers",

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 class Ahead:
     """Pictures of steps over images, decoded by threads; those of the next step are begun in time."""
 
-    def __init__(
-        self, pool: ThreadPoolExecutor, batch_size: int, following: Callable[[], Step | None]
-    ) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, following: Callable[[], Step | None]) -> None:
         """Take the threads, and what gives the step after the one that is under way, where it is known."""
-        self._pool, self._size, self._following = pool, batch_size, following
+        self._pool, self._following = pool, following
         self._now: tuple[Step, Loaded, Pictures] | None = None
         self._begun: tuple[Step, Batches] | None = None
 
@@ -34,7 +32,7 @@ class Ahead:
             return begun[1]
         return _batches(step, loaded, pictures, self._pool)
 
-    def begin(self) -> None:
+    def begin(self, batch_size: int) -> None:
         """Begin to decode the pictures of the step that follows, where the same model runs for it."""
         following = self._following()
         if self._now is None or following is None or self._begun is not None:
@@ -45,7 +43,7 @@ class Ahead:
             return
         if view.model.identity("image") == other.model.identity("image"):
             found = _batches(following, loaded, pictures, self._pool)
-            found.start(self._size)
+            found.start(batch_size)
             self._begun = (following, found)
 
 

@@ -51,7 +51,7 @@ def make(
     if run:
         loaded = load()
         batches = ahead.batches(step, loaded, pictures)
-        _run(drafts, run, loaded, batches, batches.of(batch_size, ahead.begin), tick)
+        _run(drafts, run, loaded, batches, batches.of(batch_size, partial(ahead.begin, batch_size)), tick)
     else:
         tick(step.weight)
     return {draft.unit.key: draft.finished() for draft in drafts}

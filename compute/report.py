@@ -10,6 +10,11 @@ from ..store.errors import BadSource
 from .allowance import Allowance
 from .language.budget import Purse
 
+ON_CPU, ON_GPU = 32, 256
+"""Images or texts in one forward pass, unless somebody says: on a GPU those of a whole unit."""
+GPUS = ("cuda", "mps", "xpu")
+"""What torch calls devices that want many at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -17,8 +22,9 @@ class Settings:
 
     device: str | None = None
     """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
-    batch_size: int = 32
-    """Images or texts in one forward pass; it never crosses a unit."""
+    batch_size: int | None = None
+    """Images or texts in one forward pass; it never crosses a unit. None takes as many as there is room for
+    on a GPU, and 32 on a CPU, which more would not make faster."""
     workers: int | None = None
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False
@@ -35,8 +41,12 @@ class Settings:
         return plain | (self.allowance.facts() if self.allowance else {})
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or (self.workers is not None and self.workers < 1):
+        if any(each is not None and each < 1 for each in (self.batch_size, self.workers)):
             raise BadSource(f"batch_size={self.batch_size}, workers={self.workers}: both start at 1")
+
+    def at_once(self, device: str) -> int:
+        """Give how many images or texts to begin with in one pass; room that lacks halves it (`room.py`)."""
+        return self.batch_size or (ON_GPU if device.partition(":")[0] in GPUS else ON_CPU)
 
 
 @dataclass(frozen=True, slots=True)

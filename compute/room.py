@@ -47,7 +47,12 @@ def _tried(run: Callable[[Sequence[Item]], Found], part: Sequence[Item]) -> tupl
     """Run a part; None where there was no room for it, and there may be for half of it."""
     try:
         return (run(part),)
-    except torch.OutOfMemoryError:
-        if len(part) == 1:
+    except RuntimeError as error:
+        if len(part) == 1 or not _lacks_room(error):
             raise
         return None
+
+
+def _lacks_room(error: RuntimeError) -> bool:
+    """Tell whether a device had no room; some say so in the message alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)

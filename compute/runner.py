@@ -90,7 +90,7 @@ class Runner:
         """Set where what units are made from turned out damaged or gone: plan again, and go on."""
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
         self._pending: deque[Step] = deque()
-        self._ahead = Ahead(self._pool, settings.batch_size, self._following)
+        self._ahead = Ahead(self._pool, self._following)
         self._behind: Behind[list[tuple[bool, int]]] = Behind()
         self._written: frozenset[str] = frozenset()
 
@@ -271,7 +271,7 @@ class Runner:
             made = Made(dict(view.take(self._loaded(step))))
             self._tick(step.weight)
             return {unit.key: made}
-        size = self._settings.batch_size
+        size = self._settings.at_once(self._device())
         if isinstance(view, TextRows):
             from . import text_pass
 
@@ -312,7 +312,7 @@ class Runner:
                 self._settings.allowance or Allowance(),
                 self._settings.purse,
             ),
-            batch_size=self._settings.batch_size,
+            batch_size=self._settings.at_once(self._device()),
             pool=self._pool,
             give_up=self._folder.records.give_up,
             tick=self._claims.renew,
@@ -361,7 +361,7 @@ class Runner:
 
     def _where(self, unit: Unit) -> dict[str, Any]:
         device = "cpu" if isinstance(unit.view, Derived) else self._device()
-        return {"device": device, "batch_size": self._settings.batch_size}
+        return {"device": device, "batch_size": self._settings.at_once(device)}
 
     def _absent(self, unit: Unit, row: int, reason: str) -> Any:
         view, place = unit.view, unit.start + row

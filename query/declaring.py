@@ -76,7 +76,7 @@ class Declaring(ABC):
         self,
         *names: str,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -89,7 +89,7 @@ class Declaring(ABC):
         Args:
             names: Declared views.
             device: Where to compute; this and the rest as in `View.fill`.
-            batch_size: Images or texts in one forward pass.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for.
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

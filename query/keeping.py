@@ -76,7 +76,7 @@ class Keeping(ABC):
         poll: float | None = None,
         max_seconds: float | None = None,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -90,7 +90,7 @@ class Keeping(ABC):
             poll: Look again after so many seconds whether there is more to do; without it, end.
             max_seconds: End after so many seconds, when the batch at hand is done.
             device: This and the next four as in `fill`.
-            batch_size: Images or texts in one forward pass.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for.
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

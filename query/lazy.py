@@ -57,7 +57,7 @@ class Lazy(Generic[V]):
         self,
         *,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -67,7 +67,8 @@ class Lazy(Generic[V]):
 
         Args:
             device: Where to run, such as `cpu` or `cuda:0`; a GPU is taken where there is one.
-            batch_size: Images or texts in one forward pass; halved when the device runs out of memory.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for,
+                and 32 on a CPU. Halved when the device runs out of memory.
             workers: Threads that decode images; one for each core unless said.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

@@ -106,7 +106,7 @@ class LazyTable(Lazy[TableView]):
         missing: Literal["fill", "raise"] = "fill",
         overwrite: bool = False,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,

@@ -80,7 +80,7 @@ class Looking(ABC):
         images: str | None = None,
         texts: str | None = None,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -99,7 +99,7 @@ class Looking(ABC):
             images: A set of images that have masks: the demo's scenes, or added with masks=….
             texts: A set of texts, which are the classes.
             device: Where to run; this and the next four as in `fill`.
-            batch_size: Images or texts in one forward pass.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for.
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: Nothing is spent here.

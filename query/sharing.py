@@ -86,7 +86,7 @@ class Sharing(ABC):
         masks: Masks | None = None,
         overwrite: bool = False,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -112,7 +112,7 @@ class Sharing(ABC):
                 over the same square; without it, every mask is all ones.
             overwrite: Take the place of exemplars that are there.
             device: This and the next four as in `fill`.
-            batch_size: Images or texts in one forward pass.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for.
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

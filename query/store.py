@@ -99,7 +99,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         max_seconds: float | None = SECONDS,
         max_bytes: int | str | None = BYTES,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
@@ -122,7 +122,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             max_seconds: Likewise, where it can be told from what was computed before; None for no limit.
             max_bytes: Likewise, for what the arrays take on disk: a number, or a text such as "20GB".
             device: Where to compute, such as `cpu` or `cuda:0`; this and the next four as in `View.fill`.
-            batch_size: Images or texts in one forward pass.
+            batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for.
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 
 import belvedere
 from belvedere.compute import aids
+from belvedere.compute.kinds import BLOCK
 from belvedere.compute.models import Loaded
+from belvedere.compute.report import Settings
 from belvedere.compute.room import in_room
+from belvedere.store.errors import BadSource
 from tests.helping import helping
 from tests.judged_neurons import Channels, paint, to_tensor
 from tests.worlds import engine
@@ -41,6 +45,26 @@ def test_parts_are_halved_until_they_fit_and_stay_so(room: int, parts: list[int]
     assert [len(part) for part, _ in found] == parts
     assert [each for _, made in found for each in made] == [item * item for item in items]
     assert [len(part) for part, _ in in_room(small, items, 4, small.run)] == parts
+
+
+def test_a_device_that_says_so_in_words_alone_is_believed_and_other_errors_are_raised() -> None:
+    def run(part: Sequence[int], error: RuntimeError) -> list[int]:
+        if len(part) > 1:
+            raise error
+        return list(part)
+
+    said = RuntimeError("MPS backend out of memory (MPS allocated: 17.9 GB)")
+    assert [part for part, _ in in_room(Small(1), [1, 2], 2, partial(run, error=said))] == [[1], [2]]
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(in_room(Small(1), [1, 2], 2, partial(run, error=RuntimeError("shapes do not fit"))))
+
+
+def test_a_gpu_is_given_a_whole_unit_at_once_unless_somebody_says() -> None:
+    devices = ("cpu", "cuda:1", "mps", "import")
+    assert [Settings().at_once(each) for each in devices] == [32, BLOCK, BLOCK, 32]
+    assert Settings(batch_size=7).at_once("cuda") == 7
+    with pytest.raises(BadSource, match="batch_size=0"):
+        Settings(batch_size=0)
 
 
 def test_without_room_for_one_it_is_said() -> None:
