@@ -12,6 +12,9 @@ from types import MappingProxyType
 
 from ...store.errors import UnknownName
 
+PLAIN = 2
+"""So many different words that bind others tell a language."""
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
@@ -29,6 +32,8 @@ class Language:
     """Whether its words are set apart by spaces."""
     lower: bool = True
     """Whether a label may be written in lower case throughout; German nouns may not."""
+    common: frozenset[str] = frozenset()
+    """Words that bind others, in lower case."""
 
     def written(self, text: str) -> bool:
         """Tell whether most letters of a text are of the language's scripts.
@@ -53,10 +58,29 @@ def known() -> Mapping[str, Language]:
                 tuple(row["refusals"]),
                 row.get("spaces", True),
                 row.get("lower", True),
+                frozenset(row.get("common", "").split()),
             )
             for code, row in table.items()
         }
     )
+
+
+def other(text: str, asked: Language) -> Language | None:
+    """Tell which language a text is in, where it is plainly not the one that was asked for.
+
+    That is one of which it has two of the words that bind others, or more, while it has none of the language
+    that was asked for. A phrase without such words is taken to be in any language of its script.
+
+    >>> other("rote Sterne auf einem Strand", find("en")).name
+    'German'
+    >>> other("rote Sterne", find("en")), other("café au lait", find("en"))
+    (None, None)
+    """
+    heard = set(text.lower().split())
+    if heard & asked.common or not asked.common:
+        return None
+    found = max(known().values(), key=lambda each: len(heard & each.common))
+    return found if len(heard & found.common) >= PLAIN else None
 
 
 def find(code: str) -> Language:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from . import languages
 from .languages import Language
 from .messages import Reply
 
@@ -225,6 +226,8 @@ def _speech(text: str, language: Language) -> str:
         return f"it repeats a word: {_short(text)}"
     if not language.written(text):
         return f"it is not written in {language.name}: {_short(text)}"
+    if (other := languages.other(normalised(text), language)) is not None:
+        return f"it is in {other.name}, not in {language.name}: {_short(text)}"
     return ""
 
 

@@ -36,6 +36,7 @@ class LabelCandidates(Assisted, TableView):
     and paid for twice. `preset="paper"` sets the parameters as the released code does.
     """
 
+    version: ClassVar[int] = 2  # 1 took replies in another language of the same script
     captions: Input[Captions]
     language: Param[Language]
     """The name of a registered language model; `rules`, which needs none, where none is registered."""

@@ -174,6 +174,17 @@ OTHERS = [
     ("ar", "نجوم حمراء", "ok"),
     ("el", "κόκκινα αστέρια", "ok"),
     ("hi", "लाल तारे", "ok"),
+    ("en", "rote Sterne auf einem Strand", "malformed"),
+    ("en", "des étoiles rouges sur la plage", "malformed"),
+    ("en", "estrellas rojas en la playa", "malformed"),
+    ("en", "crème brûlée", "ok"),
+    ("de", "red stars on the beach", "malformed"),
+    ("de", "Sterne in der Nacht", "ok"),
+    ("fr", "étoiles dans la nuit", "ok"),
+    ("it", "stelle rosse in una notte", "ok"),
+    ("nl", "rode sterren in de nacht", "ok"),
+    ("ru", "звёзды на пляже", "ok"),
+    ("ru", "зірки під водою з піском", "malformed"),
 ]
 
 
