@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 # the even ones are for DuckDB 2, the odd ones for DuckDB 1 (tests/comparing.py).
 DUCKDB_1 := $(VENV)/duckdb-1
 SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py pruning.py publishing.py)
-# Each process has tests that stand together, so that what a file sets up is set up once.
+# Each process has tests that stand together, so that what a file sets up is set up once; and one thread, as
+# there is a process for each core.
 APART := -n auto --dist worksteal
+ALONE := OMP_NUM_THREADS=1
 
 .PHONY: setup demo test bench train-demo
 
@@ -28,8 +30,8 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(APART)
-	PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q $(APART) $(SQL_TESTS)
+	$(ALONE) $(BIN)/pytest $(APART)
+	$(ALONE) PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q $(APART) $(SQL_TESTS)
 
 bench: setup
 	$(BIN)/python -m benchmarks
