@@ -127,7 +127,7 @@ class Plan:
         lines = [f"{self.reused} of {self.wanted} units are ready; to compute:"]
         for view, count in self.by_view().items():
             more = str(self.work.get(view, ""))
-            lines.append(f"  {count:>6} units of {view}" + (f": {more}" if more else ""))
+            lines.append(f"  {count:>6} unit{'s' * (count != 1)} of {view}" + (f": {more}" if more else ""))
         if self.images and not self.lost:
             lines.append(f"  {self.images:,} images through the model, in {self.passes} blocks")
         if self.copied:
