@@ -11,7 +11,7 @@ import torch
 
 ALL = (
     *("exactness", "overhead", "storage", "textspan", "ablation", "similar"),
-    *("start", "memory", "status", "publish", "sql", "fuzz"),
+    *("start", "memory", "busy", "status", "publish", "sql", "fuzz"),
 )
 """Those that run unless some are named; `kills` and `labels` take minutes, and are run by name."""
 
