@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -17,6 +18,7 @@ from ..store.reader import Reader
 from ..store.views import Array, Member, Unit
 from .ahead import Ahead
 from .batches import Batches
+from .behind import Behind
 from .gather import gather
 from .kinds import ImagePass, Made, ModulePass, TowerPass
 from .models import Loaded
@@ -25,6 +27,10 @@ from .pictures import Pictures
 from .room import in_room
 from .steps import Kept, Step
 from .towers.check import TOLERANCE, check, directed
+from .towers.trace import Trace
+
+_Taken = tuple[list[Mapping[str, Array]], float | None]
+"""What each view takes of some images, and the relative error of their sum, where there is one."""
 
 
 def make(
@@ -110,15 +116,21 @@ def _run(
     decoded: Iterator[tuple[int, list[int], list[Tensor]]],
     tick: Callable[[int], None],
 ) -> None:
-    """Run images through the model, batch by batch."""
-    with _Pass(loaded, [draft.view for draft in drafts]) as running:
+    """Run images through the model, batch by batch; one is checked and sorted while the next one runs."""
+
+    def put(some: Sequence[int], future: Future[_Taken]) -> None:
+        found, error = future.result()
+        for draft, arrays in zip(drafts, found, strict=True):
+            draft.put(some, arrays)
+            if error is not None and isinstance(draft.view, TowerPass):
+                draft.facts["relative_error"] = max(error, draft.facts.get("relative_error", 0.0))
+
+    with closing(Behind[_Taken]()) as behind, _Pass(loaded, [draft.view for draft in drafts]) as running:
         for count, places, pixels in decoded:
-            for some, found, error in running.parts([rows[place] for place in places], pixels):
-                for draft, arrays in zip(drafts, found, strict=True):
-                    draft.put(some, arrays)
-                    if error is not None and isinstance(draft.view, TowerPass):
-                        draft.facts["relative_error"] = max(error, draft.facts.get("relative_error", 0.0))
+            for some, take in running.parts([rows[place] for place in places], pixels):
+                behind.put(take, partial(put, some))
             tick(count)
+        behind.settle()
     for draft in drafts:
         draft.lack({rows[place]: reason for place, reason in batches.absent.items()})
 
@@ -150,33 +162,39 @@ class _Pass:
 
     def parts(
         self, rows: Sequence[int], pixels: Sequence[Tensor]
-    ) -> Iterator[tuple[Sequence[int], list[Mapping[str, Array]], float | None]]:
+    ) -> Iterator[tuple[Sequence[int], Callable[[], _Taken]]]:
         """Run a batch, in smaller parts once the device has run out of memory.
 
-        Gives for each part its rows, what each view takes of it, and the relative error of its sum.
+        Gives for each part its rows, and what checks it and takes from it what each view keeps; that needs
+        no device, and may run in another thread while the next part goes through the model.
         """
 
-        def run(places: Sequence[int]) -> tuple[list[Mapping[str, Array]], float | None]:
+        def run(places: Sequence[int]) -> Callable[[], _Taken]:
             self._watch.forget()  # what a batch left for which there was no room
             stacked = torch.stack([pixels[place] for place in places])
             return self._part(stacked.pin_memory() if self._loaded.device.type == "cuda" else stacked)
 
-        for places, (found, error) in in_room(self._loaded, range(len(rows)), len(rows), run):
-            yield [rows[place] for place in places], found, error
+        for places, take in in_room(self._loaded, range(len(rows)), len(rows), run):
+            yield [rows[place] for place in places], take
 
-    def _part(self, pixels: Tensor) -> tuple[list[Mapping[str, Array]], float | None]:
+    def _part(self, pixels: Tensor) -> Callable[[], _Taken]:
         pixels = pixels.to(self._loaded.device, non_blocking=True)
-        trace, error = None, None
+        trace = None
         if self._tracer is not None:
             trace = self._tracer(pixels, self._tokens, self._patches, self._class_token)
+        else:
+            with torch.inference_mode():
+                self._loaded.run(pixels)
+        return partial(self._taken, trace, self._watch.take())
+
+    def _taken(self, trace: Trace | None, watched: Mapping[str, Mapping[int, Mapping[str, Array]]]) -> _Taken:
+        """Check a part, and take from it what each view keeps."""
+        error = None
+        if trace is not None:
             directed(trace.norm, "images")
             error = check(trace, self._loaded.constants)
             if not error <= TOLERANCE[self._precision]:
                 raise InexactDecomposition(error, TOLERANCE[self._precision])
-        else:
-            with torch.inference_mode():
-                self._loaded.run(pixels)
-        watched = self._watch.take()
         found: list[Mapping[str, Array]] = []
         for view in self._views:
             if isinstance(view, ModulePass):

@@ -63,7 +63,7 @@ class Report:
     """Units that were not tried because something they are made from failed."""
     absent: int = 0
     """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = field(default=(), compare=False)
     """Why units failed, each reason once."""
 
     def __add__(self, other: Report) -> Report:

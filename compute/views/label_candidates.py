@@ -36,7 +36,6 @@ class LabelCandidates(Assisted, TableView):
     and paid for twice. `preset="paper"` sets the parameters as the released code does.
     """
 
-    version: ClassVar[int] = 2  # 1 took replies in another language of the same script
     captions: Input[Captions]
     language: Param[Language]
     """The name of a registered language model; `rules`, which needs none, where none is registered."""
@@ -78,7 +77,7 @@ class LabelCandidates(Assisted, TableView):
             "prompt": "summarise_worked",
         },
     }
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3  # 2 took replies in another language of the same script
     axis: ClassVar[str] = "neuron"
     columns: ClassVar[Mapping[str, str]] = {
         "module": "string",
