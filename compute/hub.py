@@ -47,13 +47,17 @@ def _fetched(name: str, weights: bool) -> Path:
 def load(kind: Any, folder: Path, precision: str, source: str) -> Any:
     """Let a class of transformers load a model, in evaluation mode.
 
-    Raises `BadSource` where it cannot, and where weights are missing, which would be random.
+    A pooler whose weights were not published, as those of DINO and of DeiT's teachers, is left out. Raises
+    `BadSource` where it cannot, and where other weights are missing, which would be random.
     """
     import torch
 
     quiet()
+    asked: dict[str, Any] = {"dtype": getattr(torch, precision), "output_loading_info": True}
     try:
-        net, told = kind.from_pretrained(folder, dtype=getattr(torch, precision), output_loading_info=True)
+        net, told = kind.from_pretrained(folder, **asked)
+        if told["missing_keys"] and all(each.startswith("pooler.") for each in told["missing_keys"]):
+            net, told = kind.from_pretrained(folder, **asked, add_pooling_layer=False)
     except Exception as error:  # whatever transformers raises for weights that do not fit
         raise BadSource(f"{source} cannot be loaded: {first_line(error)}") from error
     missing = sorted(told["missing_keys"])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..store.errors import InexactDecomposition
+from ..store.errors import InexactDecomposition, UnsupportedTower
 from ..store.reader import Reader
 from ..store.views import Array, Member, Unit
 from .ahead import Ahead
@@ -93,7 +93,14 @@ class _Draft:
     def put(self, rows: Sequence[int], found: Mapping[str, Array]) -> None:
         """Take rows that were computed."""
         for member in self.view.members():
-            self.arrays[member.name][rows] = narrowed(found[member.name], member)
+            values = found[member.name]
+            if values.shape[1:] != member.shape[1:]:
+                raise UnsupportedTower(
+                    self.view.model.name,
+                    f"of an image it gives {member.name} of shape {values.shape[1:]}, and its configuration "
+                    f"tells of {member.shape[1:]}; is it given pictures of another size?",
+                )
+            self.arrays[member.name][rows] = narrowed(values, member)
         self._there[rows] = True
 
     def lack(self, absent: Mapping[int, str]) -> None:

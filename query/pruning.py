@@ -152,6 +152,11 @@ def admits(schema: pa.Schema, names: Sequence[Mapping[str, str]], predicate: Any
     return predicate is None or bool(Promised(schema, names, map(_all_equal, names)).left(predicate))
 
 
+def fits(schema: pa.Schema, views: Sequence[View], predicate: Any) -> bool:
+    """Tell whether a filter admits any of some views by what is the same in all of their rows."""
+    return predicate is None or bool(Promised(schema, views, map(_equal, views)).left(predicate))
+
+
 def narrowed(schema: pa.Schema, view: View, column: str, positions: Positions, predicate: Any) -> Positions:
     """Leave out positions along an axis that a filter rules out, many of them at least; never others."""
     if predicate is None or column not in str(predicate) or not len(positions):

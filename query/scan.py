@@ -16,7 +16,7 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .pruning import OneOf, Pruner, admits, holding
+from .pruning import OneOf, Pruner, admits, fits, holding
 
 Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
@@ -153,7 +153,12 @@ class Scan(ds.InMemoryDataset):
         keep = {key for key, view in views.items() if key in known or self._source.admitted(view)}
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         names = [view.pinned for view in every]
-        self.seen.unknown |= not runs and bool(every) and not admits(self.schema, names, predicate)
+        if not runs and every and not fits(self.schema, every, predicate):
+            known = admits(self.schema, names, predicate)
+            self.seen.nothing |= (
+                known  # of these names, and with a condition on heads that none was filled with
+            )
+            self.seen.unknown |= not known
         kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)
         if self._source.hint:
             kept = holding(kept, self._source.hint)

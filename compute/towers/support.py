@@ -9,6 +9,7 @@ from typing import Any
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
+from ..model_files import first_line
 
 
 def shape_of(model_cfg: Mapping[str, Any], name: str) -> TowerShape:
@@ -44,7 +45,7 @@ def _shape(config: str) -> TowerShape | str:
                 bool(facts.get("quick_gelu")),
             )
     except Exception as error:  # whatever open_clip and timm raise for a configuration that they cannot make
-        return f"open_clip cannot build it ({type(error).__name__}: {str(error).splitlines()[0]})"
+        return f"open_clip cannot build it ({type(error).__name__}: {first_line(error)})"
     try:
         return vision(visual.eval()).shape
     except UnsupportedTower as error:

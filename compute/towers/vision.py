@@ -42,8 +42,9 @@ def _projection(visual: Any, name: str) -> nn.Linear | None:
         if part == "proj" and isinstance(module, nn.Linear):
             return module
         if not isinstance(module, nn.Dropout):
-            reason = f"its embedding comes out of an MLP ({type(module).__name__}), which is not linear"
-            raise UnsupportedTower(name, reason)
+            kind = type(module).__name__
+            what = f"an MLP ({kind})" if "Mlp" in kind else f"a module of class {kind}"
+            raise UnsupportedTower(name, f"its embedding comes out of {what}, which is not linear")
     return None
 
 

@@ -108,6 +108,21 @@ def test_a_vision_transformer_with_its_head(store: belvedere.Store, tmp_path: Pa
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_pooler_whose_weights_were_not_published_is_left_out(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    folder = make_vit(tmp_path / "dino")
+    config = transformers.ViTConfig(**_SIZES, **_PICTURES)
+    transformers.ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
+    model = store.add_model("dino", f"hf:{folder}")
+    assert not any(name.startswith("pooler") for name in model.modules)
+    net = opened(transformers.ViTModel, folder)
+    processor: Any = transformers.ViTImageProcessor.from_pretrained(folder)
+    last = literally(net, processor, net.layernorm, tmp_path / "photos")[:, 0]
+    last /= np.linalg.norm(last, axis=1, keepdims=True)
+    np.testing.assert_allclose(store.view("image_embeddings")[...], last, atol=1e-5)
+
+
 def test_a_resnet_without_a_head(store: belvedere.Store, tmp_path: Path) -> None:
     folder = make_resnet(tmp_path / "resnet")
     model = store.add_model("resnet", f"hf:{folder}")

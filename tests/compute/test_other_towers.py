@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 import transformers
 from huggingface_hub import constants as hub_constants
 from open_clip.model import CLIP, CustomTextCLIP
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import transforms
@@ -293,6 +295,14 @@ def _siglip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found | {
         f"{to}.{kind}": state[f"{of}.{kind}"] for to, of in names.items() for kind in ("weight", "bias")
     }
+
+
+def test_pictures_of_another_size_than_a_map_is_known_for_are_refused(store: belvedere.Store) -> None:
+    net = timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(4, 4, 8, 8), num_classes=5).eval()
+    small = functools.partial(Image.Image.resize, size=(32, 32))  # timm says 224
+    store.add_model("net", net, transform=lambda each: TO_TENSOR(small(each)), transform_id="32")
+    assert not store.view("token_contributions").fill(progress=False).complete
+    assert "is it given pictures of another size?" in str(store.errors()[0].message)
 
 
 SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

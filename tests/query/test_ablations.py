@@ -186,6 +186,19 @@ def test_rows_of_every_mode_that_was_filled_are_told_apart_by_its_column(ready: 
     assert [mode for mode, _ in ready.sql(statement).fetchall()] == ["class_mean", "mean", "zero"]
 
 
+def test_a_condition_that_nothing_was_filled_with_is_never_called_complete(ready: belvedere.Store) -> None:
+    named = {"images": "photos", "texts": "kinds"}
+    for view, more in (("ablations", {"draws": 10}), ("class_logits", {})):
+        ready.view(view, **named, heads="layer = 0", **more).fill(progress=False)
+        asked = f"SELECT count(*) FROM {view} WHERE image_set = 'photos' AND heads = 'layer = 9'"
+        for fill in (False, True):
+            said = ready.sql(asked, fill=fill).completeness
+            assert not said.complete
+            assert f"{view}: none of the combinations of inputs" in str(said)
+        there = ready.sql(asked.replace("9", "0"))
+        assert there.completeness.complete
+
+
 def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:
     with pytest.raises(NotAnnotated, match=r"60 of 60 have other labels \('dog', 'star', 'boat'\) than the"):
         ready.view("ablations", images="photos", texts="words")
