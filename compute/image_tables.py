@@ -20,6 +20,8 @@ WATERBIRDS = ("img_filename", "y", "place", "split")
 """Columns of Waterbirds' own table: a path, whether it is a water bird, whether on water, and 0, 1 or 2."""
 SPLITS = ("train", "val", "test")
 """What the numbers of a split stand for."""
+PLACE = "place"
+"""What says the group, as of Waterbirds, in a table that has no column of groups."""
 BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")
 """What the numbers of a class and of a place stand for."""
 
@@ -45,7 +47,7 @@ def read(path: Path, split: str = "") -> list[Found]:
         raise BadSource(f"{path} has no splits (columns {', '.join(WATERBIRDS)}); leave #{split} out")
     if "path" not in columns:
         raise UnknownName(f"column of {path}", "path", columns)
-    groups = [name for name in GROUPS if name in columns]
+    groups = [name for name in GROUPS if name in columns] or [name for name in (PLACE,) if name in columns]
     if len(groups) > 1:
         raise BadSource(f"{path} has columns grp and group, which mean the same; leave one out")
     found = []

@@ -68,6 +68,9 @@ def test_globs_lists_and_tables_name_pictures(store: belvedere.Store, folder: Pa
     (folder / "table.csv").write_text("path,label,grp\nape/3.png,ape,zoo\n0.png,,\n", encoding="utf-8-sig")
     store.add_images("csv", folder / "table.csv")
     assert rows(added(store, "csv"), "label", "grp") == [("ape", "zoo"), (None, None)]
+    (folder / "places.csv").write_text("path,label,place\nape/3.png,ape,zoo\n0.png,ape,wild\n")
+    store.add_images("places", folder / "places.csv")
+    assert rows(added(store, "places"), "label", "grp") == [("ape", "zoo"), ("ape", "wild")]
     pq.write_table(pa.table({"path": ["0.png"], "label": ["none"]}), folder / "table.parquet")
     store.add_images("parquet", folder / "table.parquet")
     assert rows(added(store, "parquet"), "label", "grp") == [("none", None)]
