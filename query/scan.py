@@ -154,11 +154,9 @@ class Scan(ds.InMemoryDataset):
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         names = [view.pinned for view in every]
         if not runs and every and not fits(self.schema, every, predicate):
-            known = admits(self.schema, names, predicate)
-            self.seen.nothing |= (
-                known  # of these names, and with a condition on heads that none was filled with
-            )
-            self.seen.unknown |= not known
+            named = admits(self.schema, names, predicate)
+            self.seen.nothing |= named  # and with a condition on heads with which nothing was filled
+            self.seen.unknown |= not named
         kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)
         if self._source.hint:
             kept = holding(kept, self._source.hint)
