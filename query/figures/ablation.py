@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...compute.head_sets import conditions as conditions_of
-from ...store.errors import BadSource, MissingUnits, QueryError
+from ...store.errors import BadSelection, BadSource, MissingUnits, QueryError
 from ..thumbnails import FAINT, INK
 from .style import COLOURS, QUIET, cut, differing, plain, titled
 
@@ -105,7 +105,7 @@ def _tables(
     recipes = store._engine.folder.records.every_recipe("ablations")
     found = {}
     for each in sorted({each for recipe in recipes for each in conditions_of(recipe)}):
-        with suppress(MissingUnits, QueryError, BadSource):  # of other inputs, or not to be asked any more
+        with suppress(MissingUnits, QueryError, BadSource, BadSelection):  # of other inputs, or gone
             found[each] = _rows(store.view("ablations", **inputs, **given, heads=each).df(missing="raise"))
     return found
 

@@ -14,6 +14,7 @@ import belvedere
 from belvedere.query.figures import ablation, heads, neuron, segmentation, text_sets
 from belvedere.query.heads import Names
 from belvedere.store.errors import BadDestination, BadSelection, BadSource, UnknownName
+from tests.worlds import make_clip
 
 OF: dict[str, Any] = {"model": "clip", "images": "scenes", "texts": "pool"}
 GELU = "visual.transformer.resblocks.3.mlp.gelu"
@@ -130,6 +131,17 @@ def test_conditions_for_which_there_is_no_room_are_counted(
     every = words_of(ablation.draw(classed, inputs, {"draws": 1, "heads": ["layer = 3"]}))
     assert "layer = 3 (4)" in every
     assert "not drawn" not in every
+
+
+def test_a_head_that_was_ablated_in_another_tower_hinders_no_figure(
+    classed: belvedere.Store, tmp_path: Path
+) -> None:
+    store = belvedere.open(shutil.copytree(classed.path, tmp_path / "store"))
+    store.add_model("small", f"open_clip:local-dir:{make_clip(tmp_path / 'small')}")
+    inputs: dict[str, Any] = {"images": "scenes", "texts": "classes"}
+    assert store.view("ablations", model="clip", **inputs, heads="3.0", draws=1).fill().complete
+    written = words_of(ablation.draw(store, {"model": "small", **inputs}, {"draws": 1}))
+    assert "3.0" not in written
 
 
 def test_text_sets_are_drawn_with_their_parameters(classed: belvedere.Store) -> None:
