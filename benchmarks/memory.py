@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import belvedere as bv
-
+from .copies import store_of
 from .row import Row
 
 
@@ -29,16 +28,7 @@ def _peak(images: int) -> int:
 
 def fill(folder: Path, images: int) -> int:
     """Fill the demo model's heads for copies of a few scenes under many names; give this process's peak."""
-    from belvedere.demo.scenes import scene
-
-    pictures = [scene(index).png() for index in range(20)]
-    (folder / "pictures").mkdir()
-    for number in range(images):
-        (folder / "pictures" / f"{number:05}.png").write_bytes(pictures[number % 20] + str(number).encode())
-    store = bv.open(folder / "store")
-    store.add_model("clip", "demo:clip")
-    store.add_images("copies", folder / "pictures")
-    store.view("head_contributions").fill()
+    store_of(folder, copies=images).view("head_contributions").fill()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
