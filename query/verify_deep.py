@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ..compute.model_files import first_line
 from ..compute.pictures import GONE, KEPT, Pictures
 from ..compute.report import Progress
 from ..compute.views import all_views
@@ -137,4 +138,4 @@ def _undecoded(data: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
             elif name.endswith("/zarr.json"):
                 arrays.decode(data, name.removesuffix("zarr.json"))
         except Exception as error:  # whatever zarr or Arrow raise for bytes that are none of theirs
-            yield name, f"does not decode: {str(error).splitlines()[0]}"
+            yield name, f"does not decode: {first_line(error)}"

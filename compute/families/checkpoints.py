@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import BadSource
+from ..model_files import first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +34,7 @@ def built(make: Callable[[], nn.Module], source: str, path: str | None, precisio
         net = make()
     except Exception as error:
         raise BadSource(
-            f"{source} cannot be loaded: {str(error).splitlines()[0]}; "
+            f"{source} cannot be loaded: {first_line(error)}; "
             "name a file that is there with checkpoint=… (--checkpoint)"
         ) from error
     if path is not None:

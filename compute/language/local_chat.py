@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...store import digest
 from ...store.errors import BadSource, RequestRejected
 from ...store.tracing import emit
+from ..model_files import first_line
 from .messages import Reply, Request, Terms
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class LocalChat:
         try:
             return AutoTokenizer.from_pretrained(self._source)
         except Exception as error:
-            raise BadSource(f"no tokenizer can be loaded from {self._source}: {_first(error)}") from error
+            raise BadSource(f"no tokenizer can be loaded from {self._source}: {first_line(error)}") from error
 
     @cached_property
     def _net(self) -> Any:
@@ -116,7 +117,8 @@ class LocalChat:
         try:
             net: Any = AutoModelForCausalLM.from_pretrained(self._source, dtype="auto")
         except Exception as error:
-            raise BadSource(f"no chat model can be loaded from {self._source}: {_first(error)}") from error
+            said = first_line(error)
+            raise BadSource(f"no chat model can be loaded from {self._source}: {said}") from error
         self._stops = net.generation_config.eos_token_id
         net.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         return net.eval().to(self._device)
@@ -163,8 +165,3 @@ def _drawing(request: Request) -> list[Any]:
         return noisy.to(scores)
 
     return [draw]
-
-
-def _first(error: Exception) -> str:
-    """Give the first line of what a library said."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
