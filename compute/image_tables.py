@@ -16,12 +16,12 @@ from ..store.errors import BadSource, UnknownName
 from .dataset_folders import GROUPS
 from .found import Found
 
-WATERBIRDS = ("img_filename", "y", "place", "split")
+PLACE = "place"
+"""What says the group, as of Waterbirds, in a table that has no column of groups."""
+WATERBIRDS = ("img_filename", "y", PLACE, "split")
 """Columns of Waterbirds' own table: a path, whether it is a water bird, whether on water, and 0, 1 or 2."""
 SPLITS = ("train", "val", "test")
 """What the numbers of a split stand for."""
-PLACE = "place"
-"""What says the group, as of Waterbirds, in a table that has no column of groups."""
 BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")
 """What the numbers of a class and of a place stand for."""
 
@@ -47,9 +47,9 @@ def read(path: Path, split: str = "") -> list[Found]:
         raise BadSource(f"{path} has no splits (columns {', '.join(WATERBIRDS)}); leave #{split} out")
     if "path" not in columns:
         raise UnknownName(f"column of {path}", "path", columns)
-    groups = [name for name in GROUPS if name in columns] or [name for name in (PLACE,) if name in columns]
-    if len(groups) > 1:
+    if {*GROUPS} <= {*columns}:
         raise BadSource(f"{path} has columns grp and group, which mean the same; leave one out")
+    group = next((name for name in (*GROUPS, PLACE) if name in columns), None)
     found = []
     for number, row in enumerate(rows, 1):
         if None in row or (None in row.values() and path.suffix.lower() == ".csv"):
@@ -57,7 +57,7 @@ def read(path: Path, split: str = "") -> list[Found]:
         if not row["path"]:
             raise BadSource(f"row {number} of {path} has no path")
         place = file(path.parent / str(row["path"]))
-        grp = _text(row[groups[0]]) if groups else None
+        grp = _text(row[group]) if group else None
         mask = _text(row.get("mask"))
         beside = None if mask is None else file(path.parent / mask).path
         found.append(replace(place, label=_text(row.get("label")), grp=grp, mask=beside))

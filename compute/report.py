@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ..store import markup
 from ..store.errors import BadSource
 from .allowance import Allowance
+from .kinds import BLOCK
 from .language.budget import Purse
 
-ON_CPU, ON_GPU = 32, 256
+ON_CPU, ON_GPU = 32, BLOCK
 """Images or texts in one forward pass, unless somebody says: on a GPU those of a whole unit."""
 GPUS = ("cuda", "mps", "xpu")
 """What torch calls devices that want many at once."""
@@ -24,7 +25,7 @@ class Settings:
     """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
     batch_size: int | None = None
     """Images or texts in one forward pass; it never crosses a unit. None takes as many as there is room for
-    on a GPU, and 32 on a CPU, which more would not make faster."""
+    on a GPU, and 32 on a CPU."""
     workers: int | None = None
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False
@@ -73,7 +74,11 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """Give the numbers by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "reasons"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+
+    def forgiven(self) -> Report:
+        """Give it without what failed or was skipped, which is tried again or there by now."""
+        return replace(self, failed=0, skipped=0, reasons=())
 
     @property
     def complete(self) -> bool:

@@ -142,7 +142,7 @@ class Engine:
         total = Report(reused=found.reused)
         for left in reversed(range(ROUNDS)):
             if not found.steps:  # what failed or was skipped before, another process made meanwhile
-                total = replace(total, failed=0, skipped=0, reasons=())
+                total = total.forgiven()
                 break
             if found.lost:
                 raise CannotRun(found.lost)
@@ -150,7 +150,7 @@ class Engine:
             runner = Runner(
                 self.folder, self.reader, self.residents, settings or Settings(), progress or Progress()
             )
-            total = _sum(total, runner.run(found.steps, found.ready))
+            total = total.forgiven() + runner.run(found.steps, found.ready)
             if runner.broken is None:
                 break
             if not left:
@@ -217,11 +217,6 @@ class Engine:
                 if computed:
                     return float(record.made["seconds"]) / (computed if by_image else 1)
         return None
-
-
-def _sum(before: Report, now: Report) -> Report:
-    """Add up the reports of two rounds; what failed in the first was tried again in the second."""
-    return replace(before, failed=0, skipped=0, reasons=()) + now
 
 
 def _companions(units: Iterable[Unit]) -> list[Unit]:

@@ -147,14 +147,13 @@ def promise(place: Place) -> pc.Expression:
     return reduce(and_, terms)
 
 
-def admits(schema: pa.Schema, names: Sequence[Mapping[str, str]], predicate: Any) -> bool:
-    """Tell whether a filter admits any of some combinations of names, whatever else it asks for."""
-    return predicate is None or bool(Promised(schema, names, map(_all_equal, names)).left(predicate))
+def admits(schema: pa.Schema, views: Sequence[View], predicate: Any, *, blank: bool = True) -> bool:
+    """Tell whether a filter admits any of some views by what is the same in all rows of each.
 
-
-def fits(schema: pa.Schema, views: Sequence[View], predicate: Any) -> bool:
-    """Tell whether a filter admits any of some views by what is the same in all of their rows."""
-    return predicate is None or bool(Promised(schema, views, map(_equal, views)).left(predicate))
+    Without `blank` it may ask for anything in the columns that are null in all of them.
+    """
+    same = (_equal(view) if blank else _all_equal(view.pinned) for view in views)
+    return predicate is None or bool(Promised(schema, views, same).left(predicate))
 
 
 def narrowed(schema: pa.Schema, view: View, column: str, positions: Positions, predicate: Any) -> Positions:

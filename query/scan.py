@@ -16,7 +16,7 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .pruning import OneOf, Pruner, admits, fits, holding
+from .pruning import OneOf, Pruner, admits, holding
 
 Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
@@ -152,9 +152,8 @@ class Scan(ds.InMemoryDataset):
         known = {id(view) for view in meant} if pinned else set()
         keep = {key for key, view in views.items() if key in known or self._source.admitted(view)}
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
-        names = [view.pinned for view in every]
-        if not runs and every and not fits(self.schema, every, predicate):
-            named = admits(self.schema, names, predicate)
+        if not runs and every and not admits(self.schema, every, predicate):
+            named = admits(self.schema, every, predicate, blank=False)
             self.seen.nothing |= named  # and with a condition on heads with which nothing was filled
             self.seen.unknown |= not named
         kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)

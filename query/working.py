@@ -164,11 +164,11 @@ class _Worker:
         """Fill what is missing of some units; False where that is nothing, or no more than it was before."""
         left = self._left(units)
         if not left:
-            self._report, self._before = replace(self._report, failed=0, skipped=0, reasons=()), None
+            self._report, self._before = self._report.forgiven(), None
             self._refused.clear()
         if not left or self._state(left) == self._before:
             return False
-        self._report = replace(self._report, failed=0, skipped=0, reasons=())
+        self._report = self._report.forgiven()
         self._refused.clear()
         try:
             self._fill(left)
@@ -192,7 +192,7 @@ class _Worker:
 
     def _one_by_one(self, left: Sequence[Unit]) -> None:
         """Fill each view on its own, so that those that can be filled are."""
-        self._report = replace(self._report, failed=0, skipped=0, reasons=())
+        self._report = self._report.forgiven()
         for view in {id(unit.view): unit.view for unit in left}.values():
             try:
                 self._fill([unit for unit in left if unit.view is view])

@@ -270,6 +270,10 @@ class View(ABC):
         """The units, in the order of the grid."""
         return tuple(self._unit(i, start, stop) for i, (start, stop) in enumerate(self.grid))
 
+    def covering(self, start: int, stop: int) -> Sequence[Unit]:
+        """List the units in which the positions along its axis from `start` up to `stop` lie, in order."""
+        return [self.units[index] for index in self.grid.touched(range(start, stop))]
+
     def _unit(self, index: int, start: int, stop: int) -> Unit:
         key = digest.of_sequence([self.recipe_key, self.contents(start, stop)])[:32]
         return Unit(self, index, start, stop, key)

@@ -87,14 +87,11 @@ class ChosenContributions(Derived, ArrayView):
     def needs(self, index: int) -> Sequence[Unit]:
         """List the contributions of a unit's images, the tower's maps and the choice of heads."""
         chosen = self.heads.units if self.heads else ()
-        return (*self._covered(*self.grid.span(index)), *self.maps.units, *chosen)
+        return (*self.contributions.covering(*self.grid.span(index)), *self.maps.units, *chosen)
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the keys of all these."""
         return digest.of_sequence(unit.key for unit in self.needs(start // IMAGES))
-
-    def _covered(self, start: int, stop: int) -> Sequence[Unit]:
-        return self.contributions.units[start // BLOCK : -(-stop // BLOCK)]
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Add up the chosen heads of one block of images after another."""
@@ -105,7 +102,7 @@ class ChosenContributions(Derived, ArrayView):
             layer: self.maps.joint_maps(parts, layer, self.convention)[heads]
             for layer, heads in places.items()
         }
-        blocks = self._covered(unit.start, unit.stop)
+        blocks = self.contributions.covering(unit.start, unit.stop)
         vectors = np.concatenate([self._summed(block, places, maps, parts) for block in blocks])
         lengths = np.linalg.norm(vectors, axis=1)
         return Made(

@@ -11,7 +11,7 @@ import numpy as np
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Parts, Unit
-from ..kinds import BLOCK, Derived, Made
+from ..kinds import Derived, Made
 from .chosen_contributions import IMAGES, INNER, ChosenContributions
 from .class_embeddings import ClassEmbeddings
 from .image_embeddings import ImageEmbeddings
@@ -66,9 +66,8 @@ class ClassLogits(Derived, ArrayView):
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the classes, and what is kept of a unit's images."""
-        start, stop = self.grid.span(index)
         if self.chosen.heads is None:
-            return (*self.classes.units, *self.embeddings.units[start // BLOCK : -(-stop // BLOCK)])
+            return (*self.classes.units, *self.embeddings.covering(*self.grid.span(index)))
         return (*self.classes.units, self.chosen.units[index])
 
     def contents(self, start: int, stop: int) -> str:

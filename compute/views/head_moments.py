@@ -67,14 +67,11 @@ class HeadMoments(Derived, ArrayView):
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the contributions of the images that a unit covers."""
-        return self._covered(*self.grid.span(index))
+        return self.contributions.covering(*self.grid.span(index))
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the contributions' keys."""
-        return digest.of_sequence(unit.key for unit in self._covered(start, stop))
-
-    def _covered(self, start: int, stop: int) -> Sequence[Unit]:
-        return self.contributions.units[start // BLOCK : -(-stop // BLOCK)]
+        return digest.of_sequence(unit.key for unit in self.contributions.covering(start, stop))
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Add up the moments of one block of contributions after another."""

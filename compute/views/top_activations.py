@@ -69,14 +69,11 @@ class TopActivations(Derived, ArrayView):
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the activations of the images that a unit covers."""
-        return self._covered(*self.grid.span(index))
+        return self.activations.covering(*self.grid.span(index))
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the activations' keys."""
-        return digest.of_sequence(unit.key for unit in self._covered(start, stop))
-
-    def _covered(self, start: int, stop: int) -> Sequence[Unit]:
-        return self.activations.units[start // BLOCK : -(-stop // BLOCK)]
+        return digest.of_sequence(unit.key for unit in self.activations.covering(start, stop))
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Read the activations of one block of neurons after another, and keep the largest."""
