@@ -13,6 +13,7 @@ from ..store.views import Parts, TableView, Unit
 from .kinds import Assisted, Made
 from .neuron_labels import COLUMNS
 from .pooled import NEURONS
+from .summarised import silence
 
 if TYPE_CHECKING:
     from ..store.sets import Clip
@@ -129,7 +130,4 @@ class Labelled(Assisted, TableView):
     def _why(self, unit: Unit, parts: Parts) -> str:
         """Say why a neuron has no candidate with a score."""
         rows = parts.rows(self.candidates.units[unit.start]).to_pylist()
-        said = [row["status"] for row in rows if row["status"] != "ok"]
-        if len(said) == len(rows) and rows:
-            return "refused" if "refused" in said else "malformed"
-        return self.unscored if rows else "empty"
+        return silence(rows) or (self.unscored if rows else "empty")

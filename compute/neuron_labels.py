@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from .neuron_state import State
-
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "module": "string",
@@ -30,8 +28,8 @@ class Label:
 
     text: str
     """What is said of it."""
-    score: float
-    """How well, by the method's own score."""
+    score: float | None
+    """How well, by the method's own score; None where that cannot be told."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """What the table has beside: a value for each further column."""
 
@@ -41,7 +39,7 @@ def rows(
     first: int,
     method: str,
     score_name: str,
-    states: Sequence[State],
+    states: Sequence[str],
     labels: Mapping[int, Sequence[Label]],
     evidence: Sequence[str],
 ) -> dict[str, list[Any]]:
@@ -54,7 +52,7 @@ def rows(
         first: The number of the first one.
         method: What the labels were found by.
         score_name: What the scores are called.
-        states: The state of each neuron.
+        states: The state of each neuron, or what else is wrong where it has no label.
         labels: Of each neuron that is ok, counted from the first, its labels from the best down.
         evidence: The names of the further columns.
     """

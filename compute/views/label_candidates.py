@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...store import digest
-from ...store.errors import BadSource, RequestFailed
 from ...store.grid import Grid
-from ...store.memos import Memos, path_of
 from ...store.sets import Language
-from ...store.views import Input, Param, Parts, TableView, Unit
-from ..kinds import Assisted, Made
-from ..work import Amount, Known, Work
+from ...store.views import Input, Param, Unit
+from ..summarised import Rows, Summarised
 from .captions import Captions
 
 if TYPE_CHECKING:
-    from ..aids import Aids
-    from ..language.forecasting import Forecast
     from ..language.settings import Settings
 
 
-Said = tuple[str, str, str, str, str]
-"""Of a sample: the label, its status, the reply as it came, why there is no label, the request's digest."""
-
-
 @dataclass(frozen=True)
-class LabelCandidates(Assisted, TableView):
+class LabelCandidates(Summarised):
     """What a language model makes of the captions of each neuron's exemplars: a few short labels.
 
     It is asked `samples` times, with the captions in other orders; equal labels are one candidate
@@ -78,28 +69,14 @@ class LabelCandidates(Assisted, TableView):
         },
     }
     version: ClassVar[int] = 3  # 2 took replies in another language of the same script
-    axis: ClassVar[str] = "neuron"
-    columns: ClassVar[Mapping[str, str]] = {
-        "module": "string",
-        "neuron": "int32",
-        "sample": "int32",
-        "candidate": "string",
-        "status": "string",
-        "said": "string",
-        "reason": "string",
-        "request": "string",
-    }
 
     def __post_init__(self) -> None:
         """Refuse what no language model can be asked."""
-        if not 0 <= self.temperature <= 2:
-            raise BadSource(f"temperature={self.temperature}: from 0 to 2")
         _ = self.settings
 
     @property
     def settings(self) -> Settings:
         """How captions become candidates; `BadSource` for what is none."""
-        from ..language.messages import Sampling
         from ..language.settings import Settings
 
         return Settings(
@@ -112,14 +89,24 @@ class LabelCandidates(Assisted, TableView):
             comma=self.comma,
             background=self.background,
             summary_prompt=self.prompt,
-            sampling=Sampling(temperature=self.temperature, seed=self.seed, epoch=self.epoch),
+            sampling=self.sampling,
         )
+
+    @property
+    def summarises(self) -> bool:
+        """Whether the model is asked."""
+        return self.summarise
+
+    @property
+    def sentences(self) -> int:
+        """The most captions of a neuron."""
+        return self.captions.exemplars.exemplars
 
     @property
     def most(self) -> int:
         """The most candidates of a neuron."""
         if not self.summarise:
-            return self.captions.exemplars.exemplars
+            return self.sentences
         return self.samples * (2 if self.background else 1)
 
     @property
@@ -137,88 +124,11 @@ class LabelCandidates(Assisted, TableView):
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the neuron's captions, of the prompts' words and of how they are sent."""
-        from ..language.candidates import version
+        return digest.of_sequence([self.captions.units[start].key, self.asked()])
 
-        asked = digest.of_facts({**self.settings.facts(), **version()}) if self.summarise else ""
-        return digest.of_sequence([self.captions.units[start].key, asked])
-
-    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made | Exception]:
-        """Ask about some neurons; as many requests are under way at once as the model takes."""
-        told = [self.told(unit, parts) for unit in units]
-        found: Sequence[list[Said] | RequestFailed]
-        if self.summarise:
-            found = self._summarised(told, aids)
-        else:
-            found = [
-                [(text, "ok", text, "", "") for text in dict.fromkeys(filter(None, each))] for each in told
-            ]
-        return {
-            unit.key: each if isinstance(each, RequestFailed) else Made(rows=self._rows(unit.start, each))
-            for unit, each in zip(units, found, strict=True)
-        }
-
-    def _summarised(self, told: Sequence[Sequence[str]], aids: Aids) -> list[list[Said] | RequestFailed]:
-        from ..language.candidates import candidates
-
-        ask = aids.asker(self.language)
-
-        def one(captions: Sequence[str]) -> list[Said]:
-            found = candidates(captions, ask, settings=self.settings, memo=aids.memos)
-            return [(each.text, each.status, each.said, each.reason, each.request) for each in found.samples]
-
-        return ask.tried(one, told)
-
-    def named(self, rows: Sequence[Mapping[str, Any]], memos: Memos) -> Iterable[str]:
-        """Give the paths of the replies that decided."""
-        from ..language.candidates import KIND
-
-        decided = {row["request"] for row in rows}
-        kept = (each["cause"] for each in memos.of(KIND)) if self.summarise else ()
-        return (path_of(KIND, cause) for cause in kept if digest.of_facts(cause["request"]) in decided)
-
-    def forecast(self, units: Sequence[Unit], known: Known) -> Work:
-        """Count the calls and tokens: at least if every first reply is usable, at most if none is."""
-        if not self.summarise:
-            return Work()
-        from ..language.forecasting import forecast
-
-        ask = known.asker(self.language)
-        rows = [known.rows(self.captions.units[unit.start]) for unit in units]
-        told = {tuple(self._in_order(each)) for each in rows if each is not None}
-        later = sum(each is None for each in rows)
-        total = Work()
-        for captions in sorted(told):
-            total += _work(forecast(captions, ask, settings=self.settings, memo=known.memos))
-        if later:
-            one = _work(forecast(self.captions.exemplars.exemplars, ask, settings=self.settings))
-            for _ in range(later):
-                total += one
-        return total
-
-    def told(self, unit: Unit, parts: Parts) -> list[str]:
+    def told(self, unit: Unit, rows: Rows) -> list[str] | None:
         """List the captions of a unit's neuron, the best exemplar's first."""
-        return self._in_order(parts.rows(self.captions.units[unit.start]).to_pylist())
-
-    def _in_order(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        return [row["caption"] for row in sorted(rows, key=lambda row: row["rank"])]
-
-    def _rows(self, neuron: int, samples: Sequence[Said]) -> dict[str, list[Any]]:
-        rows: dict[str, list[Any]] = {name: [] for name in self.columns}
-        for number, (text, status, said, reason, request) in enumerate(samples):
-            module = self.captions.exemplars.seen.top.activations.module
-            label = text if status == "ok" else None
-            values = (module, neuron, number, label, status, said, reason, request)
-            for name, value in zip(self.columns, values, strict=True):
-                rows[name].append(value)
-        return rows
-
-
-def _work(found: Forecast) -> Work:
-    """Give what a language model will take as work."""
-    least, most = found.least, found.most
-    known = least.usd is not None and most.usd is not None
-    return Work(
-        calls=Amount(least.calls, most.calls),
-        tokens=Amount(least.tokens_in + least.tokens_out, most.tokens_in + most.tokens_out),
-        usd=Amount(least.usd or 0, most.usd or 0) if known else None,
-    )
+        found = rows(self.captions.units[unit.start])
+        if found is None:
+            return None
+        return [row["caption"] for row in sorted(found, key=lambda row: row["rank"])]

@@ -13,6 +13,7 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
+from ..activity import state_in
 from ..geometry import Box
 from ..kinds import Assisted, Made
 from ..pixels import pixels_of
@@ -111,7 +112,7 @@ class NeuronExemplars(Assisted, TableView):
 
     def state(self, neuron: int, rows: Sequence[Mapping[str, Any]]) -> str:
         """Find in its block's statistics whether a neuron can be labelled: ok, dead, constant or tied."""
-        return next(str(row["status"]) for row in rows if row["neuron"] == neuron)
+        return state_in(rows, neuron)
 
     def picture(self, aids: Aids, shown: Shown) -> Image.Image:
         """Cut an exemplar out of its image."""

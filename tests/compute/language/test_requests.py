@@ -60,7 +60,7 @@ def test_equal_settings_have_equal_digests_whatever_their_types() -> None:
     assert whole.digest == point.digest
 
 
-@pytest.mark.parametrize("name", ["summarise", "summarise_worked", "simplify", "merge"])
+@pytest.mark.parametrize("name", ["summarise", "summarise_texts", "summarise_worked", "simplify", "merge"])
 def test_prompts_tell_the_captions_and_the_language(name: str) -> None:
     prompt = prompts.find(name)
     last = prompt.request(CAPTIONS, "de", Sampling(), strict=True).messages[-1]
@@ -82,7 +82,7 @@ def test_a_prompt_is_known_by_name_version_and_digest() -> None:
     request = asked(language="de")
     prompt = prompts.find("summarise")
     assert request.prompt == {"name": "summarise", "version": 1, "sha256": prompt.sha256, "language": "de"}
-    assert len({each.sha256 for each in prompts.known().values()}) == len(prompts.known()) == 4
+    assert len({each.sha256 for each in prompts.known().values()}) == len(prompts.known()) == 5
     assert prompt.sha256 == digest.of_facts(prompt.facts())
 
 
