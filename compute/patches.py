@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,20 +13,11 @@ Facts = Mapping[str, Any]
 
 
 def grid_of(model: Model) -> tuple[int, int]:
-    """Give how many rows and columns of patches a tower has; `UnsupportedTower` where it is not told."""
-    vision = model.image.get("architecture", {}).get("vision_cfg", {})
-    sides, patches = (_pair(vision.get(each)) for each in ("image_size", "patch_size"))
-    rows, columns = (side // patch if patch else 0 for side, patch in zip(sides, patches, strict=True))
-    places = model.shape.tokens - model.shape.prefix
-    if not patches[0] and math.isqrt(places) ** 2 == places:  # a trunk that says how large its patches are
-        rows = columns = math.isqrt(places)
-    if rows * columns != places:
-        raise UnsupportedTower(
-            model.name,
-            f"its {places} patches are in no known order: its configuration tells of {rows} "
-            f"rows of {columns}",
-        )
-    return rows, columns
+    """Give how many rows and columns of patches a tower has; `UnsupportedTower` where they lie nowhere."""
+    shape = model.shape
+    if shape.grid is None:
+        raise UnsupportedTower(model.name, f"its {shape.tokens - shape.prefix} patches are in no known order")
+    return shape.grid
 
 
 def input_size(model: Model) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ..store import digest
@@ -23,6 +24,8 @@ class Residents:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._own: dict[str, Own] = {}
         self._instrument: tuple[str, Any] | None = None
+        self.turn = RLock()
+        """Held by the thread that runs a model: hooks see what any other thread runs through it, too."""
 
     def give(self, model: Model, own: Own) -> None:
         """Hand over the module that a registered model of one's own is."""

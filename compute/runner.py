@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -141,10 +141,11 @@ class Runner:
             if failed:
                 self._give_up("failed", failed, 0)
                 left = [unit for unit in left if unit not in failed]
-        mine = [unit for unit in left if self._win(unit)]
-        others = [unit for unit in left if unit not in mine and not self._is_done(unit)]
-        if mine:
-            self._make(step.only(mine))
+        with nullcontext() if isinstance(step.view, Derived) else self._residents.turn:
+            mine = [unit for unit in left if self._win(unit)]
+            others = [unit for unit in left if unit not in mine and not self._is_done(unit)]
+            if mine:
+                self._make(step.only(mine))
         if others:
             return "waiting"
         if not mine:

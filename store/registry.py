@@ -343,7 +343,7 @@ def _formerly(facts: Mapping[str, Any]) -> tuple[str, ...]:
 def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
     tower = facts["tower"] and TowerShape(
-        **{**facts["tower"], "varying": tuple(facts["tower"].get("varying", ()))}
+        **{key: tuple(each) if isinstance(each, list) else each for key, each in facts["tower"].items()}
     )
     both = {
         key: {name: Module(**{**each, "shape": tuple(each["shape"])}) for name, each in facts.get(key, ())}

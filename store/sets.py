@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from . import digest
 from .errors import UnknownName, UnsuitableModule, UnsupportedTower
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+SIDES: Final = ("image", "text")
+"""The sides of a model: what images go through, and what texts do."""
 Grade = Literal["heads", "pool-heads", "positions"]
 """How far a tower is taken apart: all attention heads; the heads of its last, pooling layer; or the places
 and blocks of channels of its last map."""
@@ -49,6 +51,8 @@ class TowerShape:
     """Whether a LayerNorm, with a bias, is the last or the last before the projection."""
     projection_bias: bool = False
     """Whether what ends the tower adds a bias of its own."""
+    grid: tuple[int, int] | None = None
+    """Rows and columns of its patches, or of the places of its last map; None where there are none."""
 
     @property
     def components(self) -> int:

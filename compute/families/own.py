@@ -94,6 +94,14 @@ def take(module: Any, transform: Any, transform_id: str | None) -> Own:
             f"{type(module).__name__} is in training mode ({training[0]}), in which it gives other numbers: "
             "call module.eval() first"
         )
+    hooked = [
+        name or "the whole" for name, each in module.named_modules() if not all(map(_is_known, _hooks(each)))
+    ]
+    if hooked:
+        raise BadSource(
+            f"{type(module).__name__} has forward hooks (on {hooked[0]}), and what they change has no "
+            "digest: remove them, or write what they do into forward"
+        )
     try:
         kept = copy.deepcopy(module)
     except Exception as error:
@@ -103,15 +111,27 @@ def take(module: Any, transform: Any, transform_id: str | None) -> Own:
     return Own(kept, transform, transform_id)
 
 
+def _hooks(module: nn.Module) -> list[Any]:
+    """Give what runs before and after a module's own code."""
+    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+
+
+def _is_known(hook: Any) -> bool:
+    """Tell whether a hook says itself what it does, as those that norm weights do."""
+    return type(hook).__module__.startswith("torch.nn.utils.")
+
+
 def _structure(module: nn.Module) -> dict[str, Any]:
     """Say of each part its class, with its code where that is no library's, and what it was made with."""
     from torch import nn
 
-    every = set(
-        vars(nn.Module())
-    )  # hooks, parts and weights, which are looked at elsewhere or no number's cause
+    every = set(vars(nn.Module()))  # parts and weights, which are looked at elsewhere, or no number's cause
     return {
-        name: [_code(type(each)), {k: _plain(v) for k, v in sorted(vars(each).items()) if k not in every}]
+        name: [
+            _code(type(each)),
+            {k: _plain(v) for k, v in sorted(vars(each).items()) if k not in every},
+            *[[_code(type(hook)), _plain(vars(hook))] for hook in _hooks(each)],
+        ]
         for name, each in module.named_modules()
     }
 
@@ -134,7 +154,19 @@ def _plain(value: Any) -> Any:
         return weights_digest([("", value)])
     if isinstance(value, partial):
         return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
-    return _code(value if callable(value) and hasattr(value, "__qualname__") else type(value))
+    if not callable(value) or not hasattr(value, "__qualname__"):
+        return _code(type(value))
+    held = [_plain(each) for each in _held(value) if not callable(each)]
+    return [*_code(value), held] if held else _code(value)
+
+
+def _held(function: Any) -> list[Any]:
+    """Give the values that a function has beside its code: of its closure, and its defaults."""
+    cells, held = getattr(function, "__closure__", None) or (), []
+    for cell in cells:
+        with suppress(ValueError):  # a name that has no value yet
+            held.append(cell.cell_contents)
+    return [*held, *(getattr(function, "__defaults__", None) or ())]
 
 
 def _code(thing: Any) -> list[str]:

@@ -82,10 +82,10 @@ def take(net: nn.Module, name: str) -> StreamTower:
 
     prefix = _prefix(trunk, known)
     size, patch = (_side(getattr(trunk.config, each)) for each in ("image_size", "patch_size"))
-    tokens = (size[0] // patch[0]) * (size[1] // patch[1]) + prefix
+    grid = size[0] // patch[0], size[1] // patch[1]
     wired = [_block(each) for each in layers]
     pool = _pool(trunk, known, projection)
-    return assemble(net, run, wired, layers[0], pool, tokens=tokens, prefix=prefix)
+    return assemble(net, run, wired, layers[0], pool, grid=grid, prefix=prefix)
 
 
 def _pool(trunk: Any, known: _Known, projection: nn.Linear | None) -> Pool:

@@ -84,10 +84,10 @@ def of_last(shape: TowerShape, read: Exact, bias: Exact, own: Exact | None) -> C
 class LastTracing(Tracing):
     """Watches what is given a tower's last map, in which each token is one that a head gathers."""
 
-    def __init__(self, tower: Tower, given: nn.Module) -> None:
-        """Take a tower, and the module that is given its last map."""
+    def __init__(self, tower: Tower, given: nn.Module, first: int) -> None:
+        """Take a tower, the module that is given its last map, and which axis of that is y; x follows it."""
         super().__init__(tower)
-        self._given = given
+        self._given, self._first = given, first
         self._map: Tensor | None = None
 
     @abstractmethod
@@ -104,6 +104,14 @@ class LastTracing(Tracing):
     def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
         output = self._whole.run(inputs).float()
         last, self._map = cast(Tensor, self._map).float(), None
+        if (places := tuple(last.shape[self._first : self._first + 2])) != self.shape.grid:
+            raise UnsupportedTower(
+                type(self._whole.module).__name__,
+                f"its last map has {places[0]} rows of {places[1]} places, and its configuration tells of "
+                "{} rows of {}; is it given pictures of another size?".format(
+                    *(self.shape.grid or ("no", "none"))
+                ),
+            )
         by_token, sigma, mu = self._gathered(last)
         norm = output.norm(dim=-1)
         empty = torch.zeros((len(output), 0, self.shape.joint), device=output.device)
@@ -131,7 +139,7 @@ class MapTracing(LastTracing):
 
     def __init__(self, tower: MapTower) -> None:
         """Take a tower."""
-        super().__init__(tower, tower.pool.given)
+        super().__init__(tower, tower.pool.given, 1 if tower.channels_last else 2)
         self._tower = tower
 
     def _gathered(self, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,6 +189,7 @@ def take(
         width=width,
         joint=pool.joint,
         tokens=rows * columns,
+        grid=(rows, columns),
         grade="positions",
         prefix=0,
         last_norm=pool.last_norm is not None,

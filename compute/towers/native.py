@@ -52,6 +52,7 @@ def describe(visual: VisionTransformer) -> TowerShape:
         width=width,
         joint=width if visual.proj is None else int(visual.proj.shape[1]),
         tokens=int(visual.positional_embedding.shape[0]),
+        grid=(int(visual.grid_size[0]), int(visual.grid_size[1])),
     )
 
 

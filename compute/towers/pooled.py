@@ -21,10 +21,10 @@ def take(tower: VisionTransformer, name: str) -> StreamTower:
     if reason := _why_not(tower):
         raise UnsupportedTower(name, reason)
     blocks = cast(Any, tower.transformer.resblocks)
-    tokens = int(tower.positional_embedding.shape[0])
+    grid = int(tower.grid_size[0]), int(tower.grid_size[1])
     wired = [_block(each) for each in blocks]
     return assemble(
-        tower, running(tower, tower.conv1.weight), wired, blocks[0], _pool(tower), tokens=tokens, prefix=1
+        tower, running(tower, tower.conv1.weight), wired, blocks[0], _pool(tower), grid=grid, prefix=1
     )
 
 

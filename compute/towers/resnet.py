@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -46,7 +47,7 @@ class PoolTracing(LastTracing):
     def __init__(self, tower: PoolingTower) -> None:
         """Take a tower."""
         self._pool: Any = cast(Any, tower.module).attnpool
-        super().__init__(tower, self._pool)
+        super().__init__(tower, self._pool, 2)
 
     def _gathered(self, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         one = torch.ones(len(last), device=last.device)
@@ -75,13 +76,16 @@ def take(tower: ModifiedResNet) -> PoolingTower:
     """Take one of CLIP's ResNets apart."""
     pool = cast(Any, tower).attnpool
     weight = cast(Tensor, pool.c_proj.weight)
+    tokens = int(pool.positional_embedding.shape[0])
+    side = math.isqrt(tokens - 1)  # a square: its class makes no other
     shape = TowerShape(
         layers=1,
         heads=int(pool.num_heads),
         head_dim=weight.shape[1] // int(pool.num_heads),
         width=int(weight.shape[1]),
         joint=int(weight.shape[0]),
-        tokens=int(pool.positional_embedding.shape[0]),
+        tokens=tokens,
+        grid=(side, side),
         grade="pool-heads",
         last_norm=False,
         projection_bias=True,

@@ -95,10 +95,13 @@ def assemble(
     first: nn.Module,
     pool: Pool,
     *,
-    tokens: int,
+    grid: tuple[int, int],
     prefix: int,
 ) -> StreamTower:
-    """Put a tower together of its parts, and read its shape from them."""
+    """Put a tower together of its parts, and read its shape from them.
+
+    `grid` is that of its patches, y and x, and `prefix` the number of tokens before them.
+    """
     dense = isinstance(pool, AttentionPool)
     varying = ["embedding"]
     if dense or any(block.norm is not None for block in wired):
@@ -111,7 +114,8 @@ def assemble(
         head_dim=pool.joint if dense else wired[0].head_dim,
         width=pool.width,
         joint=pool.joint,
-        tokens=tokens,
+        tokens=grid[0] * grid[1] + prefix,
+        grid=grid,
         prefix=prefix,
         varying=tuple(varying),
         dense=dense,

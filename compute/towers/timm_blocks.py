@@ -46,7 +46,7 @@ def take(
         [_block(each) for each in transformer.blocks],
         transformer.blocks[0],
         _pool(transformer, projection),
-        tokens=_tokens(transformer),
+        grid=_grid(transformer),
         prefix=prefix,
     )
 
@@ -138,7 +138,7 @@ def _attending(pool: Any) -> Attending:
     return Attending(pool, query, keys, key_bias, norm, values, value_bias, pool.proj)
 
 
-def _tokens(trunk: Any) -> int:
-    """Give the number of tokens of a picture of the size that the trunk is made for."""
+def _grid(trunk: Any) -> tuple[int, int]:
+    """Give the rows and columns of patches of a picture of the size that the trunk is made for."""
     rows, columns = trunk.patch_embed.grid_size
-    return int(rows * columns) + int(trunk.num_prefix_tokens)
+    return int(rows), int(columns)

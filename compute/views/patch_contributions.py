@@ -73,10 +73,13 @@ class PatchContributions(OfImages):
         """Take the sums, the scalars and the embeddings."""
         if trace.patch is None or trace.patch_mean is None:
             raise ValueError("the pass was run without patches")
-        grid = self.shape[1:3]
+        images, places, joint = trace.patch.shape
+        rows, columns = grid_of(self.model)
+        # Of another number of places no grid is made: their shape is refused by what keeps them.
+        grid = (rows, columns) if places == rows * columns else (places, 1)
         return {
-            "patch": trace.patch.reshape(-1, *grid, trace.patch.shape[-1]),
-            "mean": trace.patch_mean.reshape(-1, *grid),
+            "patch": trace.patch.reshape(images, *grid, joint),
+            "mean": trace.patch_mean.reshape(images, *grid),
             "scalars": scalars.collect(trace),
             "embedding": trace.embedding,
         }

@@ -305,6 +305,35 @@ def test_pictures_of_another_size_than_a_map_is_known_for_are_refused(store: bel
     assert "is it given pictures of another size?" in str(store.errors()[0].message)
 
 
+def test_patches_of_a_tower_that_is_not_square_lie_in_its_own_rows(store: belvedere.Store) -> None:
+    sizes: dict[str, Any] = {
+        "embed_dim": 16,
+        "depth": 1,
+        "num_heads": 2,
+        "img_size": (16, 64),
+        "patch_size": 8,
+    }
+    net: Any = timm.create_model("vit_tiny_patch16_224", num_classes=5, **sizes).eval()
+    wide = functools.partial(Image.Image.resize, size=(64, 16))
+    store.add_model("net", net, transform=lambda each: TO_TENSOR(wide(each)), transform_id="64 × 16")
+    view = store.view("patch_contributions")
+    assert view.shape[1:] == (2, 8, 5)
+    tokens = store.view("token_contributions")[:4].sum((1, 2))
+    np.testing.assert_allclose(view[:4].reshape(4, 16, 5), tokens[:, 1:], atol=1e-6)
+
+
+def test_a_map_of_as_many_places_in_other_rows_is_refused(store: belvedere.Store) -> None:
+    sizes: dict[str, Any] = {"depths": (1, 1, 1, 1), "dims": (4, 4, 8, 8), "num_classes": 5}
+    net: Any = timm.create_model("convnext_atto", **sizes).eval()
+    net.pretrained_cfg = {**net.pretrained_cfg, "input_size": (3, 64, 64)}
+    long = functools.partial(Image.Image.resize, size=(128, 32))
+    store.add_model("net", net, transform=lambda each: TO_TENSOR(long(each)), transform_id="128 × 32")
+    assert not store.view("patch_contributions").fill(progress=False).complete
+    assert "its last map has 1 rows of 4 places, and its configuration tells of 2 rows of 2" in str(
+        store.errors()[0].message
+    )
+
+
 SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 PIXELS: dict[str, Any] = {"image_size": SIDE, "patch_size": 8}
 CLASSES: dict[str, Any] = {"num_labels": 5}

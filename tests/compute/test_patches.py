@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,9 +21,11 @@ from belvedere.store.sets import Model, TowerShape
 SIZES = [(64, 64), (200, 120), (120, 201), (37, 90), (333, 47)]
 
 
-def model(size: Any = 48, mode: str | None = "shortest", patch: int = 8, tokens: int = 37) -> Model:
+def model(size: Any = 48, mode: str | None = "shortest", patch: int = 8) -> Model:
     facts: dict[str, Any] = {"size": size, "mean": [0.5] * 3, "std": [0.25] * 3, "resize_mode": mode}
-    tower = TowerShape(layers=1, heads=1, head_dim=4, width=4, joint=4, tokens=tokens)
+    grid = (size // patch, size // patch) if isinstance(size, int) else (size[0] // patch, size[1] // patch)
+    tokens = grid[0] * grid[1] + 1
+    tower = TowerShape(layers=1, heads=1, head_dim=4, width=4, joint=4, tokens=tokens, grid=grid)
     architecture = {"vision_cfg": {"image_size": size, "patch_size": patch}}
     image = {"preprocessing": facts, "architecture": architecture}
     return cast("Model", SimpleNamespace(name="m", shape=tower, image=image))
@@ -54,7 +57,7 @@ def test_the_part_that_is_seen_is_what_preprocessing_itself_lets_through(mode: s
 
 @pytest.mark.parametrize("size", [20, [16, 20], [20, 16]])
 def test_patches_that_leave_a_margin_are_laid_on_no_picture(size: Any) -> None:
-    of = model(size, patch=8, tokens=5)
+    of = model(size, patch=8)
     assert grid_of(of) == (2, 2)  # what they add is known all the same
     for ask in (input_size, lambda of: seen_part(of, 40, 40)):
         with pytest.raises(UnsupportedTower, match="patches of 8 × 8 pixels do not cover its input of"):
@@ -108,11 +111,11 @@ def test_a_map_lies_on_the_part_of_the_picture_that_is_seen() -> None:
 
 
 def test_patches_in_no_known_order_and_other_preprocessing_are_refused() -> None:
-    assert grid_of(model([48, 32], tokens=25)) == (6, 4)
-    with pytest.raises(
-        UnsupportedTower, match="its 40 patches are in no known order: its configuration tells of 6 rows of 6"
-    ):
-        grid_of(model(tokens=41))
+    assert grid_of(model([48, 32])) == (6, 4)
+    nowhere = model()
+    cast("Any", nowhere).shape = replace(nowhere.shape, grid=None)
+    with pytest.raises(UnsupportedTower, match="its 36 patches are in no known order"):
+        grid_of(nowhere)
     other = model()
     cast("Any", other).image = {"preprocessing": {"crop_pct": 0.9}}
     with pytest.raises(

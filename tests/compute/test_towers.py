@@ -168,7 +168,9 @@ def test_asking_for_tokens_changes_nothing_else() -> None:
 def test_parts_are_contiguous_float32_of_the_promised_shapes() -> None:
     visual = tower()
     trace = traced(visual, photos(visual, count=2), tokens=True)
-    assert describe(visual) == TowerShape(layers=3, heads=4, head_dim=6, width=24, joint=10, tokens=7)
+    assert describe(visual) == TowerShape(
+        layers=3, heads=4, head_dim=6, width=24, joint=10, tokens=7, grid=(3, 2)
+    )
     parts = [part for part in fields(Trace) if part.name not in ENTRY]
     shapes = {part.name: getattr(trace, part.name).shape for part in parts}
     assert shapes == {
@@ -322,5 +324,7 @@ def test_a_tower_of_real_shape_sums_to_the_float32_tolerance() -> None:
         image_size=224, patch_size=32, width=768, layers=12, heads=12, mlp_ratio=4.0, output_dim=512
     )
     trace, maps = traced(visual, photos(visual, count=1)), vision(visual).constants()
-    assert describe(visual) == TowerShape(layers=12, heads=12, head_dim=64, width=768, joint=512, tokens=50)
+    assert describe(visual) == TowerShape(
+        layers=12, heads=12, head_dim=64, width=768, joint=512, tokens=50, grid=(7, 7)
+    )
     assert check(trace, maps) <= TOLERANCE["float32"]

@@ -1,7 +1,8 @@
-"""What other processes do between a listing and a read: nothing that a reader would notice."""
+"""What other processes and threads do meanwhile: nothing that a reader would notice."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from belvedere.compute.report import Progress
 from belvedere.query.store import Store
 from belvedere.store.errors import MissingUnits
 from tests.small_views import Letters, LetterSums, small_engine, text_set
-from tests.worlds import BLOCK, engine, records
+from tests.worlds import BLOCK, World, add_pictures, engine, records
 
 
 def test_a_record_that_another_process_sets_aside_meanwhile_is_missing_and_no_surprise(
@@ -126,3 +127,24 @@ def test_a_report_forgets_what_failed_where_another_process_made_it_meanwhile(
     monkeypatch.setattr(Letters, "derive", gone)
     report = mine.fill(view.units, progress=Meanwhile())
     assert (report.failed, report.skipped, report.complete) == (0, 0, True)
+
+
+def test_threads_that_fill_one_store_see_what_their_own_images_give(world: World, tmp_path: Path) -> None:
+    store = world.store(tmp_path / "store")
+    store.add_images("some", add_pictures(tmp_path / "some", range(1000, 1000 + 2 * BLOCK)))
+    module = "visual.transformer.resblocks.0.mlp.gelu"
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("head_contributions", {"images": "some"}),
+        ("neuron_activations", {"images": "photos", "module": module}),
+        ("token_contributions", {"images": "photos"}),
+        ("neuron_activations", {"images": "some", "module": module}),
+    ]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        together = list(pool.map(lambda each: store.view(each[0], **each[1]).fill(batch_size=16), asked))
+    assert all(report.complete for report in together)
+    alone = world.store(tmp_path / "alone")
+    alone.add_images("some", tmp_path / "some")
+    for name, names in asked:
+        np.testing.assert_allclose(
+            store.view(name, **names)[...], alone.view(name, **names)[...], rtol=1e-5, atol=1e-6
+        )

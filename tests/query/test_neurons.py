@@ -318,7 +318,12 @@ class Bends(nn.Module):
         return self.out(self.act(images) * self.scale + self.shift)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("other", [{"act": torch.tanh}, {"scale": 10.0}, {"shift": 1.0}])
+def times(factor: float) -> Any:
+    """Make functions of one code, told apart by what they close over."""
+    return lambda images: images * factor
+
+
+@pytest.mark.parametrize("other", [{"act": torch.tanh}, {"act": times(3.0)}, {"scale": 10.0}, {"shift": 1.0}])
 def test_what_no_state_dictionary_has_tells_modules_apart(own: belvedere.Store, other: Any) -> None:
     own.add_model("bends", Bends().eval(), transform=to_tensor, transform_id="to ±1")
     own.add_model("bends", Bends().eval(), transform=to_tensor, transform_id="to ±1")
@@ -328,6 +333,34 @@ def test_what_no_state_dictionary_has_tells_modules_apart(own: belvedere.Store, 
     own.add_model("bends", Bends(**other).eval(), transform=to_tensor, transform_id="to ±1", replace=True)
     second = own.view("neuron_activations", model="bends", module="out", channels="first")[:4]
     assert not np.allclose(first, second)
+
+
+def test_functions_that_close_over_other_values_are_other_functions(own: belvedere.Store) -> None:
+    own.add_model("times", Bends(act=times(2.0)).eval(), transform=to_tensor, transform_id="to ±1")
+    with pytest.raises(NameTaken):
+        own.add_model("times", Bends(act=times(3.0)).eval(), transform=to_tensor, transform_id="to ±1")
+
+
+def test_a_hook_that_changes_what_a_module_gives_is_refused_and_one_of_torch_told_apart(
+    own: belvedere.Store,
+) -> None:
+    net = small()
+    handle = net[2].register_forward_hook(lambda module, given, output: output * 2)
+    with pytest.raises(BadSource, match=r"Sequential has forward hooks \(on 2\).*remove them"):
+        own.add_model("hooked", net, transform=to_tensor, transform_id="to ±1")
+    handle.remove()
+    own.add_model("plain", net, transform=to_tensor, transform_id="to ±1")
+    one, other = (normed(epsilon) for epsilon in (1e-12, 0.5))
+    own.add_model("normed", one, transform=to_tensor, transform_id="to ±1")
+    with pytest.raises(NameTaken):
+        own.add_model("normed", other, transform=to_tensor, transform_id="to ±1")
+
+
+def normed(epsilon: float) -> nn.Module:
+    """Make a module whose weights torch norms by a hook; the same but for this setting."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(3, 6, 3), eps=epsilon)).eval()
 
 
 @pytest.mark.parametrize("shape", [(7, 14, 96), (12, 197, 64), (8, 8, 96), (7, 7, 7)])
