@@ -77,7 +77,7 @@ def heads_of(heads: Heads, shape: TowerShape, parts: Parts) -> list[tuple[int, i
     found = heads.read(parts)
     for layer, head in found:
         if not (0 <= layer < shape.layers and 0 <= head < shape.heads):
-            raise BadSelection(f"heads={heads.condition!r} has head {layer}.{head}; {there(shape)}")
+            raise BadSelection(f"{heads.condition!r} has head {layer}.{head}; {there(shape)}")
     return found
 
 

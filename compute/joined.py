@@ -33,6 +33,11 @@ class Joined:
             raise UnknownName(f"value of {name}'s {self.param}", value, self.views)
         return self.views[value]
 
+    def spelled(self, name: str, params: Mapping[str, Any]) -> str:
+        """Say for messages which of them is asked for: `head_similarities with measure 'cka'`."""
+        value = params.get(self.param) or next(iter(self.views))
+        return f"{name} with {self.param} {value!r}, one of {', '.join(self.views)}:"
+
 
 def picked(name: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Give the view that a name and its parameters pick, with the other parameters; another name as it is."""

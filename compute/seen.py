@@ -8,30 +8,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..store.errors import BadSource
+from ..store.errors import UnknownPreprocessing
+from ..store.sets import Model
 
 
-def seen_share(preprocessing: Mapping[str, Any]) -> float:
+def seen_share(model: Model) -> float:
     """Give the side of the middle part that a model sees, as a share of the picture's side.
 
     open_clip shows a square picture whole, timm its middle (`crop_pct`), torchvision that of size `crop_size`
-    of one brought to `resize_size`. What a preprocessing of one's own does is not known, and it is taken to
-    show the whole. Raises `BadSource` for preprocessing that says none of this.
+    of one brought to `resize_size`, transformers either the whole or a cut, as its processor's configuration
+    says. What a preprocessing of one's own does is not known, and it is taken to show the whole. Raises
+    `UnknownPreprocessing` for preprocessing that says none of this.
     """
-    if "crop_pct" in preprocessing:
-        share = float(preprocessing["crop_pct"])
-    elif "resize_size" in preprocessing:
-        share = preprocessing["crop_size"][0] / preprocessing["resize_size"][0]
-    elif "resize_mode" in preprocessing or "transform_id" in preprocessing:
+    facts: Mapping[str, Any] = model.image["preprocessing"]
+    processor = facts.get("preprocessor_config") or facts.get("processor_config", {}).get("image_processor")
+    if "crop_pct" in facts:
+        share = float(facts["crop_pct"])
+    elif "resize_size" in facts:
+        share = facts["crop_size"][0] / facts["resize_size"][0]
+    elif "resize_mode" in facts or "transform_id" in facts:
         share = 1.0
+    elif processor and processor.get("do_resize", True) and "size" in processor:
+        share = _share_of(processor)
     else:
-        listed = ", ".join(sorted(preprocessing))
-        raise BadSource(f"what part of a picture the preprocessing shows is not known: it has {listed}")
+        raise _unknown(model, f"its preprocessing has {', '.join(sorted(facts)) or 'nothing'}")
     if not 0 < share <= 1:
-        raise BadSource(
-            f"the preprocessing lets {share:.0%} of a picture's side through, and masks end there"
-        )
+        raise _unknown(model, f"it lets {share:.0%} of a picture's side through, and masks end there")
     return share
+
+
+def _unknown(model: Model, why: str) -> UnknownPreprocessing:
+    return UnknownPreprocessing(f"what part of a picture {model.name!r} sees is not known: {why}")
+
+
+def _share_of(processor: Mapping[str, Any]) -> float:
+    """Read the configuration of an image processor of transformers, which resizes, and then may cut."""
+    side = _shorter(processor["size"])
+    if processor.get("crop_pct") is not None:  # ConvNeXt's cuts pictures below 384 pixels only
+        return float(processor["crop_pct"]) if side < 384 else 1.0
+    if processor.get("do_center_crop") and "crop_size" in processor:
+        return _shorter(processor["crop_size"]) / side
+    return 1.0
+
+
+def _shorter(size: int | Mapping[str, int]) -> int:
+    return size if isinstance(size, int) else min(size.values())
 
 
 def middle(masks: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:

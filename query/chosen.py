@@ -23,6 +23,7 @@ from .declared import find
 from .defined import Defined, mean
 from .engine import Engine
 from .settled import parts
+from .sql import held, lazy_tables
 
 EVERY = (
     "(SELECT layer::INTEGER AS layer, head::INTEGER AS head "
@@ -36,6 +37,7 @@ DESCRIBED = (
     "USING (model, image_set, text_set, layer, head)"
 )
 """A row for each of their descriptions, with the role beside it."""
+ROLES_THERE = "SELECT DISTINCT role FROM head_roles WHERE role IS NOT NULL ORDER BY role"
 CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 """The same with the category of each description."""
 SUCH_AS = 'such as "role = \'background\'" or "layer > 8", or one head, such as "3.1"'
@@ -95,8 +97,16 @@ class ChosenHeads(Defined, HeadSet):
         """Answer the statement; `BadSelection` where it chooses no head."""
         made = super().derive(unit, parts)
         if not made.facts["rows"]:
-            raise BadSelection(f"heads={self.asked!r} chooses none of the heads that there are")
+            raise BadSelection(f"{self.asked!r} chooses none of the heads that there are{self._said()}")
         return made
+
+    def _said(self) -> str:
+        """Say which roles heads have, where the condition asks for one."""
+        if not any(unit.view.name() == "head_roles" for unit in self.meant.units):
+            return ""
+        tables = lazy_tables(self.meant.engine, duck.parse(ROLES_THERE), None)
+        known = held(ROLES_THERE, None, {**tables, **self.meant.tables}).arrow()["role"].to_pylist()
+        return f"; roles there are: {', '.join(known)}" if known else ""
 
 
 def chosen(
@@ -121,7 +131,9 @@ def chosen(
         BadSource: It is empty, or the text set cannot be told.
     """
     if not condition.strip():
-        raise BadSource(f"heads=… takes a condition on heads, {SUCH_AS}; leave it out for all heads")
+        raise BadSource(
+            f"{condition!r} is no condition on heads; it takes one {SUCH_AS}; leave it out for all heads"
+        )
     declared = find(engine.folder, condition.strip())
     known = engine.places.get((condition, model.shape)) if declared is None else None
     if known is not None:
@@ -134,7 +146,7 @@ def chosen(
         statement = _over(asked, model, images, pools)
     shape = (model.shape.layers, model.shape.heads)
     view = ChosenHeads(f"{statement} ORDER BY layer, head", condition, shape)
-    mean(engine, view, f"heads={condition!r}")
+    mean(engine, view, f"the condition on heads {condition!r}")
     if declared is None and not view.meant.units and not view.meant.tables and not view.meant.lacking:
         engine.places[condition, model.shape] = view  # it is on places alone, which stay the same
     return view
@@ -173,7 +185,7 @@ def _parsed(condition: str) -> duck.Statement:
 
 def _no_condition(condition: str, trouble: QueryError | str | None) -> QueryError:
     return QueryError(
-        f"heads={condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
+        f"{condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
         f"columns of head_roles and head_descriptions, and of the texts' category, {SUCH_AS}"
     )
 
@@ -198,8 +210,8 @@ def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[st
         if len(pools) != 1:
             there = f"there are {', '.join(pools)}" if pools else "there is none: belvedere add texts"
             raise BadSource(
-                f"heads={condition!r} asks for descriptions by one of the text sets; say by which, with "
-                f"AND text_set = '…'; {there}"
+                f"the condition on heads {condition!r} asks for roles or descriptions by one of the text "
+                f"sets; say by which, with AND text_set = '…'; {there}"
             )
         pinned[TextSet.column] = pools[0]
     return " AND ".join(f"{column} = '{_quoted(name)}'" for column, name in pinned.items())

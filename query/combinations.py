@@ -21,11 +21,12 @@ from ..store.errors import (
     NoTextTower,
     NotImported,
     QueryError,
+    UnknownPreprocessing,
     UnsuitableModule,
     UnsupportedTower,
 )
-from ..store.records import Records
-from ..store.sets import References
+from ..store.folder import Folder
+from ..store.sets import SIDES, References
 from ..store.views import Field, View
 from .causes import same_question
 from .engine import Engine
@@ -35,7 +36,7 @@ from .resolve import parameters as declared
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (
     *(CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
-    *(UnsuitableModule, UnsupportedTower),
+    *(UnknownPreprocessing, UnsuitableModule, UnsupportedTower),
 )
 """Errors that say that a view cannot be of some combination; it is left out."""
 
@@ -170,13 +171,19 @@ def _required_values(
 class Filled:
     """Tells which combinations were filled before, as one question sees them: each folder is listed once."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
         self._known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
 
     @cached_property
     def _names(self) -> set[str]:
-        return self._records.filled()
+        return self._folder.records.filled()
+
+    @cached_property
+    def _models(self) -> list[dict[str, Any]]:
+        """What identifies each side of each model that is registered."""
+        models = [self._folder.names.model(name) for name in self._folder.names.models()]
+        return [each.identity(side) for each in models for side in SIDES]
 
     def knows(self, cls: type[View]) -> bool:
         """Tell whether any combination of a view was filled."""
@@ -186,5 +193,29 @@ class Filled:
         """Tell whether a combination was filled, and so belongs to the table of its name."""
         place = (view.name(), *view.names.values())
         if place not in self._known:
-            self._known[place] = [recipe for _, recipe in self._records.recipes(view)]
-        return any(same_question(recipe, view) for recipe in self._known[place])
+            self._known[place] = [recipe for _, recipe in self._folder.records.recipes(view)]
+        return any(
+            same_question(recipe, view) and not self._by_another(recipe, view)
+            for recipe in self._known[place]
+        )
+
+    def _by_another(self, recipe: Mapping[str, Any], view: View) -> bool:
+        """Tell whether a recipe is of another registered model, where one that is compared with is chosen.
+
+        Recipes have no names: what no registered model is any more may have been made with an earlier one.
+        """
+        for field, each in view.inputs().items():
+            before = recipe["inputs"].get(field)
+            if not isinstance(each, View) or before is None or before.get("view") != each.name():
+                continue
+            if field in view.bound and (found := _models(before)) != _models(each.recipe):
+                return any(model in self._models for model in found)
+            if self._by_another(before, each):
+                return True
+        return False
+
+
+def _models(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List what identifies the models beneath a recipe."""
+    beneath = recipe["inputs"].values()
+    return [model for each in beneath for model in (_models(each) if "view" in each else [each])]

@@ -54,12 +54,13 @@ class Completeness:
         ]
         parts += [
             f"{name}: none of the combinations of inputs that the statement admits was filled; "
-            "fill one, or name its inputs in the statement"
+            "fill one, or name its inputs in the statement; what was filled with parameters that are not the "
+            "defaults needs a name of its own (belvedere declare)"
             for name in self.empty
         ]
         parts += [
-            f"{name}: no model, image set, text set or module that there is fits the statement's filter "
-            "(belvedere show lists them)"
+            f"{name}: no model, image set, text set, module or parameter that there is fits the statement's "
+            "filter (belvedere show lists them)"
             for name in self.unknown
         ]
         return "; ".join([*parts, *self.wants])

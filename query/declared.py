@@ -111,7 +111,7 @@ def views_of(engine: Engine, declaration: Declaration) -> list[View]:
 
     cls = view_class(str(declaration.view))
     found = instances(engine, cls, declaration.inputs, declaration.parameters)
-    filled = Filled(engine.folder.records)
+    filled = Filled(engine.folder)
     return found if len(found) == 1 else [view for view in found if filled.has(view)]
 
 

@@ -104,7 +104,7 @@ class Named:
 
 def named(engine: Engine) -> list[Named]:
     """List every view, and every declared one, with the combinations of inputs that were filled."""
-    filled = Filled(engine.folder.records)
+    filled = Filled(engine.folder)
     views = [
         _named(engine, name, cls, instances(engine, cls, among=filled)) for name, cls in all_views().items()
     ]

@@ -219,13 +219,18 @@ def _described(
             "(heads='3.1', --head 3.1) and no contrast"
         )
     ((layer, head),) = heads
-    told = teller(progress)
-    _fill(added, [*pictures], told)
+    descriptions = {
+        images: store.view(
+            "head_descriptions", model=one.model.name, images=images, texts=texts, convention=convention
+        )
+        for images, one in added.items()
+    }
+    _fill(added, [*pictures], teller(progress))
     maps = []
     for (image_set, image_id), picture in pictures.items():
         one = added[image_set]
         names = {"model": one.model.name, "images": image_set}
-        said = store.view("head_descriptions", **names, texts=texts, convention=convention)
+        said = descriptions[image_set]
         said.fill(progress=progress)
         rows = said.where("layer = ? AND head = ?", layer, head).df()
         if rows.empty:

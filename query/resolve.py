@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ..compute import instruments
 from ..compute.head_sets import HeadSet, takes_heads
-from ..compute.joined import picked
+from ..compute.joined import JOINED, picked
 from ..compute.kinds import OfWeights, TextModulePass, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
@@ -150,6 +150,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         UnknownName: No view, input or parameter of that name, or no such value of a parameter.
         BadSource: An input is needed and not given.
     """
+    asked = name if name not in JOINED else JOINED[name].spelled(name, params)
     name, params = picked(name, params)
     cls = view_class(name).picked(params)
     fields = {field.name: field for field in parameters(cls)}
@@ -157,12 +158,12 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     params = _preset(cls, params)
     for param, value in params.items():
         if param not in fields:
-            raise UnknownName(f"parameter of {name}", param, fields)
+            raise UnknownName(f"parameter of {asked}", param, fields)
         values[param] = _checked(name, fields[param], value)
     needed = needed_inputs(cls)
     for kind in ("model", "images", "texts"):
         if kind not in needed and getattr(inputs, kind) is not None:
-            raise UnknownName(f"input of {name}", kind, needed)
+            raise UnknownName(f"input of {asked}", kind, needed)
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
         said = ", ".join(cls.choices().get(lacking[0], ()))

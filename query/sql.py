@@ -127,7 +127,7 @@ class _Stands:
 def _stands_for(engine: Engine, name: str) -> _Stands | None:
     """Find what a name stands for; None for a file, which DuckDB reads by its name."""
     found = find(engine.folder, name)
-    filled = Filled(engine.folder.records).has
+    filled = Filled(engine.folder).has
     if found is not None and found.sql is not None:
         from .defined import defined
 

@@ -216,7 +216,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .combinations import Filled, instances
         from .declared import usable
 
-        filled = Filled(self._engine.folder.records)
+        filled = Filled(self._engine.folder)
         kept = [
             (view.title(), view)
             for cls in all_views().values()

@@ -178,7 +178,7 @@ class Ablations(Derived, TableView):
         chosen = heads_of(heads, shape, parts)
         if len(chosen) == every:
             raise BadSelection(
-                f"heads={heads.condition!r} chooses all {every} heads: nothing is left to tell images "
+                f"{heads.condition!r} chooses all {every} heads: nothing is left to tell images "
                 "apart by but MLPs; choose fewer"
             )
         sets = self.sets(chosen)

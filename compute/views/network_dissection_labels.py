@@ -61,7 +61,7 @@ class NetworkDissectionLabels(Derived, TableView):
 
     @property
     def _share(self) -> float:
-        return seen_share(self.maps.model.image["preprocessing"])
+        return seen_share(self.maps.model)
 
     @property
     def grid(self) -> Grid:

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 BARS, ROWS, IMAGES = 10, 3, 5
 """At most so many descriptions, rows of images, and images at each end."""
 ROLE = """
-SELECT role, score, runner_up FROM head_roles
+SELECT role, runner_up FROM head_roles
 WHERE model = $model AND image_set = $images AND text_set = $texts AND layer = $layer AND head = $head
+"""
+SHARE = """
+SELECT coalesce(sum(variance), 0) FROM head_descriptions JOIN texts USING (text_set, text_id)
+WHERE model = $model AND image_set = $images AND text_set = $texts AND layer = $layer AND head = $head
+  AND category = $role
 """
 SAID = """
 SELECT description, category, variance
@@ -40,11 +45,12 @@ def draw(store: Store, place: str, inputs: Mapping[str, Any]) -> Figure:
     bound = {**inputs, "layer": found.layer, "head": found.head}
     store.view("head_roles", **inputs).where("layer = ?", found.layer).fill(progress=False)
     said = store.sql(SAID, {**bound, "count": BARS}).fetchall()
-    role, score, runner_up = store.sql(ROLE, bound).fetchall()[0]
+    role, runner_up = store.sql(ROLE, bound).fetchall()[0]
+    ((share,),) = store.sql(SHARE, {**bound, "role": role}).fetchall()
     shown = [each for each in dict.fromkeys(top.rows.direction) if each in {text for text, *_ in said}][:ROWS]
     figure = Figure(figsize=(13, 1.3 + max(0.3 * len(said), 1.05 * len(shown))), facecolor="white")
     about = (
-        f"{role}, {100 * score:.0f} % of its variance" if role != "none" else f"no clear role ({runner_up}?)"
+        f"{role}, {100 * share:.0f} % of its variance" if role != "none" else f"no clear role ({runner_up}?)"
     )
     titled(
         figure,

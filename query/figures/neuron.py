@@ -51,7 +51,7 @@ def draw(store: Store, place: str, inputs: Mapping[str, Any]) -> Figure:
         axes.axis("off")
         axes.imshow(thumbnail(image_or_why(store, inputs["images"], int(image))))
         axes.set_title(f"{activation:.3g}", size=9, color=FAINT, y=-0.2)
-    _spread(figure.add_axes((0.05, 0.11, 0.36, 0.2)), np.ma.compressed(every), top.rows.activation)
+    _spread(figure.add_axes((0.06, 0.11, 0.35, 0.2)), np.ma.compressed(every), top.rows.activation)
     bound = {**inputs, "module": found.module, "neuron": found.neuron, "count": LABELS}
     _labels(figure, _named(store, bound))
     return figure
@@ -69,9 +69,12 @@ def _named(store: Store, bound: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _spread(axes: Any, every: Any, top: Any) -> None:
-    axes.hist(every, bins=60, color=COLOURS[0])
+    counts, _, _ = axes.hist(every, bins=60, color=COLOURS[0])
     axes.axvline(float(min(top)), color=COLOURS[1], lw=1.5)
-    axes.set_yscale("log")
+    if counts.max() >= 10:
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.get_major_locator().set_params(integer=True)
     plain(axes, "Its activations; right of the line the images above")
     axes.set_ylabel("images", size=9, color=FAINT)
 

@@ -34,14 +34,16 @@ def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any])
     axes = figure.add_axes((0.08, 0.11, 0.88, 0.7))
     for at, (name, rows) in enumerate({inputs["texts"]: own, **others}.items()):
         mine, colour = rows[rows.kept == "texts"], COLOURS[at % len(COLOURS)]
-        axes.plot(mine.m, 100 * mine.accuracy, color=colour, lw=2, label=f"texts of “{name}”")
+        mine = mine[mine.m <= mine.distinct_texts.max()]  # behind the last text of a set nothing changes
+        ends: dict[str, Any] = {"marker": "o", "markevery": [-1]}
+        axes.plot(mine.m, 100 * mine.accuracy, color=colour, lw=2, label=f"texts of “{name}”", **ends)
     random = own[own.kept == "random"]
     if len(random):
         axes.plot(random.m, 100 * random.accuracy, color=FAINT, lw=1.5, ls="--", label="random vectors")
     for kept, said, style in (("heads", "whole heads", "-"), ("model", "the model", ":")):
         value = 100 * own[own.kept == kept].accuracy
         if len(value):
-            axes.axhline(value.iloc[0], color=QUIET, lw=1.8, ls=style, label=said)
+            axes.axhline(value.iloc[0], color=QUIET, lw=1.8, ls=style, label=said, zorder=1)
     axes.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
     axes.set_xlim(0, float(own.m.max()))
     axes.set_ylim(0, 102)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import duckdb
@@ -215,6 +216,24 @@ def test_the_same_model_under_two_names_is_called_as_it_was_asked_for(pair: belv
     pair.remove("k")
 
 
+def test_only_pairs_that_were_compared_are_looked_for(world: World, tmp_path: Path) -> None:
+    store = world.store(tmp_path / "store")
+    store.add_images("few", sql="SELECT image_set, image_id FROM images WHERE image_id < 8")
+    model = store.sql("SELECT model FROM models").fetchall()[0][0]
+    for seed in (5, 6):
+        other = make_clip(tmp_path / str(seed), seed=seed, layers=3, head_width=4, embed_dim=10)
+        store.add_model(f"other{seed}", f"open_clip:local-dir:{other}")
+    table = store.view("head_cka", model=model, other="other5", images="few")
+    assert table.fill(progress=False).complete
+    answer = store.sql("SELECT count(*) FROM head_similarities")
+    assert answer.completeness.complete
+    assert answer.fetchall() == [(len(table.df()),)]
+    another = make_clip(tmp_path / "another", seed=7, layers=3, head_width=4, embed_dim=10)
+    store.add_model("other5", f"open_clip:local-dir:{another}", replace=True)
+    with pytest.warns(belvedere.IncompleteAnswer, match="other5"):
+        assert store.sql("SELECT * FROM head_similarities").fetchall() == []
+
+
 def test_no_model_runs_where_contributions_are_kept(pair: belvedere.Store) -> None:
     dense(pair, "m")
     dense(pair, "n")
@@ -230,5 +249,7 @@ def test_what_cannot_be_compared_is_refused_by_name(pair: belvedere.Store) -> No
         pair.view("head_similarities", model="m", other="nn")
     with pytest.raises(UnknownName, match="no value of head_similarities's measure 'ck'; did you mean 'cka'"):
         pair.view("head_similarities", model="m", other="n", measure="ck")
-    with pytest.raises(UnknownName, match="no input of head_cka 'texts'"):
+    with pytest.raises(
+        UnknownName, match=r"no input of head_similarities with measure 'cka', one of .*: 'texts'"
+    ):
         pair.view("head_similarities", model="m", other="n", texts="kinds")

@@ -235,7 +235,7 @@ def test_heads_that_the_tower_lacks_are_refused(ready: belvedere.Store) -> None:
     report = ready.view("ablations", images="photos", texts="kinds", heads="odd").fill(progress=False)
     assert not report.complete
     said = " ".join(each.message for each in ready.errors())
-    assert "heads='odd' has head 0.2; there are 2 layers of 2 heads, counted from 0" in said
+    assert "'odd' has head 0.2; there are 2 layers of 2 heads, counted from 0" in said
 
 
 def test_what_makes_no_sense_is_refused(ready: belvedere.Store) -> None:

@@ -152,7 +152,8 @@ def test_of_two_models_that_were_never_filled_the_table_says_that_it_holds_nothi
     assert not answer.completeness.complete
     assert str(answer.completeness) == (
         "head_descriptions: none of the combinations of inputs that the statement admits was filled; "
-        "fill one, or name its inputs in the statement"
+        "fill one, or name its inputs in the statement; what was filled with parameters that are not the "
+        "defaults needs a name of its own (belvedere declare)"
     )
     with pytest.raises(MissingUnits, match="none of the combinations"):
         store.sql("SELECT count(*) FROM head_descriptions", require_complete=True)

@@ -160,8 +160,8 @@ def test_texts_that_nobody_asked_about_change_nothing(store: belvedere.Store) ->
         ("colour = 'red'", QueryError, "is no condition on heads"),
         ("layer = ", QueryError, "is no condition on heads"),
         ("1) OR (1=1", QueryError, "is no condition on heads"),
-        (" ", BadSource, "takes a condition on heads, such as"),
-        ("", BadSource, "takes a condition on heads, such as"),
+        (" ", BadSource, "is no condition on heads; it takes one such as"),
+        ("", BadSource, "is no condition on heads; it takes one such as"),
         ("true", QueryError, "it speaks of no column, .* such as"),
         ("1", QueryError, "it speaks of no column"),
         ("-1.0", QueryError, "it speaks of no column"),
@@ -180,7 +180,14 @@ def test_what_is_no_condition_is_refused_at_once(
 def test_a_condition_that_chooses_nothing_fails_by_name(store: belvedere.Store) -> None:
     report = store.view("head_counts", heads="layer = 7").fill(progress=False)
     assert not report.complete
-    assert "heads='layer = 7' chooses none of the heads" in " ".join(each.message for each in store.errors())
+    assert "'layer = 7' chooses none of the heads" in " ".join(each.message for each in store.errors())
+
+
+def test_a_role_that_no_head_has_is_told_with_those_that_there_are(store: belvedere.Store) -> None:
+    assert not store.view("head_counts", heads="role = 'backgruond'").fill(progress=False).complete
+    roles = store.sql("SELECT DISTINCT role FROM head_roles ORDER BY role").fetchall()
+    said = " ".join(each.message for each in store.errors())
+    assert f"roles there are: {', '.join(role for (role,) in roles)}" in said
 
 
 def test_several_text_sets_have_to_be_told_apart(store: belvedere.Store) -> None:

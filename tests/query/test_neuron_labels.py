@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import transformers
 from PIL import Image
 
 import belvedere
@@ -17,7 +18,7 @@ from belvedere.compute.views.clip_dissect_labels import ClipDissectLabels
 from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.demo.words import FORMS
 from belvedere.query.lazy_table import LazyTable
-from belvedere.store.errors import BadSource, NotAnnotated, UnsuitableModule
+from belvedere.store.errors import BadSource, NotAnnotated, UnknownPreprocessing, UnsuitableModule
 from tests.known_neurons import COLOURS, GROUNDS, SCENES, store_of
 from tests.worlds import World, add_pictures
 
@@ -298,3 +299,21 @@ def test_a_condition_on_one_neuron_asks_for_its_whole_layer(store: belvedere.Sto
         store.view("clip_dissect_labels", module="visual.transformer.resblocks.1.mlp.gelu").status().stale
         == 1
     )
+
+
+def test_a_model_that_may_see_any_part_of_a_picture_stands_in_no_others_way(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store")
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    folder, side = tmp_path / "vit", {"height": 64, "width": 64}
+    transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=64)).save_pretrained(folder)
+    transformers.ViTImageProcessor(do_resize=False, size=side).save_pretrained(folder)
+    store.add_model("vit", f"hf:{folder}")
+    labels = store.view(
+        "neuron_labels", model="known", images="scenes", module="colours", method="network_dissection"
+    )
+    assert labels.fill(progress=False).complete
+    asked = "SELECT count(*) FROM neuron_labels WHERE model = 'known' AND method = 'network_dissection'"
+    assert store.sql(asked).fetchall() == [(len(labels.df()),)]
+    conv = "embeddings.patch_embeddings.projection"
+    with pytest.raises(UnknownPreprocessing, match="what part of a picture 'vit' sees is not known"):
+        store.view("neuron_labels", model="vit", images="scenes", module=conv, method="network_dissection")
