@@ -106,7 +106,7 @@ class ChosenHeads(Defined, HeadSet):
             return ""
         tables = lazy_tables(self.meant.engine, duck.parse(ROLES_THERE), None)
         known = held(ROLES_THERE, None, {**tables, **self.meant.tables}).arrow()["role"].to_pylist()
-        return f"; roles there are: {', '.join(known)}" if known else ""
+        return f"; roles there are: {', '.join(map(str, known))}" if known else ""
 
 
 def chosen(

@@ -342,9 +342,9 @@ def _formerly(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _model(facts: dict[str, Any]) -> Model:
     """Make a model again of what `asdict` made of it."""
-    tower = facts["tower"] and TowerShape(
-        **{key: tuple(each) if isinstance(each, list) else each for key, each in facts["tower"].items()}
-    )
+    sizes: dict[str, Any] = facts["tower"] or {}
+    sizes = {key: tuple(each) if isinstance(each, list) else each for key, each in sizes.items()}
+    tower = TowerShape(**sizes) if sizes else None
     both = {
         key: {name: Module(**{**each, "shape": tuple(each["shape"])}) for name, each in facts.get(key, ())}
         for key in ("modules", "text_modules")

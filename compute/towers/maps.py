@@ -104,10 +104,10 @@ class LastTracing(Tracing):
     def _traced(self, inputs: Tensor, tokens: bool, patches: bool, class_token: bool) -> Trace:
         output = self._whole.run(inputs).float()
         last, self._map = cast(Tensor, self._map).float(), None
-        if (places := tuple(last.shape[self._first : self._first + 2])) != self.shape.grid:
+        if (seen := tuple(last.shape[self._first : self._first + 2])) != self.shape.grid:
             raise UnsupportedTower(
                 type(self._whole.module).__name__,
-                f"its last map has {places[0]} rows of {places[1]} places, and its configuration tells of "
+                f"its last map has {seen[0]} rows of {seen[1]} places, and its configuration tells of "
                 "{} rows of {}; is it given pictures of another size?".format(
                     *(self.shape.grid or ("no", "none"))
                 ),

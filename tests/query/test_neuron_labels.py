@@ -303,7 +303,7 @@ def test_a_condition_on_one_neuron_asks_for_its_whole_layer(store: belvedere.Sto
 
 def test_a_model_that_may_see_any_part_of_a_picture_stands_in_no_others_way(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store")
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     folder, side = tmp_path / "vit", {"height": 64, "width": 64}
     transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=64)).save_pretrained(folder)
     transformers.ViTImageProcessor(do_resize=False, size=side).save_pretrained(folder)
