@@ -36,7 +36,7 @@ COLUMNS = ("what", "count", "seconds", "per_second", "ratio", "bytes_each")
 )
 @click.option("--count", type=click.IntRange(min=2), default=256, show_default=True, help="How many images.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images in one pass."
+    "--batch-size", type=click.IntRange(min=1), help="Images in one pass.  [default: what a fill takes]"
 )
 @click.option("--device", help="Where to run, such as cpu or cuda:0.  [default: a GPU where there is one]")
 @click.option(
@@ -45,6 +45,7 @@ COLUMNS = ("what", "count", "seconds", "per_second", "ratio", "bytes_each")
     metavar="FILE",
     help="Write the figures there as JSON, with the day, the machine and the versions.",
 )
+@click.option("--overwrite", is_flag=True, help="Take the place of the file that --out names.")
 @output
 def command(
     model: str,
@@ -52,9 +53,10 @@ def command(
     checkpoint: str | None,
     precision: Literal["float32", "float16", "bfloat16"],
     count: int,
-    batch_size: int,
+    batch_size: int | None,
     device: str | None,
     out: Path | None,
+    overwrite: bool,
     form: str,
 ) -> None:
     """Time a model on pictures: decoding, filling, reading, SQL.
@@ -64,7 +66,10 @@ def command(
     both, one after the other, on a processor, whose cores they share, and with the slower one on a GPU.
     """
     from ..query.benching import bench
+    from ..store import placing
 
+    if out is not None:
+        placing.check(out, folder=False, overwrite=overwrite)
     found = bench(
         model,
         images,

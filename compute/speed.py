@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -23,26 +24,46 @@ from .measured import Measured
 from .models import LIBRARIES, Loaded
 from .pictures import Pictures
 
+KEPT = 512
+"""At most so many decoded pictures are held for the plain pass, which they go through one after the other."""
+
 
 def device_of(device: str | None) -> str:
     """Give the device that a fill takes where none is named."""
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def decode(
-    loaded: Loaded, images: ImageSet, pictures: Pictures, batch_size: int
-) -> tuple[list[Tensor], Measured]:
-    """Decode all pictures by a thread a core, as a fill does; `BadSource` where none can be."""
-    found: list[Tensor] = []
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What came of decoding the pictures of a set."""
+
+    pixels: list[Tensor]
+    """The first of those that could be decoded, preprocessed."""
+    readable: list[int]
+    """The places of all that could be."""
+    measured: Measured
+    """How long they took."""
+
+
+def decode(loaded: Loaded, images: ImageSet, pictures: Pictures, batch_size: int) -> Decoded:
+    """Decode all pictures by a thread a core, as a fill does, after a batch that is not counted.
+
+    Raises `BadSource` where none can be decoded.
+    """
+    places = range(len(images))
+    kept: list[Tensor] = []
+    readable: list[int] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        places = range(len(images))
+        for _ in Batches(images, places[:batch_size], loaded.transform, pictures, pool).of(batch_size):
+            pass
         start = time.perf_counter()
-        for _, _, pixels in Batches(images, places, loaded.transform, pictures, pool).of(batch_size):
-            found += pixels
+        for _, rows, pixels in Batches(images, places, loaded.transform, pictures, pool).of(batch_size):
+            readable += rows
+            kept += pixels[: max(0, KEPT - len(kept))]
         seconds = time.perf_counter() - start
-    if not found:
+    if not readable:
         raise BadSource("no picture could be decoded")
-    return found, Measured("decode and preprocess", len(images), seconds)
+    return Decoded(kept, readable, Measured("decode and preprocess", len(images), seconds))
 
 
 def forward(loaded: Loaded, pixels: Sequence[Tensor], batch_size: int) -> Measured:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..compute.measured import Measured
+from ..compute.report import Settings
 from ..store.errors import BadSource, UnsupportedTower
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def bench(
     checkpoint: str | None = None,
     precision: Literal["float32", "float16", "bfloat16"] = "float32",
     count: int = 256,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     device: str | None = None,
     tell: Callable[[Measured], None] = lambda row: None,
 ) -> Bench:
@@ -64,8 +65,9 @@ def bench(
         images: A source of images; of a folder the first `count` pictures are taken.
         checkpoint: A file of weights.
         precision: `float32`, `float16` or `bfloat16`.
-        count: How many images; the more, the less a single hitch counts.
-        batch_size: Images in one forward pass.
+        count: How many images; the more, the less a single hitch counts. Those that cannot be decoded are
+            left out of what is filled.
+        batch_size: Images in one forward pass; None is what a fill would take.
         device: Where to run; a GPU is taken where there is one.
         tell: Told of each line once it is measured.
 
@@ -76,8 +78,10 @@ def bench(
     from ..compute.pictures import Pictures
     from .store import Store
 
-    if count < 2 or batch_size < 1:
+    if count < 2 or (batch_size is not None and batch_size < 1):
         raise BadSource(f"count={count}, batch_size={batch_size}: take at least 2 images, 1 at a time")
+    where = speed.device_of(device)
+    size = Settings(batch_size=batch_size).at_once(where)
     rows: list[Measured] = []
 
     def note(row: Measured) -> None:
@@ -89,38 +93,36 @@ def bench(
         found = store.add_model("model", model, checkpoint=checkpoint, precision=precision)
         _ = found.shape
         _add(store, images, count)
-        where = speed.device_of(device)
         loaded = store._engine.residents.get(found, where)
         files = store._engine.folder
-        pictures = Pictures(files.objects)
-        pixels, decoding = speed.decode(loaded, files.names.image_set("images"), pictures, batch_size)
-        note(decoding)
-        plain = speed.forward(loaded, pixels, batch_size)
+        decoded = speed.decode(loaded, files.names.image_set("taken"), Pictures(files.objects), size)
+        note(decoded.measured)
+        plain = speed.forward(loaded, decoded.pixels, size)
         note(plain)
-        each = [row.seconds / row.count for row in (decoding, plain)]
+        each = [row.seconds / row.count for row in (decoded.measured, plain)]
         least = sum(each) if where == "cpu" else max(each)
-        del pixels
-        for row in _fillings(store, least, where, batch_size, decoding.count):
+        readable = len(decoded.readable)
+        _choose(store, "images", "taken", decoded.readable)
+        _choose(store, "few", "images", range(min(FEW, readable)))
+        del decoded
+        for row in _fillings(store, least, where, size, readable):
             note(row)
-        for row in _answers(store, where, batch_size, decoding.count):
+        for row in _answers(store, where, size, readable):
             note(row)
-    return Bench(model, images, speed.machine(where, precision, batch_size), rows)
+    return Bench(model, images, speed.machine(where, precision, size), rows)
 
 
 def _add(store: Store, images: str, count: int) -> None:
     """Add the first pictures of a source."""
     path = Path(images).expanduser()
-    if not path.is_dir():
-        store.add_images("every", images)
-        _first(store, "every", "images", count)
-    else:
-        store.add_images("images", _files(path, count))
-    _first(store, "images", "few", FEW)
+    store.add_images("every", _files(path, count) if path.is_dir() else images)
+    _choose(store, "taken", "every", range(min(count, len(store._engine.folder.names.image_set("every")))))
 
 
-def _first(store: Store, of: str, name: str, count: int) -> None:
-    """Give the first images of a set a name of their own."""
-    chosen = f"SELECT image_set, image_id FROM images WHERE image_set = '{of}' AND image_id < {count}"
+def _choose(store: Store, name: str, of: str, places: Sequence[int]) -> None:
+    """Give some images of a set a name of their own."""
+    listed = ", ".join(map(str, places))
+    chosen = f"SELECT image_set, image_id FROM images WHERE image_set = '{of}' AND image_id IN ({listed})"
     store.add_images(name, sql=f"{chosen} ORDER BY image_id")
 
 
@@ -141,7 +143,11 @@ def _files(path: Path, count: int) -> list[Path]:
 
 
 def _fillings(store: Store, least: float, device: str, batch_size: int, count: int) -> Iterator[Measured]:
-    """Fill views one by one, each in a copy of the store; the model is in memory."""
+    """Fill views one by one, each in a copy of the store; the model is in memory.
+
+    What a first fill has to import and set up is not counted.
+    """
+    _copy(store, "warm").view(VIEWS[0], images="few").fill(device=device, progress=False)
     for name in (*VIEWS, *BY_TOKEN):
         images, some = ("few", min(FEW, count)) if name in BY_TOKEN else ("images", count)
         with suppress(UnsupportedTower):
@@ -150,7 +156,7 @@ def _fillings(store: Store, least: float, device: str, batch_size: int, count: i
             start = time.perf_counter()
             view.fill(device=device, batch_size=batch_size, progress=False)
             seconds = time.perf_counter() - start
-            kept = sum(row.bytes for row in copy.status(disk=False))
+            kept = sum(row.bytes for row in copy.status(disk=False) if row.view.startswith(f"{name}["))
             yield Measured(f"fill {name}", some, seconds, seconds / some / least, round(kept / some))
 
 
@@ -171,7 +177,7 @@ def _answers(store: Store, device: str, batch_size: int, count: int) -> Iterator
     yield _timed("read head_contributions, dense", count, lambda: heads[:])
     statement = (
         "SELECT image_id, layer, head, vector FROM head_contributions "
-        "WHERE image_set = 'images' AND image_id = 1"
+        "WHERE image_set = 'images' AND image_id = 0"
     )
     yield _timed("SQL, the heads of one image", 1, lambda: store.sql(statement).fetchall())
     if store._engine.folder.names.model("model").text:

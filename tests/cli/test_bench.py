@@ -34,6 +34,23 @@ def test_it_times_every_stage_and_keeps_figures_with_the_machine(tmp_path: Path,
     assert len(kept["rows"]) == len(rows)
 
 
+def test_a_picture_that_cannot_be_decoded_is_left_out_and_no_figures_are_written_over(
+    tmp_path: Path, run: Run
+) -> None:
+    folder = add_pictures(tmp_path / "photos", range(6))
+    (folder / "00001.png").write_bytes(b"no picture")
+    source = f"open_clip:local-dir:{make_clip(tmp_path / 'clip')}"
+    found = run("bench", source, folder, "--json", "--out", tmp_path / "figures.json")
+    assert found.exit_code == 0, found.output
+    counts = {row["what"]: row["count"] for row in json.loads(found.stdout)}
+    assert (counts["decode and preprocess"], counts["plain forward pass"]) == (6, 5)
+    assert counts["fill head_contributions"] == counts["read head_contributions, dense"] == 5
+    again = run("bench", source, folder, "--out", tmp_path / "figures.json")
+    assert again.exit_code == 2
+    assert "figures.json is there already" in again.stderr
+    assert "a second" not in again.stderr
+
+
 def test_sources_that_cannot_be_timed_are_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
