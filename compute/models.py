@@ -47,7 +47,9 @@ class Loaded:
     device: torch.device
     """Where it runs."""
     vision: Tower | None = None
-    """Its vision tower, to be taken apart; None where it has none that is."""
+    """Its vision tower, to be taken apart; None where it cannot be."""
+    untaken: str = ""
+    """Why it cannot be taken apart."""
     fits: int | None = None
     """The largest batch that is known to fit after one did not."""
 
@@ -55,7 +57,7 @@ class Loaded:
     def tower(self) -> Tower:
         """The vision tower, to be taken apart; `UnsupportedTower` where it cannot be."""
         if self.vision is None:
-            raise UnsupportedTower(type(self.net).__name__, "it is here for the activations of its modules")
+            raise UnsupportedTower(type(self.net).__name__, self.untaken)
         return self.vision
 
     @cached_property
@@ -124,13 +126,15 @@ def register(name: str, source: str, found: Found, *, checkpoint: str | None, pr
     if precision not in PRECISIONS:
         raise BadSource(f"precision {precision!r} is none of {', '.join(PRECISIONS)}")
     net = found.build("float32")
-    text, tower = found.text_facts(net), found.tower(net)
+    text = found.text_facts(net)
+    tower, untaken = _tower(found, net)
     return Model(
         name=name,
         source=source,
         checkpoint=checkpoint,
         precision=cast("Any", precision),
         tower=None if tower is None else tower.shape,
+        untaken=untaken,
         modules=_surveyed(net, found.image_side(net), found.transform(net)),
         image=_image_facts(found, net),
         text=text,
@@ -149,7 +153,17 @@ def load(model: Model, found: Found, device: str) -> Loaded:
         net = found.build(model.precision)
     net = net.to(there).eval()
     side, transform = found.image_side(net), found.transform(net)
-    return Loaded(net, side, transform, found.tokenizer, there, found.tower(net))
+    return Loaded(net, side, transform, found.tokenizer, there, *_tower(found, net))
+
+
+def _tower(found: Found, net: Any) -> tuple[Tower | None, str]:
+    """Take a model's vision tower, or say why it is here for the activations of its modules alone."""
+    try:
+        return found.tower(net), ""
+    except UnsupportedTower as error:
+        if found.for_its_tower:
+            raise
+        return None, error.reason
 
 
 def compare(model: Model, found: Found, net: Any) -> None:

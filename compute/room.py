@@ -54,5 +54,6 @@ def _tried(run: Callable[[Sequence[Item]], Found], part: Sequence[Item]) -> tupl
 
 
 def _lacks_room(error: RuntimeError) -> bool:
-    """Tell whether a device had no room; some say so in the message alone."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+    """Tell whether a device had no room; MPS and processors say so in the message alone."""
+    said = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in said)

@@ -132,7 +132,7 @@ def _model(model: Model) -> Shown:
         "note": model.note,
         "checkpoint": model.checkpoint,
         "precision": model.precision,
-        **(asdict(tower) if tower is not None else {}),
+        **(asdict(tower) if tower is not None else {"not taken apart": model.untaken or None}),
         **{f"image_{key}": value for key, value in model.image.items()},
         **{f"text_{key}": value for key, value in model.text.items()},
         "libraries": dict(model.libraries),

@@ -116,6 +116,8 @@ class Model:
     """Names that it had before it was renamed."""
     text_modules: Mapping[str, Module] = field(default_factory=dict)
     """The modules that run while a text goes through, by dotted name, in the order of the model."""
+    untaken: str = ""
+    """Why its vision tower is not taken apart, where it is not; it is here for its modules' activations."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -130,8 +132,8 @@ class Model:
     def shape(self) -> TowerShape:
         """The sizes of its vision tower; `UnsupportedTower` where that is not one that is decomposed."""
         if self.tower is None:
-            what = "it was imported" if self.imported else "it is here for the activations of its modules"
-            raise UnsupportedTower(self.name, f"{what} ({self.source})")
+            why = f"it was imported ({self.source})" if self.imported else self.untaken
+            raise UnsupportedTower(self.name, why)
         return self.tower
 
     def module(self, name: str) -> Module:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
+
+from ...store.errors import UnsupportedTower
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,9 +40,13 @@ class Found(ABC):
         """Give the module that is called with a batch of images: all of it, as a rule."""
         return net
 
-    def tower(self, net: nn.Module) -> Tower | None:
-        """Take the vision tower to be taken apart; None where there is none that is."""
-        return None
+    for_its_tower: ClassVar[bool] = False
+    """Whether a model is of no use where its tower cannot be taken apart, and is refused then."""
+
+    def tower(self, net: nn.Module) -> Tower:
+        """Take the vision tower to be taken apart; `UnsupportedTower` says why where it cannot be."""
+        kind = type(net).__name__
+        raise UnsupportedTower(kind, f"its class is {kind}, whose parts are not known")
 
     def text_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give what identifies the side that texts go through; nothing where there is none."""

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...demo import clip_dir
 from ...store import digest
@@ -37,6 +37,7 @@ class OpenClip(Found):
     """A pretrained tag or the path of a checkpoint; None where the folder has them."""
     config: Mapping[str, Any]
     """Its model configuration: embed_dim, vision_cfg, text_cfg, quick_gelu."""
+    for_its_tower: ClassVar[bool] = True
 
     @property
     def quick_gelu(self) -> bool:

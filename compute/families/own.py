@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ...store import digest
-from ...store.errors import BadSource, UnsupportedTower
+from ...store.errors import BadSource
 from .family import Found, Transform
 
 if TYPE_CHECKING:
@@ -51,13 +51,11 @@ class Own(Found):
 
         return copy.deepcopy(self.module).to(getattr(torch, precision)).eval()
 
-    def tower(self, net: nn.Module) -> Tower | None:
+    def tower(self, net: nn.Module) -> Tower:
         """Take it apart where it is a tower whose parts are known."""
         from ..towers.vision import vision
 
-        with suppress(UnsupportedTower):
-            return vision(net)
-        return None
+        return vision(net)
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that came with it."""

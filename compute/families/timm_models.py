@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...demo import classifier_dir
-from ...store.errors import BadSource, UnknownName, UnsupportedTower
+from ...store.errors import BadSource, UnknownName
 from . import checkpoints
 from .family import Found, Transform
 
@@ -42,13 +41,11 @@ class Timm(Found):
 
         return checkpoints.built(make, f"timm:{self.name}", self.checkpoint, precision)
 
-    def tower(self, net: nn.Module) -> Tower | None:
-        """Take the model apart, up to its logits or pooled features; None where its parts are not known."""
+    def tower(self, net: nn.Module) -> Tower:
+        """Take the model apart, up to its logits or pooled features."""
         from ..towers.vision import vision
 
-        with suppress(UnsupportedTower):
-            return vision(net, f"timm:{self.name}")
-        return None
+        return vision(net, f"timm:{self.name}")
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the evaluation preprocessing of timm's configuration of the model."""

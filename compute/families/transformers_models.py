@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ...store.errors import BadSource, UnsupportedTower
+from ...store.errors import BadSource
 from .. import hub, model_files
 from .family import Found, Transform
 from .hf_tokens import VOCABULARIES, Tokenizer
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ..towers.tower import Tower
 
 _CLASSIFIER = "ForImageClassification"
+_ALONE = "CLIPVisionModelWithProjection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,23 @@ class Transformers(Found):
         """Let transformers make the model and load its weights; `BadSource` where some are missing."""
         import transformers
 
-        kind = transformers.AutoModelForImageClassification if self.classifies else transformers.AutoModel
         folder = hub.fetch(self.name, weights=True)
+        saved = model_files.read_json(folder / "config.json").get("architectures") or ()
+        kind: Any = (
+            transformers.AutoModelForImageClassification if self.classifies else transformers.AutoModel
+        )
+        if _ALONE in saved:  # what AutoModel makes of it has no projection
+            kind = getattr(transformers, _ALONE)
         made: Any = hub.load(kind, folder, precision, f"hf:{self.name}")
         if self.embeds_texts:
             made.encode_text = partial(_encode_text, made)
         return cast("nn.Module", made)
 
-    def tower(self, net: nn.Module) -> Tower | None:
-        """Take the model's vision tower apart; None where its parts are not known."""
+    def tower(self, net: nn.Module) -> Tower:
+        """Take the model's vision tower apart."""
         from ..towers.vision import vision
 
-        with suppress(UnsupportedTower):
-            return vision(net, f"hf:{self.name}")
-        return None
+        return vision(net, f"hf:{self.name}")
 
     def image_side(self, net: nn.Module) -> nn.Module:
         """Give the vision tower of a model that has one beside another, as CLIP has; else all of it."""

@@ -59,5 +59,5 @@ def test_sources_that_cannot_be_timed_are_refused(tmp_path: Path) -> None:
         bench(source, str(empty))
     with pytest.raises(BadSource, match="take at least 2 images"):
         bench(source, str(empty), count=1)
-    with pytest.raises(UnsupportedTower, match="it is here for the activations of its modules"):
+    with pytest.raises(UnsupportedTower, match="whose parts are not known"):
         bench("demo:classifier", str(empty))

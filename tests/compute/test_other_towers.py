@@ -247,6 +247,37 @@ def test_a_clip_of_transformers_agrees_with_its_twin_of_open_clip(
     np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, atol=1e-6)
 
 
+def test_the_vision_side_of_a_clip_of_transformers_keeps_its_projection(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    config = transformers.CLIPVisionConfig(**SIZES, **PIXELS, projection_dim=12)
+    net = transformers.CLIPVisionModelWithProjection(config).eval()
+    net.save_pretrained(tmp_path / "vision")
+    size = {"height": SIDE, "width": SIDE}
+    processor = transformers.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=size)
+    processor.save_pretrained(tmp_path / "vision")
+    model = store.add_model("vision", f"hf:{tmp_path / 'vision'}")
+    assert model.shape.joint == 12
+    pixels = processor(images=store.image("photos", 0), return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        expected = net(pixel_values=pixels).image_embeds[0]
+    found = store.view("image_embeddings")[0]
+    np.testing.assert_allclose(found, expected / expected.norm(), atol=1e-6)
+    parts = ("head_contributions", "mlp_contributions", "residual_contributions")
+    total = sum(store.view(name)[0].reshape(-1, 12).sum(0) for name in parts)
+    np.testing.assert_allclose(total, found, atol=1e-6)
+
+
+def test_why_a_tower_is_not_taken_apart_is_kept_with_the_model(store: belvedere.Store) -> None:
+    odd = timm.create_model("vit_tiny_patch16_224", img_size=SIDE, patch_size=8, depth=1, num_classes=5)
+    odd.norm = nn.RMSNorm(192)
+    store.add_model("odd", odd.eval(), transform=TO_TENSOR, transform_id="half")
+    for each in (store, belvedere.open(store.path)):
+        with pytest.raises(UnsupportedTower, match="its last norms are RMSNorm, not one LayerNorm"):
+            each.view("head_contributions")
+
+
 def test_a_siglip_of_transformers_agrees_with_its_twin_of_timm(
     store: belvedere.Store, tmp_path: Path
 ) -> None:
