@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 import pyarrow as pa
@@ -86,7 +86,7 @@ class ChosenHeads(Defined, HeadSet):
     @cached_property
     def _spoken(self) -> list[str]:
         """The columns of names that the condition speaks of: by them it tells rows of equal units apart."""
-        mentioned = set(_columns(_parsed(self.asked).tree))
+        mentioned = _spoken_of(self.asked)
         return [each for each in (Model.column, ImageSet.column, TextSet.column) if each in mentioned]
 
     def _told(self, unit: Unit) -> str:
@@ -139,6 +139,7 @@ def chosen(
     if known is not None:
         return cast("ChosenHeads", known)
     if declared is not None:
+        _check_columns(engine, declared.name)
         statement = f"SELECT DISTINCT layer::INTEGER AS layer, head::INTEGER AS head FROM {declared.name}"
     else:
         place = one_head(condition, model)
@@ -152,38 +153,52 @@ def chosen(
     return view
 
 
+def _check_columns(engine: Engine, name: str) -> None:
+    """Refuse a declared view of which no head can be read."""
+    tables = lazy_tables(engine, duck.parse(f"FROM {name}"), None, looking=True)
+    lacking = [each for each in ("layer", "head") if each not in tables[name].schema.names]
+    if lacking:
+        there = ", ".join(tables[name].schema.names)
+        raise QueryError(
+            f"{name!r} chooses no heads: it has the columns {there}, and lacks {' and '.join(lacking)}"
+        )
+
+
 def _over(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
     """Ask the condition of as little as has its columns: of places, roles, or descriptions."""
-    if not any(_columns(_parsed(condition).tree)):
-        raise _no_condition(condition, "it speaks of no column, and so tells no head from another")
-    shape = model.shape
-    bases = [EVERY.format(layers=shape.layers, heads=shape.heads), ROLES, DESCRIBED, CATEGORISED]
-    trouble: QueryError | None = None
-    for base in bases:
-        statement = f"SELECT DISTINCT layer, head FROM {base} WHERE ({condition}\n)"
-        asked = base.replace("{pinned}", "true")
+    base, trouble = _base(condition)
+    if base is None:
+        raise _no_condition(condition, trouble)
+    asked = f"SELECT DISTINCT layer, head FROM {base} WHERE ({condition}\n)"
+    if base is EVERY:
+        return asked.replace(EVERY, EVERY.format(layers=model.shape.layers, heads=model.shape.heads))
+    return asked.replace("{pinned}", _pinned(condition, model, images, pools))
+
+
+@lru_cache(maxsize=1024)
+def _base(condition: str) -> tuple[str | None, str]:
+    """Find what has a condition's columns; None, and why, where nothing has, or it is no condition."""
+    try:
+        tree = duck.parse(f"SELECT 1 WHERE {condition}\n").tree
+    except QueryError as error:
+        return None, str(error)
+    if not any(_columns(tree)):
+        return None, "it speaks of no column, and so tells no head from another"
+    trouble = ""
+    for base in (EVERY, ROLES, DESCRIBED, CATEGORISED):
+        asked = base.format(layers=1, heads=1, pinned="true")
         try:
-            _bind(statement.replace("{pinned}", "true"))
+            _bind(f"SELECT DISTINCT layer, head FROM {asked} WHERE ({condition}\n)")
         except QueryError as error:
-            trouble = error
+            trouble = str(error)
             continue
         if not pa.types.is_boolean(_bind(f"SELECT ({condition}\n) AS fits FROM {asked}")["fits"].type):
-            raise _no_condition(condition, "it has a value, and is neither true nor false")
-        if "{pinned}" not in statement:
-            return statement
-        return statement.replace("{pinned}", _pinned(condition, model, images, pools))
-    raise _no_condition(condition, trouble)
+            return None, "it has a value, and is neither true nor false"
+        return base, ""
+    return None, trouble
 
 
-def _parsed(condition: str) -> duck.Statement:
-    """Read a condition, and nothing but one."""
-    try:
-        return duck.parse(f"SELECT 1 WHERE {condition}\n")
-    except QueryError as error:
-        raise _no_condition(condition, error) from error
-
-
-def _no_condition(condition: str, trouble: QueryError | str | None) -> QueryError:
+def _no_condition(condition: str, trouble: str) -> QueryError:
     return QueryError(
         f"{condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
         f"columns of head_roles and head_descriptions, and of the texts' category, {SUCH_AS}"
@@ -202,7 +217,7 @@ def _bind(statement: str) -> pa.Table:
 
 def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
     """Say of which model, images and texts roles and descriptions are, where the condition does not."""
-    mentioned = set(_columns(_parsed(condition).tree))
+    mentioned = _spoken_of(condition)
     pinned = {Model.column: model.name}
     if ImageSet.column not in mentioned and images is not None:
         pinned[ImageSet.column] = images
@@ -219,6 +234,12 @@ def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[st
 
 def _quoted(name: str) -> str:
     return name.replace("'", "''")
+
+
+@lru_cache(maxsize=1024)
+def _spoken_of(condition: str) -> frozenset[str]:
+    """Give the columns that a condition speaks of."""
+    return frozenset(_columns(duck.parse(f"SELECT 1 WHERE {condition}\n").tree))
 
 
 def _columns(tree: Any) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import product
+from operator import contains
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..store.errors import (
     BadSelection,
     BadSource,
     CannotJudge,
+    NamingError,
     NoCategories,
     NoLaterHead,
     NotAnnotated,
@@ -47,24 +49,37 @@ def instances(
     inputs: Mapping[str, str] = _NONE,
     params: Mapping[str, Any] = _NONE,
     among: Filled | None = None,
+    said: Collection[str] = (),
 ) -> list[View]:
     """List a view for all combinations of registered inputs and modules, or of those that are given.
 
     Parameters that are not given are at their defaults. The list is made once while the names that it is of
-    stand for the same. `among` leaves those that were filled; of views that never were, none is built.
+    stand for the same. `among` leaves those that were filled; of views that never were, none is built. Heads
+    are all, and those of conditions with which it was filled, or of texts that a statement has (`said`).
     Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
+    names = Names(engine)
     left = [
         [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
     ]
-    if left:
-        picks = [{**params, **dict(each)} for each in product(*left)]
-        return [view for each in picks for view in instances(engine, cls, inputs, each, among)]
+    picks = [{**params, **dict(each)} for each in product(*left)]
+    return [view for each in picks for view in _picked(engine, names, cls, inputs, each, among, said)]
+
+
+def _picked(
+    engine: Engine,
+    names: Names,
+    cls: type[View],
+    inputs: Mapping[str, str],
+    params: Mapping[str, Any],
+    among: Filled | None,
+    said: Collection[str],
+) -> list[View]:
+    """List a view of which every choice is made."""
     cls = cls.picked(params)
     if among is not None:
-        every = instances(engine, cls, inputs, params) if among.knows(cls) else []
+        every = _picked(engine, names, cls, inputs, params, None, ()) if among.knows(cls) else []
         return [view for view in every if among.has(view)]
-    names = Names(engine)
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
     needed = needed_inputs(cls)
@@ -73,15 +88,17 @@ def instances(
     sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     takes = [each.name for each in declared(cls) if takes_heads(each)]
-    if takes:  # what a condition chooses can change although no name does
-        found = _all(engine, cls, names, needed, there, params)
-        for given in _conditions(engine, cls, [each for each in takes if each not in params]):
-            with suppress(QueryError, BadSource, BadSelection):  # one that cannot be asked any more
-                found += _all(engine, cls, names, needed, there, {**params, **given})
-        return found
+    if any(each in params for each in takes):  # what a condition chooses can change although no name does
+        return _all(engine, cls, names, needed, there, params)
     if asked not in engine.instances or engine.instances[asked][0] != sources:
         engine.instances[asked] = sources, _all(engine, cls, names, needed, there, params)
-    return engine.instances[asked][1]
+    found = [*engine.instances[asked][1]]
+    for given, places in _conditions(engine, cls, takes, there, said) if takes else ():
+        with suppress(
+            QueryError, BadSource, BadSelection, NamingError
+        ):  # one that cannot be asked (any more)
+            found += _all(engine, cls, names, needed, places, {**params, **given})
+    return found
 
 
 def _all(
@@ -107,11 +124,31 @@ def _all(
     return found
 
 
-def _conditions(engine: Engine, cls: type[View], left: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Give the conditions on heads that a view was filled with."""
-    known = {each for recipe in engine.folder.records.every_recipe(cls.name()) for each in conditions(recipe)}
-    for condition in sorted(known):
-        yield from ({name: condition} for name in left)
+def _conditions(
+    engine: Engine,
+    cls: type[View],
+    takes: Sequence[str],
+    there: Mapping[str, Sequence[str]],
+    said: Collection[str],
+) -> Iterator[tuple[dict[str, Any], Mapping[str, Sequence[str]]]]:
+    """Give conditions on heads, each with the names of which it may be asked.
+
+    Those with which a view was filled are of the names under which it was; the texts of a statement, which
+    may be others, of the names that it has, where it has some.
+    """
+    places: dict[str, set[tuple[str, ...]]] = {}
+    for place, recipe in engine.folder.records.every_recipe(cls.name()):
+        if len(place) == len(there) and all(map(contains, there.values(), place)):
+            for condition in conditions(recipe):
+                places.setdefault(condition, set()).add(place)
+    named = [[name for name in every if name in said] or every for every in there.values()]
+    for text in said:
+        if not any(text in every for every in there.values()):
+            places.setdefault(text, set()).update(product(*named))
+    for condition, found in sorted(places.items()):
+        for place in sorted(found):
+            one = {kind: [name] for kind, name in zip(there, place, strict=True)}
+            yield from (({param: condition}, one) for param in takes)
 
 
 def _instances(

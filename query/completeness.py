@@ -36,13 +36,16 @@ class Completeness:
     unknown: tuple[str, ...] = ()
     """Views that were read, and of which the statement admits no combination of the names that there are."""
 
+    unmet: tuple[str, ...] = ()
+    """What the statement asks for by name, and nothing was filled with, though with other names it was."""
     wants: tuple[str, ...] = ()
     """What has to be added before some of these can be filled."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing was missing."""
-        return not self.empty and not self.unknown and all(not each.missing for each in self.views.values())
+        lacking = self.empty or self.unknown or self.unmet
+        return not lacking and all(not each.missing for each in self.views.values())
 
     def __str__(self) -> str:
         if self.complete:
@@ -63,4 +66,4 @@ class Completeness:
             "filter (belvedere show lists them)"
             for name in self.unknown
         ]
-        return "; ".join([*parts, *self.wants])
+        return "; ".join([*parts, *self.unmet, *self.wants])

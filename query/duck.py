@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 """Values of `?` or `$name` in a statement."""
+_TEXT = re.compile(r"""(?:"(?:[^"]|"")*")|'((?:[^']|'')*)'""")
+"""A name in double quotes, or a text in single ones, which is the group."""
 _REFUSED = frozenset({"query_table", "query"})
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": "false"}
 _HELD = "answer"
@@ -223,6 +226,8 @@ class Statement:
     """Whether it may stop before it has seen all rows."""
     tree: Any
     """What DuckDB's parser makes of it."""
+    constants: frozenset[str]
+    """The texts that it has in single quotes."""
 
     @property
     def node(self) -> Mapping[str, Any]:
@@ -249,7 +254,8 @@ def parse(query: str) -> Statement:
         raise QueryError(f"only one SELECT (or FROM, WITH) statement is answered: {tree['error_message']}")
     if len(tree["statements"]) != 1:
         raise QueryError(f"one statement is answered at a time, not {len(tree['statements'])}")
-    return Statement(frozenset(_named(tree, frozenset())), any(map(_limits, parts(tree))), tree)
+    constants = frozenset(text.replace("''", "'") for text in _TEXT.findall(query) if text)
+    return Statement(frozenset(_named(tree, frozenset())), any(map(_limits, parts(tree))), tree, constants)
 
 
 def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Table]) -> pa.Table | None:

@@ -156,6 +156,17 @@ def admits(schema: pa.Schema, views: Sequence[View], predicate: Any, *, blank: b
     return predicate is None or bool(Promised(schema, views, same).left(predicate))
 
 
+def asked(schema: pa.Schema, column: str, texts: Iterable[str], predicate: Any) -> list[str]:
+    """List those of some texts that a filter asks for in a column: it admits them, and none beside them."""
+    listed = sorted(texts)
+
+    def left(ending: str) -> set[str]:
+        promises = (pc.field(column) == text + ending for text in listed)
+        return set(Promised(schema, listed, promises).left(predicate))
+
+    return sorted(left("") - left("\0"))
+
+
 def narrowed(schema: pa.Schema, view: View, column: str, positions: Positions, predicate: Any) -> Positions:
     """Leave out positions along an axis that a filter rules out, many of them at least; never others."""
     if predicate is None or column not in str(predicate) or not len(positions):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice, product
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .pruning import OneOf, Pruner, admits, holding
+from .pruning import OneOf, Pruner, admits, asked, holding
 
 Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
@@ -33,6 +33,12 @@ Its key does not: two sets of the same images share theirs, and have rows under 
 """
 
 
+Named = tuple[tuple[str, str], ...]
+"""Columns, each with a text that a filter asks for."""
+MOST_NAMED = 256
+"""So many combinations of such texts are looked at."""
+
+
 @dataclass(slots=True)
 class Seen:
     """What the scans of one table touched."""
@@ -47,6 +53,10 @@ class Seen:
     """Whether a scan found no combination of inputs that its filter admits and that belongs to the table."""
     unknown: bool = False
     """Whether a scan's filter admits no combination of the names that there are."""
+    views: dict[int, View] = field(default_factory=dict)
+    """The combinations of inputs that belong to the table, and that scans admit."""
+    unmet: set[Named] = field(default_factory=set)
+    """What filters ask for by name, though none of these has it."""
     error: Exception | None = None
     """What went wrong while reading; DuckDB passes on its message and not the error itself."""
 
@@ -75,6 +85,8 @@ class Source:
     """The keys of the units that rows may come from; None for all."""
     looking: bool = False
     """Whether scans only note what their filters leave, and give no rows."""
+    said: Set[str] = frozenset()
+    """The texts that the statement has, and is given: among them are those that its filters ask for."""
 
 
 def spot(unit: Unit) -> Spot:
@@ -151,17 +163,59 @@ class Scan(ds.InMemoryDataset):
         pinned = len({tuple(view.pinned.items()) for view in meant}) <= 1
         known = {id(view) for view in meant} if pinned else set()
         keep = {key for key, view in views.items() if key in known or self._source.admitted(view)}
+        if predicate is not None:
+            keep |= self._asked(list(views.values()), keep, predicate)
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         if not runs and every and not admits(self.schema, every, predicate):
             named = admits(self.schema, every, predicate, blank=False)
             self.seen.nothing |= named  # and with a condition on heads with which nothing was filled
             self.seen.unknown |= not named
+        self.seen.views |= {key: views[key] for key in keep}
         kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)
         if self._source.hint:
             kept = holding(kept, self._source.hint)
         units = [unit for place in kept for unit in place.view.units[place.first : place.stop]]
         only = self._source.only
         return units if only is None else [unit for unit in units if unit.key in only]
+
+    def _asked(self, views: Sequence[View], keep: Set[int], predicate: Any) -> set[int]:
+        """Find the combinations that a filter asks for by name, and that belong to the table for that alone.
+
+        `text_set IN ('a', 'b')` asks for two, whichever of them was filled. What is asked for, and is not
+        told from others by these names, is noted as unmet; but not what there cannot be, such as a module of
+        another model.
+        """
+        columns = dict.fromkeys(column for view in self._source.instances for column in view.pinned)
+        names = {
+            column: found
+            for column in columns
+            if column in self.schema.names
+            and (found := asked(self.schema, column, self._source.said, predicate))
+        }
+        added: set[int] = set()
+        unmet: set[Named] = set()
+        for each in islice(product(*names.values()), MOST_NAMED):
+            named = tuple(zip(names, each, strict=True))
+            group = [view for view in views if named_so(view, named)]
+            meant = {id(view): view for view in preferred(group)}
+            if not group:
+                unmet.update((one,) for one in named if not self._is_there(one))
+            elif keep.isdisjoint(map(id, group)):
+                if len({tuple(view.pinned.items()) for view in meant.values()}) == 1:
+                    added.update(meant)
+                else:
+                    unmet.add(named)
+        if keep or added:  # of a filter that leaves nothing at all more is told
+            self.seen.unmet |= unmet
+        return added
+
+    def has(self, named: Named) -> bool:
+        """Tell whether some names are of what scans admit; also where it is not known, as there was none."""
+        return not self.seen.scanned or any(named_so(view, named) for view in self.seen.views.values())
+
+    def _is_there(self, name: tuple[str, str]) -> bool:
+        """Tell whether any combination has a text in a column."""
+        return any(named_so(view, (name,)) for view in self._source.instances)
 
     def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:
@@ -235,6 +289,11 @@ class Scan(ds.InMemoryDataset):
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)
+
+
+def named_so(view: View, named: Named) -> bool:
+    """Tell whether all rows of a view have these texts in these columns."""
+    return all(view.pinned.get(column) == text for column, text in named)
 
 
 def preferred(views: Iterable[View]) -> list[View]:

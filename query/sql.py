@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..compute.joined import JOINED, Joined
 from ..compute.views import all_views, refuse_broken, view_class
@@ -22,7 +25,7 @@ from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
 from .resolve import Names, added_as, parameters, registered
-from .scan import Scan, Source, Spot, schema_of
+from .scan import Named, Scan, Source, Spot, schema_of
 from .supply import Filling, Supplier
 
 
@@ -70,7 +73,8 @@ def lazy_tables(
     unions = {name: union(JOINED[name]) for name in statement.tables & JOINED.keys()}
     named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
     tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
-    stood = {name: _stands_for(engine, name) for name in sorted(named - tables.keys())}
+    said = statement.constants.union(_texts(params))
+    stood = {name: _stands_for(engine, name, said) for name in sorted(named - tables.keys())}
     views = {name: each for name, each in stood.items() if each is not None}
     known = hints(
         statement,
@@ -91,6 +95,7 @@ def lazy_tables(
             hint=known.get(name, ()),
             only=only,
             looking=looking,
+            said=said,
         )
         for name, each in views.items()
     }
@@ -124,8 +129,14 @@ class _Stands:
     wants: str = ""
 
 
-def _stands_for(engine: Engine, name: str) -> _Stands | None:
-    """Find what a name stands for; None for a file, which DuckDB reads by its name."""
+def _texts(params: duck.Params) -> Iterator[str]:
+    """Give the texts among what a statement is given."""
+    given = params.values() if isinstance(params, Mapping) else params or ()
+    return (each for each in given if isinstance(each, str))
+
+
+def _stands_for(engine: Engine, name: str, said: Set[str]) -> _Stands | None:
+    """Find what a name stands for in a statement with these texts; None for a file, which DuckDB reads."""
     found = find(engine.folder, name)
     filled = Filled(engine.folder).has
     if found is not None and found.sql is not None:
@@ -135,11 +146,11 @@ def _stands_for(engine: Engine, name: str) -> _Stands | None:
         return _Stands(schema_of(view), [view], lambda _: True)
     if found is not None and found.view is not None:
         cls = view_class(found.view)
-        views = instances(engine, cls, found.inputs, found.parameters)
+        views = instances(engine, cls, found.inputs, found.parameters, said=said)
         return _Stands(_schema(cls), views, filled if len(views) > 1 else lambda _: True)
     if name in all_views():
         cls = all_views()[name]
-        return _Stands(_schema(cls), instances(engine, cls), filled, _wants(engine, cls))
+        return _Stands(_schema(cls), instances(engine, cls, said=said), filled, _wants(engine, cls))
     refuse_broken(name)
     if {".", "/"} & set(name):
         return None
@@ -222,8 +233,40 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
             _fold(name, union, tables, found, unknown)
             if name in empty:
                 unknown.pop(name, None)
+    unmet = _unmet(tables)
     wants = tuple(scan.wants for _, scan in scans if scan.wants) if empty or unknown else ()
-    return Completeness(found, tuple(empty), tuple(unknown), wants)
+    return Completeness(found, tuple(empty), tuple(unknown), unmet, wants)
+
+
+def _unmet(tables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say of which names that filters ask for there is nothing; parts of one table make up for each other."""
+    scans = scans_of(tables)
+    whole = {
+        part: name for name, each in tables.items() if isinstance(each, duck.Union) for part in each.parts
+    }
+    unmet: dict[tuple[str, Named], None] = {}
+    for part, scan in scans.items():
+        name = whole.get(part, part)
+        beside = [each for each, of in whole.items() if of == name and each != part]
+        for named in sorted(scan.seen.unmet):
+            if not any(_has(tables[each], named) for each in beside):
+                unmet[name, named] = None
+    return tuple(
+        f"{name}: nothing with {' and '.join(f'{column}={text!r}' for column, text in named)} was filled"
+        for name, named in unmet
+    )
+
+
+def _has(table: Any, named: Named) -> bool:
+    """Tell whether a part of a table has rows, or what can be asked for, with texts in some columns."""
+    if isinstance(table, Scan):
+        return table.has(named)
+    known = [each for each in named if each[0] in table.column_names]
+    return len(known) == len(named) and bool(table.filter(_equal_to(named)).num_rows)
+
+
+def _equal_to(named: Named) -> pc.Expression:
+    return reduce(and_, (pc.field(column) == text for column, text in named))
 
 
 def _fold(

@@ -107,9 +107,9 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
     ) -> Answer:
         """Answer a SELECT over views and the catalog's tables, with DuckDB; nothing is computed unless asked.
 
-        A view's name holds the combinations of inputs that were filled before, and the one that the
-        statement's literals name; parameters are at their defaults. Views that are arrays have a row for each
-        vector or cell. Rows that are missing are never passed over in silence: the answer states its
+        A view's name holds the combinations of inputs that were filled before, and those that the statement's
+        literals name, each of an `IN`, too; parameters are at their defaults, but for conditions on heads.
+        Views that are arrays have a row for each vector or cell. Rows that are missing are never passed over in silence: the answer states its
         completeness, and fetching rows of an incomplete one warns `IncompleteAnswer`.
 
         Args:

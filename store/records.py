@@ -323,11 +323,14 @@ class Records:
         """Name the views of which units were made, of whatever inputs."""
         return self._objects.folders("recipes/")
 
-    def every_recipe(self, view: str) -> list[dict[str, Any]]:
-        """List the recipes by which units of a view were made, under whatever names."""
-        remedy = f"belvedere fill {view} writes it again"
-        paths = sorted(each.path for each in self._objects.list(f"recipes/{view}/"))
-        return [self._objects.get_sealed(path, remedy) for path in paths]
+    def every_recipe(self, view: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+        """List the recipes by which units of a view were made, each with the names under which they were."""
+        remedy, prefix = f"belvedere fill {view} writes it again", f"recipes/{view}/"
+        paths = sorted(each.path for each in self._objects.list(prefix))
+        return [
+            (tuple(path.removeprefix(prefix).split("/")[:-1]), self._objects.get_sealed(path, remedy))
+            for path in paths
+        ]
 
     def places(self, view: View, recipe_key: str) -> dict[Place, Mapping[str, Any]]:
         """Give what the units that are kept under a recipe cover, by the place that `places` names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import ClassVar
 
 import numpy as np
@@ -80,7 +81,7 @@ class ClassEmbeddings(Derived, ArrayView):
             unread += (each.start + np.flatnonzero(np.isnan(read).any(axis=1))).tolist()
             np.add.at(mean, owner[texts], read)
         if unread:
-            text = self.embeddings.texts.texts[unread[0]]
+            text = shorten(self.embeddings.texts.texts[unread[0]], 80, placeholder=" …")
             raise BadSelection(
                 f"{len(unread)} of the classes' texts are longer than {self.embeddings.model.name!r} reads, "
                 f"the first {text!r}; shorten them, and add the texts again (--replace)"

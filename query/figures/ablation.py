@@ -104,7 +104,7 @@ def _tables(
         return {each: _rows(store.view("ablations", **inputs, **given, heads=each).df()) for each in named}
     recipes = store._engine.folder.records.every_recipe("ablations")
     found = {}
-    for each in sorted({each for recipe in recipes for each in conditions_of(recipe)}):
+    for each in sorted({each for _, recipe in recipes for each in conditions_of(recipe)}):
         with suppress(MissingUnits, QueryError, BadSource, BadSelection):  # of other inputs, or gone
             found[each] = _rows(store.view("ablations", **inputs, **given, heads=each).df(missing="raise"))
     return found

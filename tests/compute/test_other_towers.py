@@ -252,7 +252,8 @@ def test_the_vision_side_of_a_clip_of_transformers_keeps_its_projection(
 ) -> None:
     torch.manual_seed(0)
     config = transformers.CLIPVisionConfig(**SIZES, **PIXELS, projection_dim=12)
-    net = transformers.CLIPVisionModelWithProjection(config).eval()
+    net: Any = transformers.CLIPVisionModelWithProjection(config)
+    net.eval()
     net.save_pretrained(tmp_path / "vision")
     size = {"height": SIDE, "width": SIDE}
     processor = transformers.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=size)

@@ -189,13 +189,20 @@ def test_rows_of_every_mode_that_was_filled_are_told_apart_by_its_column(ready: 
 def test_a_condition_that_nothing_was_filled_with_is_never_called_complete(ready: belvedere.Store) -> None:
     for view in ("ablations", "class_logits"):
         ready.view(view, images="photos", texts="kinds", heads="layer = 0").fill(progress=False)
-        asked = f"SELECT count(*) FROM {view} WHERE image_set = 'photos' AND heads = 'layer = 9'"
+        named = "image_set = 'photos' AND text_set = 'kinds'"
+        asked = f"SELECT count(*) FROM {view} WHERE {named} AND heads = 'layer = 9'"
         for fill in (False, True):
             said = ready.sql(asked, fill=fill).completeness
             assert not said.complete
-            assert f"{view}: none of the combinations of inputs" in str(said)
+            assert f"{view} lacks 1 of 1 units" in str(said)
         there = ready.sql(asked.replace("9", "0"))
         assert there.completeness.complete
+        for either in ("heads IN ('layer = 0', 'layer = 1')", "(heads = 'layer = 1' OR heads = 'layer = 0')"):
+            both = f"SELECT count(DISTINCT heads) FROM {view} WHERE {named} AND {either}"
+            assert f"{view} lacks 1 of 2 units" in str(ready.sql(both).completeness)
+        assert ready.sql(both, fill=True).fetchone() == (2,)
+        misspelt = ready.sql(both.replace("layer = 1", "layr = 1"))
+        assert str(misspelt.completeness) == f"{view}: nothing with heads='layr = 1' was filled"
 
 
 def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:

@@ -136,7 +136,11 @@ def test_a_statement_that_names_the_other_model_lacks_its_units(two: Store) -> N
     answer = two.sql("FROM head_descriptions WHERE model = 'half'")
     assert answer.completeness.views["head_descriptions"] == Touched(2, 0, ("half × photos × words",))
     both = two.sql("FROM head_descriptions WHERE model IN ('m', 'half') AND layer = 1")
-    assert both.completeness.complete  # two combinations are not one that is named
+    assert both.completeness.views["head_descriptions"] == Touched(2, 1, ("half × photos × words",))
+    other = two.sql("FROM head_descriptions WHERE model <> 'x' AND layer = 1")
+    assert other.completeness.complete  # it names no model that it asks for
+    wrong = two.sql("FROM head_descriptions WHERE model IN ('m', 'hlaf')")
+    assert str(wrong.completeness) == "head_descriptions: nothing with model='hlaf' was filled"
     two.view("head_descriptions", model="half").where("layer = 0").fill()
     answer = two.sql("SELECT DISTINCT model, layer FROM head_descriptions ORDER BY ALL")
     assert answer.completeness.views["head_descriptions"] == Touched(4, 3, ("half × photos × words",))

@@ -183,6 +183,14 @@ def test_a_condition_that_chooses_nothing_fails_by_name(store: belvedere.Store) 
     assert "'layer = 7' chooses none of the heads" in " ".join(each.message for each in store.errors())
 
 
+def test_a_declared_view_without_the_columns_of_heads_chooses_none(store: belvedere.Store) -> None:
+    store.declare("places", sql="SELECT head FROM head_roles WHERE text_set = 'words'")
+    with pytest.raises(
+        QueryError, match="'places' chooses no heads: it has the columns head, and lacks layer"
+    ):
+        store.view("head_counts", heads="places")
+
+
 def test_a_role_that_no_head_has_is_told_with_those_that_there_are(store: belvedere.Store) -> None:
     assert not store.view("head_counts", heads="role = 'backgruond'").fill(progress=False).complete
     roles = store.sql("SELECT DISTINCT role FROM head_roles ORDER BY role").fetchall()
