@@ -29,7 +29,7 @@ demo: setup
 test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(ALONE) $(BIN)/pytest $(APART)
 	$(ALONE) PYTHONPATH=$(DUCKDB_1) $(BIN)/pytest -q $(APART) $(SQL_TESTS)
 

@@ -21,6 +21,8 @@ def named_heads(model: Model, heads: str | Iterable[str | Place]) -> list[Place]
 
     Raises `BadSource` for what is none of these, and `BadSelection` for one that the model does not have.
     """
+    if isinstance(heads, str) and re.search(r"[=<>()']", heads):
+        raise BadSource(f"{heads!r} is no list of heads such as 3.1 or 3.*; a condition is where=… (--where)")
     listed = heads.split(",") if isinstance(heads, str) else list(heads)
     found = [place for each in listed for place in _places(model, each)]
     if not found:

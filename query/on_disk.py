@@ -1,11 +1,11 @@
-"""Picture files as they are now, against what their image sets say of them."""
+"""Files of pictures and of masks as they are now, against what their image sets say of them."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,9 @@ from ..store.views import Unit
 
 Change = Literal["changed", "gone", "back"]
 _SAID: dict[Change, str] = {
-    "changed": "images changed on disk",
-    "gone": "images gone from disk",
-    "back": "images that were gone are back on disk",
+    "changed": "changed on disk",
+    "gone": "gone from disk",
+    "back": "that were gone are back on disk",
 }
 
 
@@ -32,16 +32,27 @@ class Changed:
     images: ImageSet
     """The set."""
     places: dict[int, Change]
-    """What became of each file that is not as it was, by image_id, in order."""
+    """What became of each picture's file that is not as it was, by image_id, in order."""
+    masks: dict[int, Change]
+    """The same of the files of masks."""
 
     def causes(self) -> list[str]:
-        """Say how many files changed or are gone, which is the first, and what to do."""
+        """Say how many pictures changed or are gone, which is the first, and what to do."""
+        paths = [self.images.path(place) for place in self.places]
+        return self._causes("images", self.places, paths, self._hint())
+
+    def causes_of_masks(self) -> list[str]:
+        """Say the same of masks."""
+        paths = [mask_of(self.images, place)[0] for place in self.masks]
+        return self._causes("masks", self.masks, paths, f"{self._hint()}, with --masks")
+
+    def _causes(self, what: str, changes: Mapping[int, Change], paths: Sequence[str], hint: str) -> list[str]:
         found = []
         for kind, said in _SAID.items():
-            places = [place for place, change in self.places.items() if change == kind]
-            if places:
-                count, first = f"{len(places):,} of {len(self.images):,}", self.images.path(places[0])
-                found.append(f"{said}: {count} of {self.images.name!r}, first {first}; {self._hint()}")
+            mine = [path for path, change in zip(paths, changes.values(), strict=True) if change == kind]
+            if mine:
+                count = f"{len(mine):,} of {len(self.images):,}"
+                found.append(f"{what} {said}: {count} of {self.images.name!r}, first {mine[0]}; {hint}")
         return found
 
     def _hint(self) -> str:
@@ -65,7 +76,7 @@ class OnDisk:
     def changed(self, images: ImageSet) -> Changed:
         """Look at the files of a set; what cannot be looked at for want of an extra counts as it was."""
         if images not in self._seen:
-            self._seen[images] = Changed(images, self._look(images))
+            self._seen[images] = Changed(images, self._look(images), self._look_at_masks(images))
         return self._seen[images]
 
     def _look(self, images: ImageSet) -> dict[int, Change]:
@@ -78,7 +89,15 @@ class OnDisk:
                 found[place] = change
         return found
 
-    def _change(self, path: str, sha256: str, stamp: tuple[int, int]) -> Change | None:
+    def _look_at_masks(self, images: ImageSet) -> dict[int, Change]:
+        """Read the masks that there are: they are small, and few sets have some."""
+        found: dict[int, Change] = {}
+        for place, mask in enumerate(images.masks):
+            if mask is not None and (change := self._change(*mask, None)):
+                found[place] = change
+        return found
+
+    def _change(self, path: str, sha256: str, stamp: tuple[int, int] | None) -> Change | None:
         try:
             if sha256 == GONE:
                 return "back" if self._pictures.exists(path) else None
@@ -101,12 +120,24 @@ class OnDisk:
         found: dict[int, Unit] = {}
         causes: list[str] = []
         for images in _beneath(units[0]) if units else ():
-            if (changed := self.changed(images)).places:
-                reach = _Reach(images, sorted(changed.places))
-                mine = {unit.index: unit for unit in units if reach.has(unit)}
-                found |= mine
-                causes += changed.causes() if mine else []
+            changed = self.changed(images)
+            for places, say, by_masks in (
+                (changed.places, changed.causes, False),
+                (changed.masks, changed.causes_of_masks, True),
+            ):
+                if places:
+                    reach = _Reach(images, sorted(places), by_masks=by_masks)
+                    mine = {unit.index: unit for unit in units if reach.has(unit)}
+                    found |= mine
+                    causes += say() if mine else []
         return [unit for unit in units if unit.index in found], causes
+
+
+def mask_of(images: ImageSet, place: int) -> tuple[str, str]:
+    """Give the path and digest of an image's mask, which it has."""
+    found = images.masks[place]
+    assert found is not None
+    return found
 
 
 def _beneath(unit: Unit) -> list[ImageSet]:
@@ -117,10 +148,10 @@ def _beneath(unit: Unit) -> list[ImageSet]:
 
 
 class _Reach:
-    """Finds the units that some places of an image set beneath them reach."""
+    """Finds the units that some places of an image set beneath them reach, or their masks alone."""
 
-    def __init__(self, images: ImageSet, places: Sequence[int]) -> None:
-        self._images, self._places = images, places
+    def __init__(self, images: ImageSet, places: Sequence[int], *, by_masks: bool) -> None:
+        self._images, self._places, self._by_masks = images, places, by_masks
         self._known: dict[tuple[str, int], bool] = {}
 
     def has(self, unit: Unit) -> bool:
@@ -132,6 +163,8 @@ class _Reach:
 
     def _covers(self, unit: Unit) -> bool:
         view = unit.view
+        if self._by_masks and not view.by_masks:
+            return False
         if not any(each is self._images for each in view.inputs().values()):
             return False
         first = bisect_left(self._places, unit.start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compute.segmentation import METRICS
 from ..compute.views.relevance_maps import METHODS
-from ..store.errors import UnknownName
+from ..store.errors import BadSource, UnknownName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,8 @@ def segment(
 
     from .progress import teller
 
+    if "method" in parameters:
+        raise BadSource("methods are named by methods=… (--method), and not as a parameter")
     for each in methods:
         if each not in METHODS:
             raise UnknownName("method of segmentation", each, METHODS)

@@ -109,8 +109,9 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
 
         A view's name holds the combinations of inputs that were filled before, and those that the statement's
         literals name, each of an `IN`, too; parameters are at their defaults, but for conditions on heads.
-        Views that are arrays have a row for each vector or cell. Rows that are missing are never passed over in silence: the answer states its
-        completeness, and fetching rows of an incomplete one warns `IncompleteAnswer`.
+        Views that are arrays have a row for each vector or cell. Rows that are missing are never passed over
+        in silence: the answer states its completeness, and fetching rows of an incomplete one warns
+        `IncompleteAnswer`.
 
         Args:
             query: One SELECT, FROM or WITH statement.

@@ -72,13 +72,15 @@ class Deep:
                 yield from instances(self._engine, cls)
 
     def _files(self) -> Iterator[Damage]:
-        """Read every image file of every set."""
+        """Read every file of a picture or a mask, of every set."""
         pictures = Pictures(self._engine.folder.objects)
         wanted: dict[tuple[str, str], str] = {}
         for name in self._names.image_sets():
             with suppress(DamagedObject, UnknownName):
-                rows = self._names.image_set(name).entries.select(["path", "digest"]).to_pylist()
+                images = self._names.image_set(name)
+                rows = images.entries.select(["path", "digest"]).to_pylist()
                 wanted |= {(row["path"], row["digest"]): name for row in rows}
+                wanted |= {each: name for each in images.masks if each is not None}
         left = [each for each in wanted if each[1] != GONE and not each[0].startswith(KEPT)]
         self._told.begin(len(left), "image files")
         for path, sha256 in left:

@@ -111,6 +111,8 @@ class View(ABC):
     """The axis that is cut into units."""
     side: ClassVar[Literal["image", "text"]] = "image"
     """Which side of a model its identity depends on, where it has a model among its inputs."""
+    by_masks: ClassVar[bool] = False
+    """Whether it reads the masks with which its images were added."""
     bound: ClassVar[Mapping[str, str]] = {}
     """Of inputs that are views, by field: the parameter that gives the model of that view.
 

@@ -8,6 +8,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -123,12 +124,19 @@ class OpenClip(Found):
             length = int(config.get("context_length", 77))
             options = dict(config.get("tokenizer_kwargs") or {})
             return {"hub": name, "context_length": length, **({"options": options} if options else {})}
+        options = config.get("tokenizer_kwargs") or {}
+        listed = self.arch.startswith(LOCAL) or "siglip" not in self.arch.lower()
+        if not name and listed and not {"bpe_path", "additional_special_tokens"} & set(options):
+            return {
+                "vocabulary": _usual_vocabulary(),
+                "context_length": int(config.get("context_length", 77)),
+            }
         tokenizer = self.tokenizer()
         inner = getattr(tokenizer, "tokenizer", None)
         if inner is not None and hasattr(inner, "backend_tokenizer"):
             vocabulary = digest.of_bytes(inner.backend_tokenizer.to_str().encode())
         else:
-            vocabulary = digest.of_facts({"vocabulary": sorted(tokenizer.encoder.items())})
+            vocabulary = _vocabulary(tokenizer)
         return {"vocabulary": vocabulary, "context_length": int(tokenizer.context_length)}
 
     def tokenizer(self) -> Any:
@@ -143,6 +151,18 @@ class OpenClip(Found):
                 f"the tokenizer of {self.arch.removeprefix(LOCAL)} ({name or 'its own'}) cannot be loaded "
                 f"({model_files.first_line(error)}), so no text can be embedded; images can"
             ) from error
+
+
+@cache
+def _usual_vocabulary() -> str:
+    """Give the digest of CLIP's own vocabulary, which open_clip takes where a configuration names none."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return _vocabulary(SimpleTokenizer())
+
+
+def _vocabulary(tokenizer: Any) -> str:
+    return digest.of_facts({"vocabulary": sorted(tokenizer.encoder.items())})
 
 
 def find(source: str, checkpoint: str | None) -> OpenClip:

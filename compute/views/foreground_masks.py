@@ -33,6 +33,7 @@ class ForegroundMasks(Assisted, ArrayView):
     images: Input[ImageSet]
     version: ClassVar[int] = 2  # 1 knew a scene by its file's name as well
     axis: ClassVar[str] = "image"
+    by_masks: ClassVar[bool] = True
     together: ClassVar[int] = 1
 
     def __post_init__(self) -> None:

@@ -154,11 +154,14 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
         for components, label, style in PARTS:
             values = 100 * mine[mine.components == components].value
             axes.scatter(values, [place] * len(values), label=label, **style)
+    low, high = 100 * float(rows.value.min()), 100 * float(rows.value.max())
+    room = max(1.0, (high - low) / 12)
+    axes.set_xlim(low - room, high + room)
     counts = {
         each: int(rows[(rows.heads == each) & (rows.components == "heads")].head_count.iloc[0])
         for each in conditions
     }
-    labels = [f"{cut(each, 34)} ({counts[each]})" for each in conditions] if named else []
+    labels = [f"{cut(each, 44)} ({counts[each]})" for each in conditions] if named else []
     axes.set_yticks(range(len(conditions)) if named else [], labels)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     plain(axes, f"Heads ablated: {said}", grid="x")

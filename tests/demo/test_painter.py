@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from belvedere.demo import PAINTER_GUIDANCE, PAINTER_STEPS, painter_dir
 from belvedere.demo.judge_painter import asked_scenes, judge, paint, sheet
 
+PAINTED = 60
 BARS = {"shape": 0.6, "colour": 0.8, "number": 0.6, "background": 0.8}
 
 
 @pytest.fixture(scope="module")
 def painted() -> NDArray[np.uint8]:
-    prompts = [each.caption for each in asked_scenes(120)]
+    prompts = [each.caption for each in asked_scenes(PAINTED)]
     return paint(painter_dir(), prompts, steps=PAINTER_STEPS, guidance=PAINTER_GUIDANCE)
 
 
 @pytest.fixture(scope="module")
 def shares(painted: NDArray[np.uint8]) -> Mapping[str, float]:
-    return judge(painted, asked_scenes(120))
+    return judge(painted, asked_scenes(PAINTED))
 
 
 @pytest.mark.parametrize("attribute", list(BARS))
@@ -47,7 +48,7 @@ def test_it_is_a_pipeline_that_any_release_of_transformers_opens() -> None:
 
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "UniPCMultistepScheduler"])
 def test_other_schedulers_paint_as_well(scheduler: str) -> None:
-    scenes = asked_scenes(25)
+    scenes = asked_scenes(15)
     prompts = [each.caption for each in scenes]
     pictures = paint(painter_dir(), prompts, steps=15, guidance=PAINTER_GUIDANCE, scheduler=scheduler)
     shares = judge(pictures, scenes)

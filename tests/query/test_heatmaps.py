@@ -158,6 +158,12 @@ def test_what_is_asked_wrongly_is_refused(shared: belvedere.Store, tmp_path: Pat
         (BadSource, "is no image: SET:ID", ([("photos", 1.5)], "a star"), {}),
         (BadSource, "is no image: SET:ID", ([("photos", True)], "a star"), {}),
         (BadSource, "is no image: SET:ID", ([3], "a star"), {}),
+        (
+            BadSource,
+            "'layer = 3 AND head IN .0, 2.' is no list of heads.*where=…",
+            ("photos:3", "a star"),
+            {"heads": "layer = 3 AND head IN (0, 2)"},
+        ),
         (BadSource, "'1' is no head: LAYER.HEAD such as 3.1", ("photos:3", "a star"), {"heads": "1"}),
         (
             BadSelection,

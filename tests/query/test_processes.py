@@ -57,13 +57,13 @@ def claims(path: Path) -> list[Path]:
     return [each for each in (path / "claims").rglob("*") if each.is_file()]
 
 
-def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
+def test_killed_again_and_again_a_fill_loses_nothing_and_repeats_nothing(
     path: Path, undisturbed: Path, workers: list[Worker]
 ) -> None:
     whole, dice = contents(undisturbed), random.Random(3)
     kept: dict[str, str] = {}
     stages = []
-    for _ in range(12):
+    for _ in range(7):
         worker = Worker(path, fill, "telling")
         workers.append(worker)
         batches = dice.randrange(1, 14)  # a block of images is four
@@ -88,7 +88,7 @@ def test_killed_a_dozen_times_a_fill_loses_nothing_and_repeats_nothing(
     done = {Path(place).stem for place in records(path)}
     assert {claim.name for claim in claims(path)} <= done  # a kill may come between a record and its release
     assert belvedere.open(path, mode="r").verify().damage == ()
-    assert len(set(stages)) > 3  # the kills did fall in the middle
+    assert len(set(stages)) > 2  # the kills did fall in the middle
 
 
 def test_a_process_that_is_forked_imports_next_to_nothing(path: Path, workers: list[Worker]) -> None:

@@ -332,3 +332,36 @@ def test_the_command_shows_methods_side_by_side(store: belvedere.Store, run: Run
     photos, masks = add_pictures(tmp_path / "p", range(2)), add_masks(tmp_path / "m", range(1))
     added = run("add", "images", "new", photos, "--masks", masks, "--store", store.path)
     assert added.stdout == "images new: 2, 2 of them new, 1 with masks\n"
+
+
+def test_a_method_given_as_a_parameter_is_refused(store: belvedere.Store) -> None:
+    with pytest.raises(BadSource, match="methods are named by methods="):
+        store.segment(method="lrp")
+
+
+def test_masks_that_changed_on_disk_make_what_was_counted_with_them_stale(
+    world: World, tmp_path: Path
+) -> None:
+    store = belvedere.open(tmp_path / "store")
+    store.add_model("m", world.source)
+    pictures, masks = add_pictures(tmp_path / "photos", range(6)), add_masks(tmp_path / "masks", range(6))
+    store.add_images("photos", pictures, masks=masks)
+    store.add_texts("classes", CLASSES)
+    store.segment("decomposition")
+    Image.fromarray(255 - mask(2)).save(masks / "00002.png")
+    (masks / "00004.png").unlink()
+    (masks / "00005.png").touch()
+    found = {each.view.partition("[")[0]: each for each in store.status()}
+    assert found["relevance_maps"].stale == found["patch_contributions"].stale == 0
+    assert found["foreground_masks"].stale == found["segmentation_scores"].stale == 1
+    assert found["segmentation_counts"].causes == (
+        f"masks changed on disk: 1 of 6 of 'photos', first {masks}/00002.png; "
+        f"belvedere add images photos {pictures} takes this in, with --masks",
+        f"masks gone from disk: 1 of 6 of 'photos', first {masks}/00004.png; "
+        f"belvedere add images photos {pictures} takes this in, with --masks",
+    )
+    damage = store.verify(deep=True).damage
+    assert [each.what for each in damage] == ["other bytes than when it was added", "removed"]
+    store.add_images("photos", pictures, masks=masks, replace=True)
+    assert {each.stale for each in store.status() if "foreground" in each.view} == {1}
+    assert store.segment("decomposition").images[0] == 5

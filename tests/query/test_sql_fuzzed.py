@@ -42,22 +42,22 @@ def both(shared: tuple[Store, Twin]) -> tuple[Store, Twin]:
 @pytest.mark.parametrize("seed", seeds(4))
 def test_what_is_ready_is_answered_as_native_tables_answer_it(both: tuple[Store, Twin], seed: int) -> None:
     generator = Generator(seed)
-    found = [(asked, compare(*both, asked)) for asked in (generator.statement() for _ in range(50))]
+    found = [(asked, compare(*both, asked)) for asked in (generator.statement() for _ in range(35))]
     assert [(each.why, asked) for asked, each in found if each.outcome == "different"] == []
-    assert len([each for _, each in found if each.outcome == "equal" and each.rows]) > 15
+    assert len([each for _, each in found if each.outcome == "equal" and each.rows]) > 10
 
 
 def test_an_answer_that_calls_itself_complete_is_that_of_native_tables(both: tuple[Store, Twin]) -> None:
     store, native = both
     generator, dice, outcomes = Generator(10), random.Random(10), list[str]()
     units = [str(path.relative_to(store.path)) for path in (store.path / "units").rglob("*.json")]
-    for _ in range(60):
+    for _ in range(40):
         asked = generator.statement()
         hide(store, dice.choice((0.02, 0.2)), dice, units)
         found = compare(store, native, asked)
         assert found.outcome != "different", (found.why, asked)
         outcomes.append(found.outcome)
-    assert (outcomes.count("equal") > 10, outcomes.count("incomplete") > 10) == (True, True)
+    assert (outcomes.count("equal") > 6, outcomes.count("incomplete") > 6) == (True, True)
 
 
 def test_what_is_missing_is_filled_and_no_more_than_was_told(both: tuple[Store, Twin]) -> None:
