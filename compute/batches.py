@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ..store.errors import UnreadablePicture
 from ..store.sets import ImageSet
 from .families.family import Transform
 from .pictures import Pictures
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AHEAD = 3
 """Batches that are decoded before they are needed."""

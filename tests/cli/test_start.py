@@ -49,6 +49,20 @@ def test_sql_without_a_table_of_the_store_imports_duckdb_alone(process: Process,
     assert imported(process, "sql", "--store", str(whole), "SELECT 1 AS one") == "['duckdb']"
 
 
+def test_what_is_kept_is_read_and_made_into_tables_without_torch(whole: Path, tmp_path: Path) -> None:
+    import shutil
+    import subprocess
+
+    store = shutil.copytree(whole, tmp_path / "store")
+    code = (
+        "import sys; sys.modules['torch'] = None; import belvedere; store = belvedere.open(sys.argv[1]); "
+        "store.view('head_contributions')[:]; store.sql('SELECT * FROM head_descriptions').fetchall(); "
+        "print(store.view('similar_images').fill(progress=False).complete)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True)
+    assert found.stdout == "True\n", found.stderr
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     import subprocess
 
