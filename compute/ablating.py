@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -73,10 +74,15 @@ class Components:
         return replace(self, read=lambda images: blocks[images.start])
 
     def blocks(self) -> Iterator[tuple[slice, Block]]:
-        """Read all images, some at a time."""
-        for start in range(0, self.images, AT_ONCE):
-            images = slice(start, min(start + AT_ONCE, self.images))
-            yield images, self.read(images)
+        """Read all images, some at a time, the next ones while the caller is busy with these."""
+        parts = [slice(start, min(start + AT_ONCE, self.images)) for start in range(0, self.images, AT_ONCE)]
+        with ThreadPoolExecutor(1, "read") as ahead:
+            coming = [ahead.submit(self.read, images) for images in parts[:1]]
+            for images, after in zip(parts, [*parts[1:], None], strict=True):
+                block = coming.pop().result()
+                if after is not None:
+                    coming.append(ahead.submit(self.read, after))
+                yield images, block
 
 
 def predictions(components: Components, sets: Bools, truth: Ints, mode: Mode) -> tuple[Ints, Bools]:
@@ -97,7 +103,8 @@ def predictions(components: Components, sets: Bools, truth: Ints, mode: Mode) ->
     components = components.held()
     groups = truth if mode == "class_mean" else np.zeros_like(truth)
     means = None if mode == "zero" else _means(components, groups)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter in a product
+    one = threadpool_limits(1, "blas")  # each of these threads multiplies by itself
+    with one, ThreadPoolExecutor(os.cpu_count()) as pool:
         for images, block in components.blocks():
             there = _readable(block)
             places, block = images.start + np.flatnonzero(there), block.only(there)
