@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -30,9 +31,11 @@ Bools = NDArray[np.bool_]
 Mode = Literal["mean", "zero", "class_mean"]
 
 AT_ONCE = 512
-"""Images that are read at a time."""
+"""Images that are read at a time, while as many are worked on."""
 HELD = 2**25
 """Numbers that are held of all images; of more, what the means were taken of is read a second time."""
+_LIMITED = Lock()
+"""Held while each of our threads multiplies by itself: what BLAS takes is a matter of the process."""
 ROOM = 2**22
 """Numbers of what the components add to the logits that are held at a time by each thread."""
 
@@ -103,8 +106,7 @@ def predictions(components: Components, sets: Bools, truth: Ints, mode: Mode) ->
     components = components.held()
     groups = truth if mode == "class_mean" else np.zeros_like(truth)
     means = None if mode == "zero" else _means(components, groups)
-    one = threadpool_limits(1, "blas")  # each of these threads multiplies by itself
-    with one, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _LIMITED, threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         for images, block in components.blocks():
             there = _readable(block)
             places, block = images.start + np.flatnonzero(there), block.only(there)

@@ -16,7 +16,11 @@ def grid_of(model: Model) -> tuple[int, int]:
     """Give how many rows and columns of patches a tower has; `UnsupportedTower` where they lie nowhere."""
     shape = model.shape
     if shape.grid is None:
-        raise UnsupportedTower(model.name, f"its {shape.tokens - shape.prefix} patches are in no known order")
+        raise UnsupportedTower(
+            model.name,
+            f"its {shape.tokens - shape.prefix} patches are in no known order; if it was added by an earlier "
+            "version, add it again (--replace)",
+        )
     return shape.grid
 
 

@@ -28,7 +28,7 @@ def seen_share(model: Model) -> float:
         share = facts["crop_size"][0] / facts["resize_size"][0]
     elif "resize_mode" in facts or "transform_id" in facts:
         share = 1.0
-    elif processor and processor.get("do_resize", True) and "size" in processor:
+    elif processor and processor.get("do_resize", True) and "size" in processor and not _is_odd(processor):
         share = _share_of(processor)
     else:
         raise _unknown(model, f"its preprocessing has {', '.join(sorted(facts)) or 'nothing'}")
@@ -39,6 +39,11 @@ def seen_share(model: Model) -> float:
 
 def _unknown(model: Model, why: str) -> UnknownPreprocessing:
     return UnknownPreprocessing(f"what part of a picture {model.name!r} sees is not known: {why}")
+
+
+def _is_odd(processor: Mapping[str, Any]) -> bool:
+    """Tell whether it resizes to another size than it says, as that of LeViT does."""
+    return str(processor.get("image_processor_type", "")).startswith("Levit")
 
 
 def _share_of(processor: Mapping[str, Any]) -> float:

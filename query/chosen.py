@@ -131,9 +131,7 @@ def chosen(
         BadSource: It is empty, or the text set cannot be told.
     """
     if not condition.strip():
-        raise BadSource(
-            f"{condition!r} is no condition on heads; it takes one {SUCH_AS}; leave it out for all heads"
-        )
+        raise BadSource(f"{condition!r} is no condition on heads {SUCH_AS}; leave it out for all heads")
     declared = find(engine.folder, condition.strip())
     known = engine.places.get((condition, model.shape)) if declared is None else None
     if known is not None:

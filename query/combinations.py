@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from operator import contains
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..compute.head_sets import conditions, takes_heads
 from ..store import digest
@@ -43,19 +43,31 @@ _NOT_OF_THIS = (
 """Errors that say that a view cannot be of some combination; it is left out."""
 
 
+class Said(NamedTuple):
+    """What a statement says."""
+
+    texts: frozenset[str]
+    """All its texts: names are among them."""
+    heads: frozenset[str]
+    """Those that a column `heads` is compared with: conditions."""
+
+
+NOTHING = Said(frozenset(), frozenset())
+
+
 def instances(
     engine: Engine,
     cls: type[View],
     inputs: Mapping[str, str] = _NONE,
     params: Mapping[str, Any] = _NONE,
     among: Filled | None = None,
-    said: Collection[str] = (),
+    said: Said = NOTHING,
 ) -> list[View]:
     """List a view for all combinations of registered inputs and modules, or of those that are given.
 
     Parameters that are not given are at their defaults. The list is made once while the names that it is of
     stand for the same. `among` leaves those that were filled; of views that never were, none is built. Heads
-    are all, and those of conditions with which it was filled, or of texts that a statement has (`said`).
+    are all, and those of conditions with which it was filled, or that a statement has (`said`).
     Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
     names = Names(engine)
@@ -73,12 +85,12 @@ def _picked(
     inputs: Mapping[str, str],
     params: Mapping[str, Any],
     among: Filled | None,
-    said: Collection[str],
+    said: Said,
 ) -> list[View]:
     """List a view of which every choice is made."""
     cls = cls.picked(params)
     if among is not None:
-        every = _picked(engine, names, cls, inputs, params, None, ()) if among.knows(cls) else []
+        every = _picked(engine, names, cls, inputs, params, None, NOTHING) if among.knows(cls) else []
         return [view for view in every if among.has(view)]
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
@@ -129,22 +141,21 @@ def _conditions(
     cls: type[View],
     takes: Sequence[str],
     there: Mapping[str, Sequence[str]],
-    said: Collection[str],
+    said: Said,
 ) -> Iterator[tuple[dict[str, Any], Mapping[str, Sequence[str]]]]:
     """Give conditions on heads, each with the names of which it may be asked.
 
-    Those with which a view was filled are of the names under which it was; the texts of a statement, which
-    may be others, of the names that it has, where it has some.
+    Those with which a view was filled are of the names under which it was; those of a statement are of the
+    names that it has, where it has some.
     """
     places: dict[str, set[tuple[str, ...]]] = {}
     for place, recipe in engine.folder.records.every_recipe(cls.name()):
         if len(place) == len(there) and all(map(contains, there.values(), place)):
             for condition in conditions(recipe):
                 places.setdefault(condition, set()).add(place)
-    named = [[name for name in every if name in said] or every for every in there.values()]
-    for text in said:
-        if not any(text in every for every in there.values()):
-            places.setdefault(text, set()).update(product(*named))
+    named = [[name for name in every if name in said.texts] or every for every in there.values()]
+    for text in said.heads:
+        places.setdefault(text, set()).update(product(*named))
     for condition, found in sorted(places.items()):
         for place in sorted(found):
             one = {kind: [name] for kind, name in zip(there, place, strict=True)}
@@ -245,8 +256,9 @@ class Filled:
             before = recipe["inputs"].get(field)
             if not isinstance(each, View) or before is None or before.get("view") != each.name():
                 continue
-            if field in view.bound and (found := _models(before)) != _models(each.recipe):
-                return any(model in self._models for model in found)
+            other = field in view.bound and (found := _models(before)) != _models(each.recipe)
+            if other and any(model in self._models for model in found):
+                return True
             if self._by_another(before, each):
                 return True
         return False

@@ -159,7 +159,7 @@ def mean(engine: Engine, view: Defined, name: str) -> pa.Schema:
         engine,
         tuple(touched(tables)),
         {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
-        str(found) if found.empty or found.unknown else "",
+        str(found) if found.empty or found.unknown or found.unmet else "",
     )
     return schema
 

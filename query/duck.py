@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 """Values of `?` or `$name` in a statement."""
-_TEXT = re.compile(r"""(?:"(?:[^"]|"")*")|'((?:[^']|'')*)'""")
-"""A name in double quotes, or a text in single ones, which is the group."""
 _REFUSED = frozenset({"query_table", "query"})
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": "false"}
 _HELD = "answer"
@@ -226,8 +223,6 @@ class Statement:
     """Whether it may stop before it has seen all rows."""
     tree: Any
     """What DuckDB's parser makes of it."""
-    constants: frozenset[str]
-    """The texts that it has in single quotes."""
 
     @property
     def node(self) -> Mapping[str, Any]:
@@ -235,11 +230,54 @@ class Statement:
         node: Mapping[str, Any] = self.tree["statements"][0]["node"]
         return node
 
+    def texts(self, params: Params) -> frozenset[str]:
+        """Give the texts that it has as constants, and those that it is given."""
+        given = params.values() if isinstance(params, Mapping) else params or ()
+        found = (_constant(part) for part in parts(self.tree))
+        return frozenset(each for each in (*found, *given) if isinstance(each, str))
+
+    def compared(self, column: str, params: Params) -> frozenset[str]:
+        """Give those that a column of this name is compared with, in whatever table."""
+        found = set[Any]()
+        for part in parts(self.tree):
+            sides = [part.get("left"), part.get("right"), *(part.get("children") or ())]
+            beside = [each for each in sides if isinstance(each, dict)]
+            if any(each.get("class") == "COLUMN_REF" and _last(each) == column for each in beside):
+                found |= {_constant(each) for each in beside} | {_given(each, params) for each in beside}
+        return frozenset(each for each in found if isinstance(each, str))
+
     @property
     def defined(self) -> set[str]:
         """The names that a WITH anywhere in it gives, in lower case."""
         entries = (each for part in parts(self.tree) for each in (part.get("cte_map") or {}).get("map", ()))
         return {str(entry["key"]).lower() for entry in entries}
+
+
+def _last(column: Mapping[str, Any]) -> str:
+    return str(column["column_names"][-1]).lower()
+
+
+def _constant(part: Mapping[str, Any]) -> str | None:
+    """Give the text that a part of a tree is; each major of DuckDB writes constants down in its own way."""
+    if part.get("class") != "CONSTANT":
+        return None
+    literal, value = part.get("literal"), part.get("value")
+    found = literal.get("text") if literal and literal.get("kind") == "STRING" else None
+    if value and not value.get("is_null") and value.get("type", {}).get("id") == "VARCHAR":
+        found = value.get("value")
+    return found if isinstance(found, str) else None
+
+
+def _given(part: Mapping[str, Any], params: Params) -> str | None:
+    """Give the text that a parameter in a tree is given."""
+    if part.get("class") != "PARAMETER":
+        return None
+    name, found = str(part.get("identifier")), None
+    if isinstance(params, Mapping):
+        found = params.get(name)
+    elif params and name.isdigit() and 0 < int(name) <= len(params):
+        found = params[int(name) - 1]
+    return found if isinstance(found, str) else None
 
 
 def parse(query: str) -> Statement:
@@ -254,8 +292,7 @@ def parse(query: str) -> Statement:
         raise QueryError(f"only one SELECT (or FROM, WITH) statement is answered: {tree['error_message']}")
     if len(tree["statements"]) != 1:
         raise QueryError(f"one statement is answered at a time, not {len(tree['statements'])}")
-    constants = frozenset(text.replace("''", "'") for text in _TEXT.findall(query) if text)
-    return Statement(frozenset(_named(tree, frozenset())), any(map(_limits, parts(tree))), tree, constants)
+    return Statement(frozenset(_named(tree, frozenset())), any(map(_limits, parts(tree))), tree)
 
 
 def run_tree(node: Mapping[str, Any], params: Params, tables: Mapping[str, pa.Table]) -> pa.Table | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from ..store import digest
 from ..store.errors import MissingExtra
 from ..store.objects import Objects
 from ..store.sets import ImageSet
-from ..store.views import Unit
+from ..store.views import Unit, View
 
 Change = Literal["changed", "gone", "back"]
 _SAID: dict[Change, str] = {
@@ -25,7 +26,7 @@ _SAID: dict[Change, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Changed:
     """What became of the files of one image set since it was last added."""
 
@@ -33,8 +34,13 @@ class Changed:
     """The set."""
     places: dict[int, Change]
     """What became of each picture's file that is not as it was, by image_id, in order."""
-    masks: dict[int, Change]
-    """The same of the files of masks."""
+    look_at_masks: Callable[[], dict[int, Change]]
+    """Looks at the files of masks."""
+
+    @cached_property
+    def masks(self) -> dict[int, Change]:
+        """What became of them, likewise; they are read when they are asked for first."""
+        return self.look_at_masks()
 
     def causes(self) -> list[str]:
         """Say how many pictures changed or are gone, which is the first, and what to do."""
@@ -76,7 +82,7 @@ class OnDisk:
     def changed(self, images: ImageSet) -> Changed:
         """Look at the files of a set; what cannot be looked at for want of an extra counts as it was."""
         if images not in self._seen:
-            self._seen[images] = Changed(images, self._look(images), self._look_at_masks(images))
+            self._seen[images] = Changed(images, self._look(images), partial(self._look_at_masks, images))
         return self._seen[images]
 
     def _look(self, images: ImageSet) -> dict[int, Change]:
@@ -121,10 +127,12 @@ class OnDisk:
         causes: list[str] = []
         for images in _beneath(units[0]) if units else ():
             changed = self.changed(images)
-            for places, say, by_masks in (
-                (changed.places, changed.causes, False),
-                (changed.masks, changed.causes_of_masks, True),
-            ):
+            looks: list[tuple[dict[int, Change], Callable[[], list[str]], bool]] = [
+                (changed.places, changed.causes, False)
+            ]
+            if any(_reads_masks(view) for view in _views(units[0])):
+                looks.append((changed.masks, changed.causes_of_masks, True))
+            for places, say, by_masks in looks:
                 if places:
                     reach = _Reach(images, sorted(places), by_masks=by_masks)
                     mine = {unit.index: unit for unit in units if reach.has(unit)}
@@ -142,9 +150,19 @@ def mask_of(images: ImageSet, place: int) -> tuple[str, str]:
 
 def _beneath(unit: Unit) -> list[ImageSet]:
     """List the image sets beneath a unit: one, or several where a statement reads several."""
-    views = [unit.view, *(need.view for need in unit.needs)]
-    sources = {id(each): each for view in views for each in view.sources()}
+    sources = {id(each): each for view in _views(unit) for each in view.sources()}
     return [each for each in sources.values() if isinstance(each, ImageSet)]
+
+
+def _views(unit: Unit) -> list[View]:
+    return [unit.view, *(need.view for need in unit.needs)]
+
+
+def _reads_masks(view: View) -> bool:
+    """Tell whether a view, or one that it is made from, reads masks."""
+    return view.by_masks or any(
+        isinstance(each, View) and _reads_masks(each) for each in view.inputs().values()
+    )
 
 
 class _Reach:

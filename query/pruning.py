@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -158,13 +158,21 @@ def admits(schema: pa.Schema, views: Sequence[View], predicate: Any, *, blank: b
 
 def asked(schema: pa.Schema, column: str, texts: Iterable[str], predicate: Any) -> list[str]:
     """List those of some texts that a filter asks for in a column: it admits them, and none beside them."""
-    listed = sorted(texts)
+    listed = sorted(text for text in texts if text)
 
-    def left(ending: str) -> set[str]:
-        promises = (pc.field(column) == text + ending for text in listed)
+    def left(beside: Callable[[str], str]) -> set[str]:
+        promises = (pc.field(column) == beside(text) for text in listed)
         return set(Promised(schema, listed, promises).left(predicate))
 
-    return sorted(left("") - left("\0"))
+    return sorted(left(lambda text: text) - left(lambda text: f"{text}\0") - left(_before))
+
+
+def _before(text: str) -> str:
+    """Give a text that stands shortly before another in order."""
+    last = ord(text[-1]) - 1
+    if last < 0:
+        return text[:-1]
+    return f"{text[:-1]}{chr(0xD7FF if 0xD800 <= last <= 0xDFFF else last)}\U0010ffff"
 
 
 def narrowed(schema: pa.Schema, view: View, column: str, positions: Positions, predicate: Any) -> Positions:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import groupby, islice, product
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -35,8 +35,6 @@ Its key does not: two sets of the same images share theirs, and have rows under 
 
 Named = tuple[tuple[str, str], ...]
 """Columns, each with a text that a filter asks for."""
-MOST_NAMED = 256
-"""So many combinations of such texts are looked at."""
 
 
 @dataclass(slots=True)
@@ -193,16 +191,18 @@ class Scan(ds.InMemoryDataset):
             and (found := asked(self.schema, column, self._source.said, predicate))
         }
         added: set[int] = set()
-        unmet: set[Named] = set()
-        for each in islice(product(*names.values()), MOST_NAMED):
-            named = tuple(zip(names, each, strict=True))
-            group = [view for view in views if named_so(view, named)]
-            meant = {id(view): view for view in preferred(group)}
-            if not group:
-                unmet.update((one,) for one in named if not self._is_there(one))
-            elif keep.isdisjoint(map(id, group)):
-                if len({tuple(view.pinned.items()) for view in meant.values()}) == 1:
-                    added.update(meant)
+        single = ((column, text) for column, found in names.items() for text in found)
+        unmet: set[Named] = {(one,) for one in single if not self._is_there(one)}
+        groups: dict[Named, list[View]] = {}
+        for view in views:
+            told = tuple((column, view.pinned.get(column)) for column in names)
+            if names and all(text in names[column] for column, text in told):
+                groups.setdefault(cast("Named", told), []).append(view)
+        for named, group in groups.items():
+            if keep.isdisjoint(map(id, group)):
+                meant = preferred(group)
+                if len({tuple(view.pinned.items()) for view in meant}) == 1:
+                    added.update(map(id, meant))
                 else:
                     unmet.add(named)
         if keep or added:  # of a filter that leaves nothing at all more is told

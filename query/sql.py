@@ -19,7 +19,7 @@ from ..store.views import Unit, View
 from . import catalog, duck
 from .answer import Answer
 from .columns import joined_columns, table_schema
-from .combinations import Filled, instances
+from .combinations import Filled, Said, instances
 from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
@@ -73,7 +73,7 @@ def lazy_tables(
     unions = {name: union(JOINED[name]) for name in statement.tables & JOINED.keys()}
     named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
     tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
-    said = statement.constants.union(_texts(params))
+    said = Said(statement.texts(params), statement.compared("heads", params))
     stood = {name: _stands_for(engine, name, said) for name in sorted(named - tables.keys())}
     views = {name: each for name, each in stood.items() if each is not None}
     known = hints(
@@ -95,7 +95,7 @@ def lazy_tables(
             hint=known.get(name, ()),
             only=only,
             looking=looking,
-            said=said,
+            said=said.texts,
         )
         for name, each in views.items()
     }
@@ -129,14 +129,8 @@ class _Stands:
     wants: str = ""
 
 
-def _texts(params: duck.Params) -> Iterator[str]:
-    """Give the texts among what a statement is given."""
-    given = params.values() if isinstance(params, Mapping) else params or ()
-    return (each for each in given if isinstance(each, str))
-
-
-def _stands_for(engine: Engine, name: str, said: Set[str]) -> _Stands | None:
-    """Find what a name stands for in a statement with these texts; None for a file, which DuckDB reads."""
+def _stands_for(engine: Engine, name: str, said: Said) -> _Stands | None:
+    """Find what a name stands for in a statement that says this; None for a file, which DuckDB reads."""
     found = find(engine.folder, name)
     filled = Filled(engine.folder).has
     if found is not None and found.sql is not None:
@@ -252,7 +246,7 @@ def _unmet(tables: Mapping[str, Any]) -> tuple[str, ...]:
             if not any(_has(tables[each], named) for each in beside):
                 unmet[name, named] = None
     return tuple(
-        f"{name}: nothing with {' and '.join(f'{column}={text!r}' for column, text in named)} was filled"
+        f"{name}: there is nothing with {' and '.join(f'{column}={text!r}' for column, text in named)}"
         for name, named in unmet
     )
 

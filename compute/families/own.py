@@ -134,7 +134,7 @@ def _structure(module: nn.Module) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Write down an attribute of a module; of what says nothing of itself, its class."""
     import torch
 
@@ -154,7 +154,9 @@ def _plain(value: Any) -> Any:
         return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
     if not callable(value) or not hasattr(value, "__qualname__"):
         return _code(type(value))
-    held = [_plain(each) for each in _held(value) if not callable(each)]
+    if value in within:  # it calls itself
+        return _code(value)
+    held = [_plain(each, (*within, value)) for each in _held(value)]
     return [*_code(value), held] if held else _code(value)
 
 
@@ -164,7 +166,8 @@ def _held(function: Any) -> list[Any]:
     for cell in cells:
         with suppress(ValueError):  # a name that has no value yet
             held.append(cell.cell_contents)
-    return [*held, *(getattr(function, "__defaults__", None) or ())]
+    named = getattr(function, "__kwdefaults__", None) or {}
+    return [*held, *(getattr(function, "__defaults__", None) or ()), *sorted(named.items())]
 
 
 def _code(thing: Any) -> list[str]:

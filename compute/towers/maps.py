@@ -105,12 +105,11 @@ class LastTracing(Tracing):
         output = self._whole.run(inputs).float()
         last, self._map = cast(Tensor, self._map).float(), None
         if (seen := tuple(last.shape[self._first : self._first + 2])) != self.shape.grid:
+            rows, columns = self.shape.grid or ("no", "no")
             raise UnsupportedTower(
                 type(self._whole.module).__name__,
-                f"its last map has {seen[0]} rows of {seen[1]} places, and its configuration tells of "
-                "{} rows of {}; is it given pictures of another size?".format(
-                    *(self.shape.grid or ("no", "none"))
-                ),
+                f"its last map has {seen[0]} rows of {seen[1]} places, and its configuration tells of {rows} "
+                f"rows of {columns}; is it given pictures of another size?",
             )
         by_token, sigma, mu = self._gathered(last)
         norm = output.norm(dim=-1)

@@ -202,7 +202,7 @@ def test_a_condition_that_nothing_was_filled_with_is_never_called_complete(ready
             assert f"{view} lacks 1 of 2 units" in str(ready.sql(both).completeness)
         assert ready.sql(both, fill=True).fetchone() == (2,)
         misspelt = ready.sql(both.replace("layer = 1", "layr = 1"))
-        assert str(misspelt.completeness) == f"{view}: nothing with heads='layr = 1' was filled"
+        assert str(misspelt.completeness) == f"{view}: there is nothing with heads='layr = 1'"
 
 
 def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:

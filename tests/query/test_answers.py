@@ -140,7 +140,7 @@ def test_a_statement_that_names_the_other_model_lacks_its_units(two: Store) -> N
     other = two.sql("FROM head_descriptions WHERE model <> 'x' AND layer = 1")
     assert other.completeness.complete  # it names no model that it asks for
     wrong = two.sql("FROM head_descriptions WHERE model IN ('m', 'hlaf')")
-    assert str(wrong.completeness) == "head_descriptions: nothing with model='hlaf' was filled"
+    assert str(wrong.completeness) == "head_descriptions: there is nothing with model='hlaf'"
     two.view("head_descriptions", model="half").where("layer = 0").fill()
     answer = two.sql("SELECT DISTINCT model, layer FROM head_descriptions ORDER BY ALL")
     assert answer.completeness.views["head_descriptions"] == Touched(4, 3, ("half × photos × words",))
@@ -339,3 +339,17 @@ def test_conditions_on_a_table_view_are_checked_when_they_are_given(kept: Store)
     assert {(row[3], row[5]) for row in found.fetchall()} == {(1, 0)}
     assert table.columns == tuple(kept.sql("FROM head_descriptions").columns)
     assert table.pl().rows() == table.fetchall()
+
+
+def test_what_a_statement_asks_for_is_read_from_the_statement_and_not_from_its_comments(two: Store) -> None:
+    for listed in ("('m', 'half')", "($$m$$, 'half')", "($one, $other)"):
+        params = {"one": "m", "other": "half"} if "$one" in listed else None
+        asked = f"FROM head_descriptions -- don't count\nWHERE model IN {listed} AND layer = 1"
+        assert not two.sql(asked, params).completeness.complete, listed
+    for asked in ("model <= 'm'", "model BETWEEN 'm' AND 'z'", "model NOT IN ('half')", "model LIKE 'm%'"):
+        assert two.sql(f"FROM head_descriptions WHERE {asked}").completeness.complete, asked
+
+
+def test_a_declared_statement_that_asks_for_what_there_is_not_is_no_table(two: Store) -> None:
+    two.declare("either", sql="SELECT layer, head FROM head_descriptions WHERE model IN ('m', 'hlaf')")
+    assert not two.sql("FROM either", fill=True).completeness.complete
