@@ -105,9 +105,8 @@ def _strip(
     told = "Share of each head's variance along the texts of a category, in per cent"
     part.text(0.12, 0.92, told, size=11, weight="bold", color=INK)
     if axes.patches:
-        part.text(
-            0.985, 0.02, "framed: the role of a head that is shown below", size=9, color=FAINT, ha="right"
-        )
+        said = "framed: the role of a head that is shown below, the clearest of each role first"
+        part.text(0.985, 0.02, said, size=9, color=FAINT, ha="right")
     axes.text(-0.62, len(categories) - 0.16, "head", size=9, color=FAINT, ha="right", va="center")
 
 
