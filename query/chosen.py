@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, cast
@@ -177,10 +177,10 @@ def _over(condition: str, model: Model, images: str | None, pools: Sequence[str]
 def _base(condition: str) -> tuple[str | None, str]:
     """Find what has a condition's columns; None, and why, where nothing has, or it is no condition."""
     try:
-        tree = duck.parse(f"SELECT 1 WHERE {condition}\n").tree
+        spoken = _spoken_of(condition)
     except QueryError as error:
         return None, str(error)
-    if not any(_columns(tree)):
+    if not spoken:
         return None, "it speaks of no column, and so tells no head from another"
     trouble = ""
     for base in (EVERY, ROLES, DESCRIBED, CATEGORISED):
@@ -237,14 +237,8 @@ def _quoted(name: str) -> str:
 @lru_cache(maxsize=1024)
 def _spoken_of(condition: str) -> frozenset[str]:
     """Give the columns that a condition speaks of."""
-    return frozenset(_columns(duck.parse(f"SELECT 1 WHERE {condition}\n").tree))
-
-
-def _columns(tree: Any) -> Iterator[str]:
-    """Give the names of the columns that a statement's tree speaks of, in lower case."""
-    for part in parts(tree):
-        if part.get("class") == "COLUMN_REF":
-            yield str(part["column_names"][-1]).lower()
+    tree = duck.parse(f"SELECT 1 WHERE {condition}\n").tree
+    return frozenset(found for part in parts(tree) if (found := duck.column_of(part)))
 
 
 def _rows(table: pa.Table, units: Sequence[Unit]) -> str:

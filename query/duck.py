@@ -242,7 +242,7 @@ class Statement:
         for part in parts(self.tree):
             sides = [part.get("left"), part.get("right"), *(part.get("children") or ())]
             beside = [each for each in sides if isinstance(each, dict)]
-            if any(each.get("class") == "COLUMN_REF" and _last(each) == column for each in beside):
+            if any(column_of(each) == column for each in beside):
                 found |= {_constant(each) for each in beside} | {_given(each, params) for each in beside}
         return frozenset(each for each in found if isinstance(each, str))
 
@@ -253,8 +253,9 @@ class Statement:
         return {str(entry["key"]).lower() for entry in entries}
 
 
-def _last(column: Mapping[str, Any]) -> str:
-    return str(column["column_names"][-1]).lower()
+def column_of(part: Mapping[str, Any]) -> str | None:
+    """Give the name of the column that a part of a tree speaks of, in lower case; None where of none."""
+    return str(part["column_names"][-1]).lower() if part.get("class") == "COLUMN_REF" else None
 
 
 def _constant(part: Mapping[str, Any]) -> str | None:

@@ -49,7 +49,7 @@ class Changed:
 
     def causes_of_masks(self) -> list[str]:
         """Say the same of masks."""
-        paths = [mask_of(self.images, place)[0] for place in self.masks]
+        paths = [mask[0] for place in self.masks if (mask := self.images.masks[place])]
         return self._causes("masks", self.masks, paths, f"{self._hint()}, with --masks")
 
     def _causes(self, what: str, changes: Mapping[int, Change], paths: Sequence[str], hint: str) -> list[str]:
@@ -139,13 +139,6 @@ class OnDisk:
                     found |= mine
                     causes += say() if mine else []
         return [unit for unit in units if unit.index in found], causes
-
-
-def mask_of(images: ImageSet, place: int) -> tuple[str, str]:
-    """Give the path and digest of an image's mask, which it has."""
-    found = images.masks[place]
-    assert found is not None
-    return found
 
 
 def _beneath(unit: Unit) -> list[ImageSet]:

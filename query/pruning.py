@@ -158,13 +158,14 @@ def admits(schema: pa.Schema, views: Sequence[View], predicate: Any, *, blank: b
 
 def asked(schema: pa.Schema, column: str, texts: Iterable[str], predicate: Any) -> list[str]:
     """List those of some texts that a filter asks for in a column: it admits them, and none beside them."""
-    listed = sorted(text for text in texts if text)
+    found = sorted(text for text in texts if text)
 
     def left(beside: Callable[[str], str]) -> set[str]:
-        promises = (pc.field(column) == beside(text) for text in listed)
-        return set(Promised(schema, listed, promises).left(predicate))
+        promises = (pc.field(column) == beside(text) for text in found)
+        return set(Promised(schema, found, promises).left(predicate)) if found else set()
 
-    return sorted(left(lambda text: text) - left(lambda text: f"{text}\0") - left(_before))
+    found = sorted(left(lambda text: text))  # mostly few, of which the rest is asked
+    return sorted({*found} - left(lambda text: f"{text}\0") - left(_before))
 
 
 def _before(text: str) -> str:
