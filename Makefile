@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # SQL is tested on both majors that are supported. Random statements are divided between them: of the seeds
 # the even ones are for DuckDB 2, the odd ones for DuckDB 1 (tests/comparing.py).
 DUCKDB_1 := $(VENV)/duckdb-1
-SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py sql_fuzzed.py sql_fill.py hints.py pruning.py publishing.py)
+SQL_TESTS := $(addprefix tests/query/test_,answers.py answers_fuzzed.py asking.py sql_fuzzed.py sql_fill.py hints.py pruning.py publishing.py)
 # Each process has tests that stand together, so that what a file sets up is set up once; and one thread, as
 # there is a process for each core.
 APART := -n auto --dist worksteal

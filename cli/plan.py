@@ -86,6 +86,8 @@ def _show(found: Forecast, form: str) -> None:
         return
     people = [[row["view"], *(_range(row, name) for name in COSTS)] for row in rows]
     show(Rows.of(columns, rows), form, people=Rows(("view", *COSTS), people))
+    if found.lacking:
+        click.echo(f"incomplete: {found.lacking}", err=True)
 
 
 def _range(row: Mapping[str, Any], name: str) -> str:

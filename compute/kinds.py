@@ -146,7 +146,7 @@ class _Embedded(TextRows):
     def __post_init__(self) -> None:
         """Refuse a model that embeds no texts: `NoTextTower`."""
         if not self.model.text:
-            raise NoTextTower(f"model {self.model.name!r} ({self.model.source}) embeds no texts")
+            raise NoTextTower(self.model.name, self.model.source)
 
 
 class TextPass(_Embedded):

@@ -102,9 +102,9 @@ def contents_changed(view: View, covers: Mapping[str, Any]) -> list[str]:
 
 def other_settings(recipes: Sequence[Recipe], view: View) -> list[str]:
     """Say with which other parameters units were made, where none was made with those asked for."""
-    now, found = _flat(view.recipe), list[str]()
+    now, found = flat(view.recipe), list[str]()
     for recipe in recipes:
-        before = _flat(recipe)
+        before = flat(recipe)
         differing = [each for each in now if each in before and before[each] != now[each]]
         if differing:
             asked, there = (_written(each, differing) for each in (now, before))
@@ -113,12 +113,12 @@ def other_settings(recipes: Sequence[Recipe], view: View) -> list[str]:
     return [*found[:MOST], *more]
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
+def flat(recipe: Recipe) -> dict[str, Any]:
     """Give the parameters of a recipe and of all beneath; one name is one parameter, as it is when asked."""
     found = dict(recipe["parameters"])
     for each in recipe["inputs"].values():
         if "view" in each:
-            found = {**_flat(each), **found}
+            found = {**flat(each), **found}
     return found
 
 

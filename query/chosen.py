@@ -18,11 +18,11 @@ from ..store.parts import schema
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Param, Parts, Source, Unit
 from . import catalog, duck
+from .clauses import parts
 from .columns import table_schema
 from .declared import find
 from .defined import Defined, mean
 from .engine import Engine
-from .settled import parts
 from .sql import held, lazy_tables
 
 EVERY = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from itertools import product
 from operator import contains
@@ -31,8 +30,9 @@ from ..store.folder import Folder
 from ..store.sets import SIDES, References
 from ..store.views import Field, View
 from .causes import same_question
+from .completeness import Refused
 from .engine import Engine
-from .resolve import Inputs, Names, modules_of, needed_inputs, registered, required, resolve
+from .resolve import COLUMN_OF, Inputs, Names, modules_of, needed_inputs, registered, required, resolve
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -44,15 +44,17 @@ _NOT_OF_THIS = (
 
 
 class Said(NamedTuple):
-    """What a statement says."""
+    """What a statement says, and what is found of it that there cannot be."""
 
     texts: frozenset[str]
     """All its texts: names are among them."""
     heads: frozenset[str]
-    """Those that a column `heads` is compared with: conditions."""
+    """Those that it asks for in a column `heads`: conditions."""
+    refused: list[Refused]
+    """Noted where combinations are built."""
 
 
-NOTHING = Said(frozenset(), frozenset())
+NOTHING = Said(frozenset(), frozenset(), [])
 
 
 def instances(
@@ -101,16 +103,25 @@ def _picked(
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     takes = [each.name for each in declared(cls) if takes_heads(each)]
     if any(each in params for each in takes):  # what a condition chooses can change although no name does
-        return _all(engine, cls, names, needed, there, params)
+        return _all(engine, cls, names, needed, there, params, [])
     if asked not in engine.instances or engine.instances[asked][0] != sources:
-        engine.instances[asked] = sources, _all(engine, cls, names, needed, there, params)
+        refused: list[Refused] = []
+        views = _all(engine, cls, names, needed, there, params, refused)
+        engine.instances[asked] = sources, views, refused
     found = [*engine.instances[asked][1]]
+    if said is not NOTHING:
+        said.refused.extend(engine.instances[asked][2])
     for given, places in _conditions(engine, cls, takes, there, said) if takes else ():
-        with suppress(
-            QueryError, BadSource, BadSelection, NamingError
-        ):  # one that cannot be asked (any more)
-            found += _all(engine, cls, names, needed, places, {**params, **given})
+        try:
+            found += _all(engine, cls, names, needed, places, {**params, **given}, said.refused)
+        except (QueryError, BadSource, BadSelection, NamingError) as error:  # it cannot be asked (any more)
+            if said is not NOTHING:
+                said.refused.append(Refused(_columns(places) | given, str(error)))
     return found
+
+
+def _columns(places: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {COLUMN_OF[kind]: each[0] for kind, each in places.items()}
 
 
 def _all(
@@ -120,15 +131,14 @@ def _all(
     needed: Sequence[str],
     there: Mapping[str, Sequence[str]],
     params: Mapping[str, Any],
+    refused: list[Refused],
 ) -> list[View]:
-    inputs = [
-        Inputs(**dict(zip(needed, each, strict=True))) for each in product(*(there[kind] for kind in needed))
-    ]
     found: list[View] = []
     trouble: BadSelection | None = None
-    for one in inputs:
+    for each in product(*(there[kind] for kind in needed)):
+        one = dict(zip(needed, each, strict=True))
         try:
-            found += _instances(engine, cls, names, [one], params)
+            found += _instances(engine, cls, names, one, params, refused)
         except BadSelection as error:  # a tower without such a head; others may have it
             trouble = error
     if trouble is not None and not found:
@@ -166,13 +176,15 @@ def _instances(
     engine: Engine,
     cls: type[View],
     names: Names,
-    inputs: Sequence[Inputs],
+    inputs: Mapping[str, str],
     params: Mapping[str, Any],
+    refused: list[Refused],
 ) -> Iterator[View]:
-    for each in inputs:
-        for values in _required(names, cls, each, params):
-            with suppress(*_NOT_OF_THIS):
-                yield engine.same(resolve(names, cls.name(), each, values))
+    for values in _required(names, cls, Inputs(**inputs), params):
+        try:
+            yield engine.same(resolve(names, cls.name(), Inputs(**inputs), values))
+        except _NOT_OF_THIS as error:
+            refused.append(Refused(_columns({kind: [name] for kind, name in inputs.items()}), str(error)))
 
 
 def _required(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ class Touched:
         return self.needed - self.ready
 
 
+class Refused(NamedTuple):
+    """A combination of inputs that there cannot be."""
+
+    names: Mapping[str, str]
+    """The names that it is of, by column."""
+    why: str
+    """What is wrong with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """For each view that a statement read, how many of the units it could touch were there."""
@@ -35,27 +45,20 @@ class Completeness:
     """Views that were read, and of which no combination that the statement admits was ever filled."""
     unknown: tuple[str, ...] = ()
     """Views that were read, and of which the statement admits no combination of the names that there are."""
-
     unmet: tuple[str, ...] = ()
-    """What the statement asks for by name, and nothing was filled with, though with other names it was."""
+    """Lines that say what the statement asks for by name though nothing was filled with it."""
     wants: tuple[str, ...] = ()
     """What has to be added before some of these can be filled."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing was missing."""
-        lacking = self.empty or self.unknown or self.unmet
-        return not lacking and all(not each.missing for each in self.views.values())
+        return not self.lacking and all(not each.missing for each in self.views.values())
 
-    def __str__(self) -> str:
-        if self.complete:
-            return "complete"
+    @property
+    def lacking(self) -> str:
+        """What the statement asks for that no unit stands for, so that `fill` cannot make it; else ""."""
         parts = [
-            f"{name} lacks {each.missing} of {each.needed} units ({'; '.join(each.inputs)})"
-            for name, each in self.views.items()
-            if each.missing
-        ]
-        parts += [
             f"{name}: none of the combinations of inputs that the statement admits was filled; "
             "fill one, or name its inputs in the statement; what was filled with parameters that are not the "
             "defaults needs a name of its own (belvedere declare)"
@@ -67,3 +70,13 @@ class Completeness:
             for name in self.unknown
         ]
         return "; ".join([*parts, *self.unmet, *self.wants])
+
+    def __str__(self) -> str:
+        if self.complete:
+            return "complete"
+        parts = [
+            f"{name} lacks {each.missing} of {each.needed} units ({'; '.join(each.inputs)})"
+            for name, each in self.views.items()
+            if each.missing
+        ]
+        return "; ".join([*parts, *filter(None, [self.lacking])])

@@ -18,7 +18,8 @@ from ..store.views import Param, Parts, Source, TableView, Unit, View
 from . import duck, question
 from .engine import Engine
 from .scan import schema_of
-from .sql import completeness, held, lazy_tables, run, scans_of, touched
+from .sql import held, lazy_tables, run
+from .touching import completeness, scans_of, touched
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +160,7 @@ def mean(engine: Engine, view: Defined, name: str) -> pa.Schema:
         engine,
         tuple(touched(tables)),
         {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
-        str(found) if found.empty or found.unknown or found.unmet else "",
+        found.lacking,
     )
     return schema
 

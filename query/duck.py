@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from ..store.errors import QueryError
-from .settled import is_clock, parts
+from .clauses import parts
+from .settled import is_clock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -231,20 +233,20 @@ class Statement:
         return node
 
     def texts(self, params: Params) -> frozenset[str]:
-        """Give the texts that it has as constants, and those that it is given."""
+        """Give the texts that it has as constants, and those that it is given, in lists, too."""
         given = params.values() if isinstance(params, Mapping) else params or ()
-        found = (_constant(part) for part in parts(self.tree))
-        return frozenset(each for each in (*found, *given) if isinstance(each, str))
-
-    def compared(self, column: str, params: Params) -> frozenset[str]:
-        """Give those that a column of this name is compared with, in whatever table."""
-        found = set[Any]()
-        for part in parts(self.tree):
-            sides = [part.get("left"), part.get("right"), *(part.get("children") or ())]
-            beside = [each for each in sides if isinstance(each, dict)]
-            if any(column_of(each) == column for each in beside):
-                found |= {_constant(each) for each in beside} | {_given(each, params) for each in beside}
+        lists = (each for each in given if isinstance(each, list | tuple))
+        found = [*map(_constant, parts(self.tree)), *given, *chain.from_iterable(lists)]
         return frozenset(each for each in found if isinstance(each, str))
+
+    def text(self, part: Mapping[str, Any], params: Params) -> str | None:
+        """Give the text that a part of it is, as a constant or a parameter; None where it is none."""
+        return _constant(part) or _given(part, params)
+
+    def names(self, table: str) -> int:
+        """Count how often it names a table, its subqueries included."""
+        tables = (part for part in parts(self.tree) if part.get("type") == "BASE_TABLE")
+        return sum(str(part["table_name"]).lower() == table for part in tables)
 
     @property
     def defined(self) -> set[str]:

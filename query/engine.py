@@ -22,6 +22,7 @@ from ..store.marker import Mode
 from ..store.reader import Reader
 from ..store.records import folder_of
 from ..store.views import Source, Unit, View
+from .completeness import Refused
 from .plan import Plan, plan
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ LOOKED_AT = 16
 VIEWS = 256
 """So many views of a store are remembered, so that the digests of their units are made once."""
 
+Combinations = tuple[tuple[Source, ...], list[View], list[Refused]]
+"""What combinations of inputs are of, the views that they make, and those that there cannot be."""
 T = TypeVar("T")
 V = TypeVar("V", bound=View)
 
@@ -51,8 +54,8 @@ class Engine:
         self.reader = Reader(self.folder)
         self.residents = Residents()
         self._same = lru_cache(VIEWS)(lambda view: view)
-        self.instances: dict[tuple[type[View], str], tuple[tuple[Source, ...], list[View]]] = {}
-        """The combinations of a view's inputs by what was given of them, with the inputs that they are of."""
+        self.instances: dict[tuple[type[View], str], Combinations] = {}
+        """The combinations of a view's inputs, by what was given of them."""
         self.places: dict[tuple[str, TowerShape], View] = {}
         """The heads of towers that conditions on layer and head alone choose."""
 

@@ -8,7 +8,8 @@ from typing import Any
 from . import duck
 from .engine import Engine
 from .plan import Cost, Plan
-from .sql import lazy_tables, run, scans_of, touched
+from .sql import lazy_tables, run
+from .touching import completeness, scans_of, touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Forecast:
     """What it computes in any case."""
     most: Plan
     """All that it could compute."""
+    lacking: str = ""
+    """What it asks for that no computing gives: names with which nothing was filled; "" where nothing."""
 
     @property
     def exact(self) -> bool:
@@ -37,11 +40,13 @@ class Forecast:
         return [*found, total] if len(found) > 1 else found
 
     def __str__(self) -> str:
+        lines = [f"incomplete: {self.lacking}"] if self.lacking else []
         if not self.most.steps:
-            return f"nothing to compute: all {self.most.wanted} units are ready"
+            ready = f"nothing to compute: all {self.most.wanted} units are ready"
+            return "\n".join([*([ready] if self.most.wanted or not lines else []), *lines])
         if self.exact:
-            return str(self.most)
-        return f"at least:\n{_indented(self.least)}\nat most:\n{_indented(self.most)}"
+            return "\n".join([str(self.most), *lines])
+        return "\n".join([f"at least:\n{_indented(self.least)}\nat most:\n{_indented(self.most)}", *lines])
 
 
 def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck.Params) -> Forecast:
@@ -53,14 +58,14 @@ def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck
     tables = lazy_tables(engine, statement, params, looking=True)
     with duck.unhinted(tables) as con:
         run(con, query, params, tables)
-    most = engine.plan(touched(tables))
+    most, lacking = engine.plan(touched(tables)), completeness(tables).lacking
     if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
-        return Forecast(most, most)
+        return Forecast(most, most, lacking)
     tables = lazy_tables(engine, statement, params)
     with duck.connection(tables) as con:
         run(con, query, params, tables)
     missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
-    return Forecast(engine.plan(missing[:1] if statement.limited else missing), most)
+    return Forecast(engine.plan(missing[:1] if statement.limited else missing), most, lacking)
 
 
 def _row(view: str, least: Cost, most: Cost) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from . import duck
+from .clauses import Node, arguments, called, must_hold, selects
 from .pruning import OneOf
-from .settled import Node, is_pure, parts, superset, within
+from .settled import is_pure, superset, within
 
 MOST = 20_000
 """More values than these are no hint."""
@@ -59,14 +60,14 @@ def hints(
         catalog: The tables of the catalog that it names, with theirs.
         lookup: Answers a SELECT over the catalog's tables.
     """
-    nodes = _selects(statement.tree)
+    nodes = selects(statement.tree)
     if not views or not catalog or statement.defined & {*views, *catalog}:
         return {}
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
     found: dict[str, list[OneOf]] = {}
     for node in nodes:
         leaves = _leaves(node.get("from_table"), views, catalog, params, lookup)
-        conditions = list(_conditions(node)) if leaves else []
+        conditions = list(must_hold(node)) if leaves else []
         for leaf in leaves:
             if leaf.table in once:
                 each = _of_joins(leaf, leaves, conditions, node, catalog, params, lookup)
@@ -146,11 +147,7 @@ def _of_subqueries(
 
 def _asked(child: Node) -> list[Node]:
     """List what stands before IN: a row's expressions, or the one that there is."""
-    if child.get("function_name") != "row":
-        return [child]
-    if "arguments" in child:  # DuckDB 2
-        return [argument["expression"] for argument in child["arguments"]]
-    return list(child["children"])
+    return arguments(child) if child.get("function_name") == "row" else [child]
 
 
 def _one_of(leaf: _Leaf, name: str, values: pa.ChunkedArray[Any]) -> Iterator[OneOf]:
@@ -195,11 +192,7 @@ def _using(tree: Any, known: set[str]) -> Iterator[tuple[list[str], set[str], se
 def _aliases(tree: Node) -> set[str]:
     if tree.get("type") == "JOIN":
         return _aliases(tree["left"]) | _aliases(tree["right"])
-    return {_alias(tree)}
-
-
-def _alias(tree: Node) -> str:
-    return str(tree.get("alias") or tree.get("table_name") or "").lower()
+    return {called(tree)}
 
 
 def _leaves(
@@ -220,34 +213,13 @@ def _leaves(
         return []
     if tree.get("type") == "SUBQUERY":
         rows = lookup(tree["subquery"]["node"], params)
-        return [] if rows is None else [_Leaf("", _alias(tree), rows.column_names, rows)]
+        return [] if rows is None else [_Leaf("", called(tree), rows.column_names, rows)]
     name = str(tree.get("table_name", "")).lower()
     if tree.get("type") != "BASE_TABLE" or tree.get("schema_name") or tree.get("sample"):
         return []
     if name in views:
-        return [_Leaf(name, _alias(tree), views[name].names, schema=views[name])]
-    return [_Leaf(name, _alias(tree), catalog[name])] if name in catalog else []
-
-
-def _conditions(node: Node) -> Iterator[Node]:
-    """List what has to hold of each row: the parts of WHERE and of the joins' ON."""
-
-    def parts(condition: Any) -> Iterator[Node]:
-        if isinstance(condition, dict):
-            if condition.get("type") == "CONJUNCTION_AND":
-                for child in condition["children"]:
-                    yield from parts(child)
-            else:
-                yield condition
-
-    def joins(tree: Any) -> Iterator[Node]:
-        if isinstance(tree, dict) and tree.get("type") == "JOIN":
-            yield from parts(tree.get("condition"))
-            yield from joins(tree["left"])
-            yield from joins(tree["right"])
-
-    yield from parts(node.get("where_clause"))
-    yield from joins(node.get("from_table"))
+        return [_Leaf(name, called(tree), views[name].names, schema=views[name])]
+    return [_Leaf(name, called(tree), catalog[name])] if name in catalog else []
 
 
 def _resolved(expression: Any, leaves: Sequence[_Leaf]) -> tuple[str, str] | None:
@@ -270,11 +242,6 @@ def _refers_only_to(condition: Node, leaf: _Leaf, leaves: Sequence[_Leaf]) -> bo
     owners = [_resolved(each, leaves) for each in columns]
     mine = bool(columns) and all(owner is not None and owner[0] == leaf.alias for owner in owners)
     return mine and all(is_pure(each) for each in found)
-
-
-def _selects(tree: Any) -> list[Node]:
-    """List all SELECTs in a statement."""
-    return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
 
 
 def _names(node: Node, name: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -156,20 +156,22 @@ def admits(schema: pa.Schema, views: Sequence[View], predicate: Any, *, blank: b
     return predicate is None or bool(Promised(schema, views, same).left(predicate))
 
 
-def asked(schema: pa.Schema, column: str, texts: Iterable[str], predicate: Any) -> list[str]:
-    """List those of some texts that a filter asks for in a column: it admits them, and none beside them."""
-    found = sorted(text for text in texts if text)
+def asks(schema: pa.Schema, named: Sequence[tuple[str, str]], predicate: Any) -> bool:
+    """Tell whether a filter asks for texts in columns: it admits each, and none beside it."""
 
-    def left(beside: Callable[[str], str]) -> set[str]:
-        promises = (pc.field(column) == beside(text) for text in found)
-        return set(Promised(schema, found, promises).left(predicate)) if found else set()
+    def admits(column: str, text: str) -> bool:
+        return bool(Promised(schema, [text], [pc.field(column) == text]).left(predicate))
 
-    found = sorted(left(lambda text: text))  # mostly few, of which the rest is asked
-    return sorted({*found} - left(lambda text: f"{text}\0") - left(_before))
+    return predicate is not None and all(
+        admits(column, text) and not admits(column, f"{text}\0") and not admits(column, _before(text))
+        for column, text in named
+    )
 
 
 def _before(text: str) -> str:
-    """Give a text that stands shortly before another in order."""
+    """Give a text that stands shortly before another in order; before an empty one there is none."""
+    if not text:
+        return text
     last = ord(text[-1]) - 1
     if last < 0:
         return text[:-1]

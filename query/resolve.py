@@ -128,10 +128,8 @@ class Names:
             found = self._registry.clip(name)
             if not found.text and not issubclass(kind, Other):
                 able = ", ".join(self.of(kind)) or "none yet: belvedere add model"
-                raise NoTextTower(
-                    f"model {name!r} ({found.source}) embeds no texts, and is to compare them with pictures "
-                    f"here; models that do: {able}"
-                )
+                hint = f", and is to compare them with pictures here; models that do: {able}"
+                raise NoTextTower(name, found.source, hint)
             return found
         if issubclass(kind, NamedTexts):
             return self._registry.named_texts(kind, name)

@@ -16,7 +16,9 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .pruning import OneOf, Pruner, admits, asked, holding
+from .asking import Named
+from .completeness import Refused
+from .pruning import OneOf, Pruner, admits, asks, holding
 
 Ready = Callable[[View], Collection[str]]
 """Gives the keys of a view's units that are done."""
@@ -33,10 +35,6 @@ Its key does not: two sets of the same images share theirs, and have rows under 
 """
 
 
-Named = tuple[tuple[str, str], ...]
-"""Columns, each with a text that a filter asks for."""
-
-
 @dataclass(slots=True)
 class Seen:
     """What the scans of one table touched."""
@@ -51,10 +49,10 @@ class Seen:
     """Whether a scan found no combination of inputs that its filter admits and that belongs to the table."""
     unknown: bool = False
     """Whether a scan's filter admits no combination of the names that there are."""
+    left: dict[int, View] = field(default_factory=dict)
+    """The combinations of inputs that filters leave."""
     views: dict[int, View] = field(default_factory=dict)
-    """The combinations of inputs that belong to the table, and that scans admit."""
-    unmet: set[Named] = field(default_factory=set)
-    """What filters ask for by name, though none of these has it."""
+    """Those of them that belong to the table."""
     error: Exception | None = None
     """What went wrong while reading; DuckDB passes on its message and not the error itself."""
 
@@ -83,8 +81,12 @@ class Source:
     """The keys of the units that rows may come from; None for all."""
     looking: bool = False
     """Whether scans only note what their filters leave, and give no rows."""
-    said: Set[str] = frozenset()
-    """The texts that the statement has, and is given: among them are those that its filters ask for."""
+    asked: Set[Named] = frozenset()
+    """What the statement asks for by name in the table's columns."""
+    once: bool = True
+    """Whether the statement names the table once, so that all of this is asked of each scan."""
+    refused: Sequence[Refused] = ()
+    """Combinations that there cannot be."""
 
 
 def spot(unit: Unit) -> Spot:
@@ -161,13 +163,13 @@ class Scan(ds.InMemoryDataset):
         pinned = len({tuple(view.pinned.items()) for view in meant}) <= 1
         known = {id(view) for view in meant} if pinned else set()
         keep = {key for key, view in views.items() if key in known or self._source.admitted(view)}
-        if predicate is not None:
-            keep |= self._asked(list(views.values()), keep, predicate)
+        keep |= self._named(list(views.values()), keep, predicate)
         self.seen.nothing |= not keep and (bool(views) or not any(map(self._source.admitted, every)))
         if not runs and every and not admits(self.schema, every, predicate):
             named = admits(self.schema, every, predicate, blank=False)
             self.seen.nothing |= named  # and with a condition on heads with which nothing was filled
             self.seen.unknown |= not named
+        self.seen.left |= views
         self.seen.views |= {key: views[key] for key in keep}
         kept = pruner.surviving(self.schema, [run for run in runs if id(run.view) in keep], predicate)
         if self._source.hint:
@@ -176,46 +178,40 @@ class Scan(ds.InMemoryDataset):
         only = self._source.only
         return units if only is None else [unit for unit in units if unit.key in only]
 
-    def _asked(self, views: Sequence[View], keep: Set[int], predicate: Any) -> set[int]:
-        """Find the combinations that a filter asks for by name, and that belong to the table for that alone.
+    def _named(self, views: Sequence[View], keep: Set[int], predicate: Any) -> set[int]:
+        """Find the combinations that belong to the table for this alone, that a statement names them.
 
-        `text_set IN ('a', 'b')` asks for two, whichever of them was filled. What is asked for, and is not
-        told from others by these names, is noted as unmet; but not what there cannot be, such as a module of
-        another model.
+        `text_set IN ('a', 'b')` asks for two, whichever of them was filled.
         """
-        columns = dict.fromkeys(column for view in self._source.instances for column in view.pinned)
-        names = {
-            column: found
-            for column in columns
-            if column in self.schema.names
-            and (found := asked(self.schema, column, self._source.said, predicate))
-        }
         added: set[int] = set()
-        single = ((column, text) for column, found in names.items() for text in found)
-        unmet: set[Named] = {(one,) for one in single if not self._is_there(one)}
-        groups: dict[Named, list[View]] = {}
-        for view in views:
-            told = tuple((column, view.pinned.get(column)) for column in names)
-            if names and all(text in names[column] for column, text in told):
-                groups.setdefault(cast("Named", told), []).append(view)
-        for named, group in groups.items():
-            if keep.isdisjoint(map(id, group)):
+        for named, group in by_name(self._source.asked, views):
+            if keep.isdisjoint(map(id, group)) and (self._source.once or asks(self.schema, named, predicate)):
                 meant = preferred(group)
                 if len({tuple(view.pinned.items()) for view in meant}) == 1:
                     added.update(map(id, meant))
-                else:
-                    unmet.add(named)
-        if keep or added:  # of a filter that leaves nothing at all more is told
-            self.seen.unmet |= unmet
         return added
+
+    @property
+    def asked(self) -> Set[Named]:
+        """What the statement asks for by name in the table's columns."""
+        return self._source.asked
+
+    def why_not(self, named: Named) -> str:
+        """Say why there can be no combination of some names; nothing where that is not known."""
+        mine = (each.why for each in self._source.refused if {*named} <= each.names.items())
+        return " ".join(next(mine, "").split())
+
+    def names(self, column: str) -> set[str]:
+        """List what combinations have in a column, whatever the statement's filters."""
+        return {view.pinned[column] for view in self._source.instances if column in view.pinned}
 
     def has(self, named: Named) -> bool:
         """Tell whether some names are of what scans admit; also where it is not known, as there was none."""
         return not self.seen.scanned or any(named_so(view, named) for view in self.seen.views.values())
 
-    def _is_there(self, name: tuple[str, str]) -> bool:
-        """Tell whether any combination has a text in a column."""
-        return any(named_so(view, (name,)) for view in self._source.instances)
+    def leaves(self, named: Named) -> bool:
+        """Tell whether filters leave a combination of these names, which need not belong to the table."""
+        return any(named_so(view, named) for view in self.seen.left.values())
 
     def _batches(self, units: list[Unit], columns: list[str], predicate: Any) -> Iterator[Any]:
         try:
@@ -289,6 +285,20 @@ class Scan(ds.InMemoryDataset):
             rows = rows.append_column(column, pa.repeat(pa.scalar(name, pa.string()), len(rows)))
         rows = shown(rows, self.schema)
         return (rows if predicate is None else rows.filter(predicate)).select(columns)
+
+
+def by_name(asked: Set[Named], views: Sequence[View]) -> Iterator[tuple[Named, list[View]]]:
+    """List what is asked for by name, each with the combinations that have it, where there are some."""
+    told: dict[tuple[str, ...], dict[Named, list[View]]] = {}
+    for named in sorted(asked):
+        columns = tuple(column for column, _ in named)
+        if columns not in told:
+            told[columns] = {}
+            for view in views:
+                mine = tuple((column, view.pinned.get(column)) for column in columns)
+                told[columns].setdefault(cast("Named", mine), []).append(view)
+        if named in told[columns]:
+            yield named, told[columns][named]
 
 
 def named_so(view: View, named: Named) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-Node = Mapping[str, Any]
-"""A part of what DuckDB's parser makes of a statement."""
+from .clauses import Node, parts
 
 _PLAIN = {"COLUMN_REF", "CONSTANT", "PARAMETER", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CAST"}
 _PURE = {"lower", "upper", "starts_with", "ends_with", "contains", "like_escape", "regexp_matches", "length"}
@@ -57,14 +56,3 @@ def _chooses(part: Node) -> bool:
     """Tell whether a part of a statement takes some rows of several, and may take others each time."""
     limited = part.get("type") in ("LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
     return bool(limited or part.get("distinct_on_targets") or part.get("sample"))
-
-
-def parts(tree: Any) -> Iterator[Node]:
-    """List all parts of a statement's tree, each before what is in it."""
-    if isinstance(tree, dict):
-        yield tree
-        for value in tree.values():
-            yield from parts(value)
-    if isinstance(tree, list):
-        for value in tree:
-            yield from parts(value)

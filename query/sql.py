@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..compute.joined import JOINED, Joined
 from ..compute.views import all_views, refuse_broken, view_class
 from ..store.errors import MissingUnits, QueryError, UnknownName
-from ..store.views import Unit, View
+from ..store.views import View
 from . import catalog, duck
 from .answer import Answer
+from .asking import Asking
 from .columns import joined_columns, table_schema
 from .combinations import Filled, Said, instances
-from .completeness import Completeness, Touched
 from .declared import find
 from .engine import Engine
 from .hints import hints, lookup_in
 from .resolve import Names, added_as, parameters, registered
-from .scan import Named, Scan, Source, Spot, schema_of
+from .scan import Scan, Source, schema_of
 from .supply import Filling, Supplier
+from .touching import completeness, scans_of
+
+HEADS = "heads"
+"""The column with the condition on heads of which a combination is."""
 
 
 def sql(
@@ -50,11 +51,6 @@ def sql(
     return Answer(rows, found)
 
 
-def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
-    """Pick the scans of views among what a statement's names stand for."""
-    return {name: table for name, table in tables.items() if isinstance(table, Scan)}
-
-
 def lazy_tables(
     engine: Engine,
     statement: duck.Statement,
@@ -73,7 +69,8 @@ def lazy_tables(
     unions = {name: union(JOINED[name]) for name in statement.tables & JOINED.keys()}
     named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
     tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
-    said = Said(statement.texts(params), statement.compared("heads", params))
+    asking = Asking(statement, params, lambda: _registered(engine))
+    said = Said(statement.texts(params), _conditions(asking), [])
     stood = {name: _stands_for(engine, name, said) for name in sorted(named - tables.keys())}
     views = {name: each for name, each in stood.items() if each is not None}
     known = hints(
@@ -83,6 +80,11 @@ def lazy_tables(
         {name: table.column_names for name, table in tables.items()},
         lookup_in(tables),
     )
+    whole = {part: name for name, union in unions.items() for part in union.parts}
+    columns: dict[str, set[str]] = {}
+    for name, each in views.items():
+        columns.setdefault(whole.get(name, name), set()).update(_names_of(each))
+    asked = asking.of(columns)
     sources = {
         name: Source(
             each.instances,
@@ -95,12 +97,31 @@ def lazy_tables(
             hint=known.get(name, ()),
             only=only,
             looking=looking,
-            said=said.texts,
+            asked=asked[whole.get(name, name)],
+            once=statement.names(whole.get(name, name)) == 1,
+            refused=said.refused,
         )
         for name, each in views.items()
     }
     scans = {name: Scan(views[name].schema, source, views[name].wants) for name, source in sources.items()}
     return {**tables, **scans, **unions}
+
+
+def _registered(engine: Engine) -> list[str]:
+    """List the names of models, image sets and text sets that there are."""
+    names = Names(engine)
+    return [*names.models(), *names.image_sets(), *names.text_sets()]
+
+
+def _conditions(asking: Asking) -> frozenset[str]:
+    """List the conditions on heads that a statement asks for, whatever tables have such a column."""
+    asked = asking.of({name: {HEADS} for name in asking.statement.tables})
+    return frozenset(text for each in asked.values() for named in each for _, text in named)
+
+
+def _names_of(stands: _Stands) -> set[str]:
+    """List the columns of a view in which all rows of a combination have one text."""
+    return {column for view in stands.instances for column in view.pinned} & {*stands.schema.names}
 
 
 def _beneath(joined: Joined) -> list[str]:
@@ -196,86 +217,3 @@ def _causes(tables: Mapping[str, Any]) -> Iterator[None]:
             if scan.seen.error is not None:
                 raise scan.seen.error from None
         raise
-
-
-def touched(tables: Mapping[str, Any]) -> list[Unit]:
-    """List the units that scans have seen, and all of a table that was not scanned."""
-    found: dict[Spot, Unit] = {}
-    for scan in scans_of(tables).values():
-        found |= scan.seen.needed if scan.seen.scanned else scan.every()
-    return list(found.values())
-
-
-def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> Completeness:
-    """Say how much of what the scans could touch was there, and what of it was filled just now."""
-    scans = sorted(scans_of(tables).items())
-    found = {}
-    for name, scan in scans:
-        seen = scan.seen
-        lacking = dict.fromkeys(_combination(unit.view) for unit in seen.missing.values())
-        found[name] = Touched(
-            needed=len(seen.needed),
-            ready=len(seen.needed) - len(seen.missing),
-            inputs=tuple(lacking),
-            filled=sum(unit.key in filled for unit in seen.needed.values()),
-        )
-    unknown = {name: None for name, scan in scans if scan.seen.unknown}
-    empty = {name: None for name, scan in scans if scan.seen.nothing and name not in unknown}
-    for name, union in tables.items():
-        if isinstance(union, duck.Union):
-            _fold(name, union, tables, found, empty)
-            _fold(name, union, tables, found, unknown)
-            if name in empty:
-                unknown.pop(name, None)
-    unmet = _unmet(tables)
-    wants = tuple(scan.wants for _, scan in scans if scan.wants) if empty or unknown else ()
-    return Completeness(found, tuple(empty), tuple(unknown), unmet, wants)
-
-
-def _unmet(tables: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say of which names that filters ask for there is nothing; parts of one table make up for each other."""
-    scans = scans_of(tables)
-    whole = {
-        part: name for name, each in tables.items() if isinstance(each, duck.Union) for part in each.parts
-    }
-    unmet: dict[tuple[str, Named], None] = {}
-    for part, scan in scans.items():
-        name = whole.get(part, part)
-        beside = [each for each, of in whole.items() if of == name and each != part]
-        for named in sorted(scan.seen.unmet):
-            if not any(_has(tables[each], named) for each in beside):
-                unmet[name, named] = None
-    return tuple(
-        f"{name}: there is nothing with {' and '.join(f'{column}={text!r}' for column, text in named)}"
-        for name, named in unmet
-    )
-
-
-def _has(table: Any, named: Named) -> bool:
-    """Tell whether a part of a table has rows, or what can be asked for, with texts in some columns."""
-    if isinstance(table, Scan):
-        return table.has(named)
-    known = [each for each in named if each[0] in table.column_names]
-    return len(known) == len(named) and bool(table.filter(_equal_to(named)).num_rows)
-
-
-def _equal_to(named: Named) -> pc.Expression:
-    return reduce(and_, (pc.field(column) == text for column, text in named))
-
-
-def _fold(
-    name: str,
-    union: duck.Union,
-    tables: Mapping[str, Any],
-    found: Mapping[str, Touched],
-    lacking: dict[str, None],
-) -> None:
-    """Take a part of a table, where it has nothing, for a lack only where all of its parts have nothing."""
-    parts = [part for part in union.parts if lacking.pop(part, name) is None]
-    there = any(found[part].needed if part in found else len(tables[part]) for part in union.parts)
-    if parts and not there:
-        lacking[name] = None
-
-
-def _combination(view: View) -> str:
-    return " × ".join([*view.names.values(), *view.constant().values()]) or view.name()

@@ -216,13 +216,14 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from ..compute.views import all_views
         from .combinations import Filled, instances
         from .declared import usable
+        from .settings import filled_otherwise
 
         filled = Filled(self._engine.folder)
-        kept = [
-            (view.title(), view)
-            for cls in all_views().values()
-            for view in instances(self._engine, cls, among=filled)
-        ]
+        kept: list[tuple[str, Any]] = []
+        for cls in all_views().values():
+            usual = instances(self._engine, cls, among=filled)
+            kept += [(view.title(), view) for view in usual]
+            kept += filled_otherwise(self._engine, cls, filled, usual)
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)
             for found, views in (usable(self._engine) if declared is None else declared)

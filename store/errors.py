@@ -53,9 +53,10 @@ BelvedereError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Literal
+
+from .nearest import nearest
 
 
 class BelvedereError(Exception):
@@ -110,7 +111,7 @@ class UnknownName(NamingError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"no {kind} {name!r}{_nearest(name, self.known)}{hint and f' ({hint})'}")
+        super().__init__(f"no {kind} {name!r}{nearest(name, self.known)}{hint and f' ({hint})'}")
 
 
 class NameTaken(NamingError, ValueError):
@@ -157,7 +158,15 @@ class UnsupportedTower(InputError, ValueError):
 
 
 class NoTextTower(InputError, ValueError):
-    """A model that embeds no texts."""
+    """A model that embeds no texts; carries `model` and `source`."""
+
+    def __init__(self, model: str, source: str, hint: str = "") -> None:
+        self.model, self.source = model, source
+        if source.startswith("hf:"):
+            hint = (
+                f" (of hf: models those of CLIP and SigLIP do that have their tokenizer's files){hint}"
+            )
+        super().__init__(f"model {model!r} ({source}) embeds no texts{hint}")
 
 
 class NoLaterHead(InputError, ValueError):
@@ -378,20 +387,3 @@ class ProviderDown(BelvedereError, ConnectionError):
 
 class QueryError(BelvedereError, ValueError):
     """An SQL statement that cannot be answered."""
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """Say which known name is nearest, or which there are.
-
-    >>> _nearest("head_descripton", ["head_descriptions", "head_roles"])
-    "; did you mean 'head_descriptions'?"
-    >>> _nearest("x", [])
-    '; there is none yet'
-    """
-    if not known:
-        return "; there is none yet"
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-    return f"; there are {listed}"

@@ -25,7 +25,7 @@ def text_shape(model: Model) -> TowerShape:
     not decomposed exactly; `towers.text` asks the modules once they are there.
     """
     if not model.text:
-        raise NoTextTower(f"model {model.name!r} ({model.source}) embeds no texts")
+        raise NoTextTower(model.name, model.source)
     facts: Mapping[str, Any] = model.text.get("architecture", {})
     config = facts.get("text_cfg")
     if not isinstance(config, Mapping):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ...compute.head_sets import conditions as conditions_of
 from ...store.errors import BadSelection, BadSource, MissingUnits, QueryError
 from ..thumbnails import FAINT, INK
-from .style import COLOURS, QUIET, cut, differing, plain, titled
+from .style import COLOURS, QUIET, differing, plain, titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,7 @@ def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any])
     from matplotlib.figure import Figure
 
     given = {name: value for name, value in parameters.items() if name != "heads"}
+    without_mode = {name: value for name, value in given.items() if name != "mode"}
     both = {name: value for name, value in given.items() if name not in OF_HEADS}
     named = _named(parameters.get("heads"))
     battery = store.view("ablations", **inputs, **both).df()
@@ -57,8 +59,8 @@ def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any])
     titled(
         figure,
         f"Accuracy of “{inputs['model']}” with components ablated",
-        f"images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent"
-        f"{differing(given)}",
+        f"images of “{inputs['images']}”, among the classes of “{inputs['texts']}”; per cent; "
+        f"mode={battery['mode'].iloc[0]}{differing(without_mode)}",
     )
     height = figure.get_size_inches()[1]
     top, middle = 1 - 1.3 / height, 1 - 4.1 / height
@@ -147,6 +149,11 @@ def _layers(axes: Any, battery: pd.DataFrame) -> None:
     plain(axes, "All heads from layer 0 up to one", grid="y")
 
 
+def _lines(condition: str) -> str:
+    """Write a condition in one line, or in two."""
+    return "\n".join(wrap(condition, 46, max_lines=2, placeholder=" …"))
+
+
 def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: str, *, named: bool) -> None:
     """Draw a line for each condition: its heads, as many random ones in grey, and nothing ablated."""
     for place, condition in enumerate(conditions):
@@ -161,7 +168,7 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
         each: int(rows[(rows.heads == each) & (rows.components == "heads")].head_count.iloc[0])
         for each in conditions
     }
-    labels = [f"{cut(each, 44)} ({counts[each]})" for each in conditions] if named else []
+    labels = [f"{_lines(each)} ({counts[each]})" for each in conditions] if named else []
     axes.set_yticks(range(len(conditions)) if named else [], labels)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
     plain(axes, f"Heads ablated: {said}", grid="x")

@@ -202,7 +202,8 @@ def test_a_condition_that_nothing_was_filled_with_is_never_called_complete(ready
             assert f"{view} lacks 1 of 2 units" in str(ready.sql(both).completeness)
         assert ready.sql(both, fill=True).fetchone() == (2,)
         misspelt = ready.sql(both.replace("layer = 1", "layr = 1"))
-        assert str(misspelt.completeness) == f"{view}: there is nothing with heads='layr = 1'"
+        wrong = f"{view}: there is nothing with heads='layr = 1' ('layr = 1' is no condition on heads: "
+        assert str(misspelt.completeness).startswith(wrong)
 
 
 def test_labels_that_are_no_classes_are_refused_with_some_of_each(ready: belvedere.Store) -> None:
@@ -263,3 +264,19 @@ class TestAblations(ViewContract):
         """Add the classes, and ask."""
         store.add_texts("shapes", "demo:classes")
         return store.view(self.view, model="clip", images="scenes", texts="shapes", **self.parameters)
+
+
+def test_what_was_filled_with_other_parameters_has_a_status(ready: belvedere.Store) -> None:
+    asked = {"images": "photos", "texts": "kinds", "heads": "layer = 0"}
+    for draws in (10, 2):
+        assert ready.view("ablations", **asked, draws=draws).fill(progress=False).complete
+    usual = "ablations[m × photos × kinds × layer = 0 × mean]"
+    assert {f"{usual}", f"{usual} with draws=2"} <= {each.view for each in ready.status()}
+    ready.add_texts("kinds", ["dog", "star", "boat", "hat"], replace=True)
+    assert {each.view: each.fresh for each in ready.status()}[f"{usual} with draws=2"] is False
+
+
+def test_of_images_that_cannot_be_counted_a_statement_says_why(ready: belvedere.Store) -> None:
+    answer = ready.sql("SELECT * FROM ablations WHERE image_set = 'half' AND text_set = 'kinds'")
+    said = "ablations: there is nothing with image_set='half' (the images 'half' have no group for each image"
+    assert str(answer.completeness).startswith(said)

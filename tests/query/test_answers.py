@@ -140,7 +140,10 @@ def test_a_statement_that_names_the_other_model_lacks_its_units(two: Store) -> N
     other = two.sql("FROM head_descriptions WHERE model <> 'x' AND layer = 1")
     assert other.completeness.complete  # it names no model that it asks for
     wrong = two.sql("FROM head_descriptions WHERE model IN ('m', 'hlaf')")
-    assert str(wrong.completeness) == "head_descriptions: there is nothing with model='hlaf'"
+    assert (
+        str(wrong.completeness)
+        == "head_descriptions: there is nothing with model='hlaf'; did you mean 'half'?"
+    )
     two.view("head_descriptions", model="half").where("layer = 0").fill()
     answer = two.sql("SELECT DISTINCT model, layer FROM head_descriptions ORDER BY ALL")
     assert answer.completeness.views["head_descriptions"] == Touched(4, 3, ("half × photos × words",))

@@ -220,7 +220,7 @@ def test_a_read_only_store_fills_nothing(world: World, tmp_path: Path) -> None:
 def test_a_name_that_there_is_not_is_no_empty_answer(kept: Store) -> None:
     answer = kept.sql("FROM head_descriptions WHERE image_set = 'fotos'")
     assert not answer.completeness.complete
-    assert "no model, image set, text set, module or parameter that there is fits" in str(answer.completeness)
+    assert "there is nothing with image_set='fotos'; did you mean 'photos'?" in str(answer.completeness)
     assert kept.sql("FROM head_descriptions WHERE layer = 99").completeness.complete
 
 

@@ -1,0 +1,79 @@
+"""The clauses of a SELECT in the tree that DuckDB's parser makes of a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Node = Mapping[str, Any]
+"""A part of what DuckDB's parser makes of a statement."""
+
+
+def parts(tree: Any) -> Iterator[Node]:
+    """List all parts of a statement's tree, each before what is in it."""
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from parts(value)
+    if isinstance(tree, list):
+        for value in tree:
+            yield from parts(value)
+
+
+def selects(tree: Any) -> list[Node]:
+    """List all SELECTs in a statement."""
+    return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
+
+
+def arguments(function: Node) -> list[Node]:
+    """List what a function is applied to."""
+    if "arguments" in function:  # DuckDB 2
+        return [argument["expression"] for argument in function["arguments"]]
+    return list(function["children"])
+
+
+def definitions(tree: Any) -> Iterator[tuple[str, Node]]:
+    """List what a WITH defines anywhere in a statement; `aliases` of each are the names of its columns."""
+    for part in parts(tree):
+        for entry in (part.get("cte_map") or {}).get("map", ()):
+            value = entry["value"]
+            node = value["query_node"] if "query_node" in value else value["query"]["node"]  # DuckDB 2, 1
+            yield str(entry["key"]).lower(), {**node, "aliases": value.get("aliases", ())}
+
+
+def must_hold(node: Node) -> Iterator[Node]:
+    """List what has to hold of each row: the parts of WHERE and of the joins' ON."""
+    yield from _parts_of(node.get("where_clause"))
+    for join in joins(node.get("from_table")):
+        yield from _parts_of(join.get("condition"))
+
+
+def _parts_of(condition: Any) -> Iterator[Node]:
+    if isinstance(condition, dict):
+        if condition.get("type") == "CONJUNCTION_AND":
+            for child in condition["children"]:
+                yield from _parts_of(child)
+        else:
+            yield condition
+
+
+def joins(tree: Any) -> Iterator[Node]:
+    """List the joins of a FROM clause."""
+    if isinstance(tree, dict) and tree.get("type") == "JOIN":
+        yield tree
+        yield from joins(tree["left"])
+        yield from joins(tree["right"])
+
+
+def leaves(tree: Any) -> Iterator[Node]:
+    """List what a FROM clause joins."""
+    if isinstance(tree, dict) and tree.get("type") == "JOIN":
+        yield from leaves(tree["left"])
+        yield from leaves(tree["right"])
+    elif isinstance(tree, dict):
+        yield tree
+
+
+def called(leaf: Node) -> str:
+    """Give the name by which a FROM clause calls what it joins, in lower case."""
+    return str(leaf.get("alias") or leaf.get("table_name") or "").lower()

@@ -1,0 +1,128 @@
+"""What a statement asks for by name has to be there, in whatever words it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from belvedere import Store
+
+NAMED: list[tuple[str, Any]] = [
+    ("text_set IS NOT DISTINCT FROM 'two'", None),
+    ("text_set IN ('words', 'two')", None),
+    ("'two' = text_set OR text_set = 'words'", None),
+    ("text_set = 'words' OR image_set = 'more'", None),
+    ("text_set = ANY(['words', 'two'])", None),
+    ("text_set = ANY(?)", [["words", "two"]]),
+    ("text_set IN ['words', 'two']", None),
+    ("text_set IN $sets", {"sets": ["words", "two"]}),
+    ("list_contains(?, text_set)", [["words", "two"]]),
+    ("text_set IN (SELECT unnest(?))", [["words", "two"]]),
+    ("text_set IN (VALUES ('words'), ('two'))", None),
+    ("text_set = (SELECT 'two') OR text_set = 'words'", None),
+    ("text_set = 't' || 'wo' OR text_set = 'words'", None),
+    ("upper(text_set) IN ('WORDS', 'TWO')", None),
+    ("coalesce(text_set, '') IN ('words', 'two')", None),
+    ("CASE WHEN text_set = 'two' THEN true ELSE text_set = 'words' END", None),
+    ("(image_set, text_set) IN (('photos', 'words'), ('photos', 'two'))", None),
+    ("(image_set, text_set) = ('photos', 'two') OR text_set = 'words'", None),
+    ("text_set IN (SELECT text_set FROM texts WHERE text_set IN ('words', 'two'))", None),
+    ("(image_set = 'photos' AND text_set = 'words') OR (image_set = 'more' AND text_set = 'words')", None),
+    ("text_set IN ('words', 'tow')", None),
+    ("text_set = ANY(['words', 'tow'])", None),
+    ("list_contains(?, text_set)", [["words", "tow"]]),
+]
+"""Conditions that name what was never filled, beside what was."""
+
+STATEMENTS = [
+    "SELECT count(*) FILTER (text_set = 'two'), count(*) FROM TABLE",
+    "SELECT sum(CASE WHEN text_set = 'two' THEN variance END) FROM TABLE",
+    "WITH q AS (SELECT 'two' s UNION ALL SELECT 'words') SELECT count(*) FROM TABLE JOIN q ON s = text_set",
+    "WITH q(s) AS (VALUES ('two'), ('words')) SELECT count(*) FROM TABLE JOIN q ON text_set = q.s",
+    "SELECT count(*) FROM TABLE JOIN (VALUES ('two'), ('words')) AS v(text_set) USING (text_set)",
+    "SELECT count(*) FROM TABLE h JOIN texts t USING (text_set) WHERE t.text_set IN ('words', 'two')",
+    "SELECT count(*) FROM (FROM TABLE) WHERE text_set = ANY(['words', 'two'])",
+    "WITH q AS (FROM TABLE) SELECT count(*) FROM q WHERE text_set IS NOT DISTINCT FROM 'two' OR layer = 1",
+    "SELECT count(*) FROM TABLE WHERE text_set = 'words' UNION ALL "
+    "SELECT count(*) FROM TABLE WHERE text_set = 'two'",
+    "SELECT count(*) FROM TABLE a LEFT JOIN TABLE b ON a.layer = b.layer AND b.text_set = 'two' "
+    "WHERE a.text_set = 'words'",
+    "SELECT count(*) FROM TABLE a, TABLE b WHERE a.text_set = 'words' AND b.text_set IN ('words', 'two')",
+]
+"""Statements over head_descriptions that do so elsewhere than in a condition of their own."""
+
+OTHERS: list[tuple[str, Any]] = [
+    ("text_set = 'words'", None),
+    ("text_set IS NOT DISTINCT FROM 'words'", None),
+    ("text_set <> 'two'", None),
+    ("NOT text_set = 'two'", None),
+    ("text_set NOT IN ('two', 'tow')", None),
+    ("text_set IS DISTINCT FROM 'two'", None),
+    ("text_set = ANY(?)", [["words"]]),
+    ("(image_set, text_set) IN (('photos', 'words'))", None),
+    ("lower(text_set) = 'words'", None),
+    ("description = 'two'", None),
+    ("contains(text_set, 'two')", None),
+    ("text_set LIKE 'two%' OR layer = 1", None),
+    ("text_set = 'words' AND image_set <> 'more'", None),
+    ("text_set IN (SELECT text_set FROM texts)", None),
+]
+"""Conditions that name nothing but what was filled."""
+
+
+@pytest.fixture
+def beside(filled: Store) -> Store:
+    """A store of which `photos` and `words` were filled, and `more` and `two` were not."""
+    filled.add_texts("two", ["a cat", "a dog", "a hat"])
+    filled.add_images("more", sql="SELECT image_set, image_id FROM images WHERE image_id < 3")
+    return filled
+
+
+def test_what_is_named_has_to_be_there(beside: Store) -> None:
+    for condition, params in NAMED:
+        answer = beside.sql(f"SELECT count(*) FROM head_descriptions WHERE {condition}", params)
+        assert not answer.completeness.complete, condition
+
+
+def test_what_is_named_anywhere_in_a_statement_has_to_be_there(beside: Store) -> None:
+    for statement in STATEMENTS:
+        answer = beside.sql(statement.replace("TABLE", "head_descriptions"))
+        assert not answer.completeness.complete, statement
+
+
+def test_what_is_not_asked_for_is_not_lacking(beside: Store) -> None:
+    for condition, params in OTHERS:
+        answer = beside.sql(f"SELECT count(*) FROM head_descriptions WHERE {condition}", params)
+        assert answer.completeness.complete, (condition, str(answer.completeness))
+
+
+def test_a_misspelt_name_is_told_by_itself(beside: Store) -> None:
+    for condition in ("text_set = 'tow'", "text_set IN ('words', 'tow')", "text_set = 'tow' AND layer = 1"):
+        said = beside.sql(f"FROM head_descriptions WHERE {condition}").completeness
+        assert str(said) == "head_descriptions: there is nothing with text_set='tow'; did you mean 'two'?"
+
+
+def test_what_two_selects_ask_for_is_not_asked_of_each(beside: Store) -> None:
+    beside.view("head_descriptions", images="more", texts="words").fill(progress=False)
+    statement = (
+        "SELECT count(*) FROM head_descriptions WHERE text_set = 'words' AND image_set = 'more' UNION ALL "
+        "SELECT count(*) FROM head_descriptions WHERE image_set = 'photos'"
+    )
+    assert beside.sql(statement).completeness.complete
+
+
+def test_what_is_named_is_filled_where_it_can_be_told_from_others(beside: Store) -> None:
+    asked = "SELECT DISTINCT text_set FROM head_descriptions WHERE image_set = 'photos' AND text_set = ANY(?)"
+    answer = beside.sql(f"{asked} ORDER BY 1", [["words", "two"]], fill=True)
+    assert answer.completeness.complete
+    assert answer.fetchall() == [("two",), ("words",)]
+
+
+def test_a_plan_says_what_filling_cannot_make(beside: Store) -> None:
+    found = beside.plan("FROM head_descriptions WHERE text_set IN ('words', 'tow')")
+    assert found.lacking == "head_descriptions: there is nothing with text_set='tow'; did you mean 'two'?"
+    assert str(found).splitlines() == [
+        "nothing to compute: all 2 units are ready",
+        f"incomplete: {found.lacking}",
+    ]
