@@ -71,7 +71,7 @@ class Captioner:
 
         hub.quiet()
         try:
-            processor = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+            processor = AutoProcessor.from_pretrained(folder)
         except Exception as error:  # whatever transformers raises for files that are not there
             raise BadSource(
                 f"the processor of {self.source} cannot be loaded: {model_files.first_line(error)}"

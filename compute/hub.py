@@ -73,5 +73,5 @@ def quiet() -> None:
     """Keep transformers from drawing bars and telling what is said once, in an error."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

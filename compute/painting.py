@@ -77,7 +77,7 @@ class Painter:
         place, folder = models.place(device), pipeline_folders.fetch(self.name)
         try:
             with _quiet():
-                pipeline: Any = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+                pipeline: Any = DiffusionPipeline.from_pretrained(
                     folder,
                     dtype=getattr(torch, precision),
                     low_cpu_mem_usage=importlib.util.find_spec("accelerate") is not None,

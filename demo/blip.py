@@ -132,7 +132,7 @@ def processor(tokenizer: PreTrainedTokenizerFast) -> BlipProcessor:
     """Return the processor: pictures of any size become 64 × 64, normalised as in training."""
     size = {"height": SIDE, "width": SIDE}
     pictures = BlipImageProcessor(size=size, image_mean=list(MEAN), image_std=list(STD))
-    return BlipProcessor(pictures, tokenizer)  # type: ignore[no-untyped-call]
+    return BlipProcessor(pictures, tokenizer)
 
 
 def save(model: BlipForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -142,7 +142,7 @@ def save(model: BlipForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
         fresh = Path(name)
         twin = build(tokenizer)
         twin.load_state_dict(model.state_dict())
-        twin.half().save_pretrained(fresh)  # type: ignore[no-untyped-call]
+        twin.half().save_pretrained(fresh)
         processor(tokenizer).save_pretrained(fresh)
         _stable(fresh / "tokenizer_config.json")
         for file in fresh.iterdir():

@@ -36,7 +36,7 @@ def new_vae() -> Any:
     begins as one that keeps the mean colour of each 4 × 4 pixels: left to chance, colours are learnt last.
     """
     levels = (16, 32, 64)
-    vae = AutoencoderKL(  # type: ignore[no-untyped-call]
+    vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(levels),
         up_block_types=("UpDecoderBlock2D",) * len(levels),
         block_out_channels=levels,
@@ -118,7 +118,7 @@ def new_unet() -> Any:
     The pooled text scales and shifts every block; the text's single tokens are looked at in the middle,
     where each of 8 × 8 places also looks at every other.
     """
-    return UNet2DConditionModel(  # type: ignore[no-untyped-call]
+    return UNet2DConditionModel(
         sample_size=SIDE // 4,
         in_channels=_LATENT,
         out_channels=_LATENT,
@@ -199,7 +199,7 @@ def _renamed(clip: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def training_noise() -> Any:
     """Build the noise that the UNet learns to take away."""
-    return DDPMScheduler(**_NOISE)  # type: ignore[no-untyped-call]
+    return DDPMScheduler(**_NOISE)
 
 
 def save_pipeline(
@@ -233,12 +233,12 @@ def save_pipeline(
 def _pipeline(vae: Any, unet: Any, encoder: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
     from diffusers import StableDiffusionPipeline
 
-    scheduler: Any = DPMSolverMultistepScheduler(  # type: ignore[no-untyped-call]
+    scheduler: Any = DPMSolverMultistepScheduler(
         **_NOISE, lambda_min_clipped=-5.1, steps_offset=1, timestep_spacing="trailing"
     )
     # for schedulers that take its place and would else cut latents off at 1
     scheduler.register_to_config(clip_sample=False)
-    return StableDiffusionPipeline(  # type: ignore[no-untyped-call]
+    return StableDiffusionPipeline(
         vae=vae,
         unet=unet,
         text_encoder=encoder,

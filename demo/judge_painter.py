@@ -40,9 +40,7 @@ def paint(
         guidance: Weight of the prompt against no prompt.
         scheduler: A class of diffusers in the place of the pipeline's own scheduler.
     """
-    pipeline: Any = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        folder, dtype=torch.float32, low_cpu_mem_usage=False
-    )
+    pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, low_cpu_mem_usage=False)
     pipeline.set_progress_bar_config(disable=True)
     if scheduler is not None:
         known = {each.__name__: each for each in pipeline.scheduler.compatibles}

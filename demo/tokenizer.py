@@ -64,7 +64,7 @@ def build_tokenizer(words: Sequence[str] | None = None) -> PreTrainedTokenizerFa
         single=f"{_START} $A {_END}",
         special_tokens=[(_START, vocabulary[_START]), (_END, vocabulary[_END])],
     )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_max_length=CONTEXT_LENGTH,
         padding_side="right",

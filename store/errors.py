@@ -163,9 +163,7 @@ class NoTextTower(InputError, ValueError):
     def __init__(self, model: str, source: str, hint: str = "") -> None:
         self.model, self.source = model, source
         if source.startswith("hf:"):
-            hint = (
-                f" (of hf: models those of CLIP and SigLIP do that have their tokenizer's files){hint}"
-            )
+            hint = f" (of hf: models those of CLIP and SigLIP do that have their tokenizer's files){hint}"
         super().__init__(f"model {model!r} ({source}) embeds no texts{hint}")
 
 

@@ -125,7 +125,7 @@ class Transformers(Found):
 
         hub.quiet()
         try:
-            return AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+            return AutoImageProcessor.from_pretrained(folder)
         except Exception as error:  # whatever transformers raises for files that are not there
             raise BadSource(
                 f"the image processor of hf:{self.name} cannot be loaded: {model_files.first_line(error)}"

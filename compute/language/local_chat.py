@@ -81,7 +81,7 @@ class LocalChat:
                 None,
                 f"{count} tokens and {longest} of a reply do not fit into its context of {room}",
             )
-        settings = GenerationConfig(  # type: ignore[no-untyped-call]
+        settings = GenerationConfig(
             do_sample=False,
             num_beams=1,
             max_new_tokens=longest,
@@ -120,7 +120,7 @@ class LocalChat:
             said = first_line(error)
             raise BadSource(f"no chat model can be loaded from {self._source}: {said}") from error
         self._stops = net.generation_config.eos_token_id
-        net.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        net.generation_config = GenerationConfig()
         return net.eval().to(self._device)
 
     @cached_property

@@ -21,7 +21,7 @@ def save(folder: Path, *, template: str | None = TEMPLATE, room: int = 1024, see
     vocabulary = {word: number for number, word in enumerate((*marks, *WORDS))}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core, unk_token="<unk>", eos_token="<end>", pad_token="<end>"
     )
     tokenizer.add_special_tokens({"additional_special_tokens": ["<user>", "<assistant>", "<system>"]})
