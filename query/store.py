@@ -218,17 +218,18 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .declared import usable
         from .settings import filled_otherwise
 
-        filled = Filled(self._engine.folder)
-        kept: list[tuple[str, Any]] = []
-        for cls in all_views().values():
-            usual = instances(self._engine, cls, among=filled)
-            kept += [(view.title(), view) for view in usual]
-            kept += filled_otherwise(self._engine, cls, filled, usual)
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)
             for found, views in (usable(self._engine) if declared is None else declared)
             for view in (views if isinstance(views, list) else ())
         ]
+        filled = Filled(self._engine.folder)
+        kept: list[tuple[str, Any]] = []
+        for cls in all_views().values():
+            usual = instances(self._engine, cls, among=filled)
+            kept += [(view.title(), view) for view in usual]
+            known = [*usual, *(view for _, view in called if isinstance(view, cls))]
+            kept += filled_otherwise(self._engine, cls, filled, known)
         return [*kept, *called]
 
     def close(self) -> None:
