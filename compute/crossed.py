@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -32,7 +33,12 @@ class Pairs(Derived, TableView):
         "score": "float64",
     }
 
-    def pairs(self, layer: int, measure: str, scores: Doubles) -> dict[str, Any]:
+    @property
+    @abstractmethod
+    def measure(self) -> str:
+        """What its scores are called."""
+
+    def pairs(self, layer: int, scores: Doubles) -> dict[str, Any]:
         """Lay out scores "head other_layer other_head" of the heads of a layer; NaN becomes null."""
         heads, layers, others = scores.shape
         places = np.indices(scores.shape).reshape(3, -1).astype(np.int32)
@@ -42,7 +48,7 @@ class Pairs(Derived, TableView):
             "head": places[0],
             "other_layer": places[1],
             "other_head": places[2],
-            "measure": [measure] * count,
+            "measure": [self.measure] * count,
             "score": [None if np.isnan(each) else float(each) for each in scores.ravel()],
         }
 

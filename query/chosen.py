@@ -18,7 +18,7 @@ from ..store.parts import schema
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Param, Parts, Source, Unit
 from . import catalog, duck
-from .clauses import parts
+from .clauses import column, parts
 from .columns import table_schema
 from .declared import find
 from .defined import Defined, mean
@@ -238,7 +238,7 @@ def _quoted(name: str) -> str:
 def _spoken_of(condition: str) -> frozenset[str]:
     """Give the columns that a condition speaks of."""
     tree = duck.parse(f"SELECT 1 WHERE {condition}\n").tree
-    return frozenset(found for part in parts(tree) if (found := duck.column_of(part)))
+    return frozenset(key.name for part in parts(tree) if (key := column(part)) is not None)
 
 
 def _rows(table: pa.Table, units: Sequence[Unit]) -> str:

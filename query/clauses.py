@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Node = Mapping[str, Any]
 """A part of what DuckDB's parser makes of a statement."""
@@ -20,6 +20,22 @@ def parts(tree: Any) -> Iterator[Node]:
             yield from parts(value)
 
 
+class Column(NamedTuple):
+    """A column as a statement writes it, in lower case."""
+
+    alias: str
+    """What stands before the dot; "" for nothing."""
+    name: str
+
+
+def column(part: Node) -> Column | None:
+    """Give the column that a part of a tree speaks of; None where of none."""
+    if part.get("class") != "COLUMN_REF":
+        return None
+    *before, name = (str(each).lower() for each in part["column_names"])
+    return Column(before[-1] if before else "", name)
+
+
 def selects(tree: Any) -> list[Node]:
     """List all SELECTs in a statement."""
     return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
@@ -33,12 +49,12 @@ def arguments(function: Node) -> list[Node]:
 
 
 def definitions(tree: Any) -> Iterator[tuple[str, Node]]:
-    """List what a WITH defines anywhere in a statement; `aliases` of each are the names of its columns."""
+    """List what a WITH defines anywhere in a statement, each after its name."""
     for part in parts(tree):
         for entry in (part.get("cte_map") or {}).get("map", ()):
             value = entry["value"]
             node = value["query_node"] if "query_node" in value else value["query"]["node"]  # DuckDB 2, 1
-            yield str(entry["key"]).lower(), {**node, "aliases": value.get("aliases", ())}
+            yield str(entry["key"]).lower(), node
 
 
 def must_hold(node: Node) -> Iterator[Node]:
@@ -75,5 +91,5 @@ def leaves(tree: Any) -> Iterator[Node]:
 
 
 def called(leaf: Node) -> str:
-    """Give the name by which a FROM clause calls what it joins, in lower case."""
-    return str(leaf.get("alias") or leaf.get("table_name") or "").lower()
+    """Give the name by which a FROM clause calls what it joins, in lower case; one of ours where by none."""
+    return str(leaf.get("alias") or leaf.get("table_name") or f"unnamed {id(leaf)}").lower()

@@ -236,12 +236,12 @@ class Statement:
         """Give the texts that it has as constants, and those that it is given, in lists, too."""
         given = params.values() if isinstance(params, Mapping) else params or ()
         lists = (each for each in given if isinstance(each, list | tuple))
-        found = [*map(_constant, parts(self.tree)), *given, *chain.from_iterable(lists)]
+        found = [*map(constant, parts(self.tree)), *given, *chain.from_iterable(lists)]
         return frozenset(each for each in found if isinstance(each, str))
 
     def text(self, part: Mapping[str, Any], params: Params) -> str | None:
         """Give the text that a part of it is, as a constant or a parameter; None where it is none."""
-        return _constant(part) or _given(part, params)
+        return constant(part) or _given(part, params)
 
     def names(self, table: str) -> int:
         """Count how often it names a table, its subqueries included."""
@@ -255,12 +255,7 @@ class Statement:
         return {str(entry["key"]).lower() for entry in entries}
 
 
-def column_of(part: Mapping[str, Any]) -> str | None:
-    """Give the name of the column that a part of a tree speaks of, in lower case; None where of none."""
-    return str(part["column_names"][-1]).lower() if part.get("class") == "COLUMN_REF" else None
-
-
-def _constant(part: Mapping[str, Any]) -> str | None:
+def constant(part: Mapping[str, Any]) -> str | None:
     """Give the text that a part of a tree is; each major of DuckDB writes constants down in its own way."""
     if part.get("class") != "CONSTANT":
         return None

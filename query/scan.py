@@ -209,6 +209,15 @@ class Scan(ds.InMemoryDataset):
         """Tell whether some names are of what scans admit; also where it is not known, as there was none."""
         return not self.seen.scanned or any(named_so(view, named) for view in self.seen.views.values())
 
+    def told_apart(self, named: Named) -> dict[str, set[str]]:
+        """List by column what is meant by some names can still be told apart by."""
+        meant = preferred(view for view in self.seen.left.values() if named_so(view, named))
+        found: dict[str, set[str]] = {}
+        for view in meant:
+            for column, text in view.pinned.items():
+                found.setdefault(column, set()).add(text)
+        return found
+
     def leaves(self, named: Named) -> bool:
         """Tell whether filters leave a combination of these names, which need not belong to the table."""
         return any(named_so(view, named) for view in self.seen.left.values())

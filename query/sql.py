@@ -69,7 +69,7 @@ def lazy_tables(
     unions = {name: union(JOINED[name]) for name in statement.tables & JOINED.keys()}
     named = statement.tables.union(*(_beneath(JOINED[name]) for name in unions)) - unions.keys()
     tables = {name: catalog.table(engine.folder, name) for name in named & catalog.COLUMNS.keys()}
-    asking = Asking(statement, params, lambda: _registered(engine))
+    asking = Asking(statement, params)
     said = Said(statement.texts(params), _conditions(asking), [])
     stood = {name: _stands_for(engine, name, said) for name in sorted(named - tables.keys())}
     views = {name: each for name, each in stood.items() if each is not None}
@@ -82,9 +82,12 @@ def lazy_tables(
     )
     whole = {part: name for name, union in unions.items() for part in union.parts}
     columns: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for name, each in views.items():
-        columns.setdefault(whole.get(name, name), set()).update(_names_of(each))
-    asked = asking.of(columns)
+        for column, text in _pinned(each):
+            columns.setdefault(whole.get(name, name), set()).add(column)
+            names.setdefault(column, set()).add(text)
+    asked = asking.of(columns, names)
     sources = {
         name: Source(
             each.instances,
@@ -97,7 +100,7 @@ def lazy_tables(
             hint=known.get(name, ()),
             only=only,
             looking=looking,
-            asked=asked[whole.get(name, name)],
+            asked=asked.get(whole.get(name, name), frozenset()),
             once=statement.names(whole.get(name, name)) == 1,
             refused=said.refused,
         )
@@ -107,21 +110,16 @@ def lazy_tables(
     return {**tables, **scans, **unions}
 
 
-def _registered(engine: Engine) -> list[str]:
-    """List the names of models, image sets and text sets that there are."""
-    names = Names(engine)
-    return [*names.models(), *names.image_sets(), *names.text_sets()]
-
-
 def _conditions(asking: Asking) -> frozenset[str]:
     """List the conditions on heads that a statement asks for, whatever tables have such a column."""
-    asked = asking.of({name: {HEADS} for name in asking.statement.tables})
+    asked = asking.of({name: {HEADS} for name in asking.statement.tables}, {})
     return frozenset(text for each in asked.values() for named in each for _, text in named)
 
 
-def _names_of(stands: _Stands) -> set[str]:
-    """List the columns of a view in which all rows of a combination have one text."""
-    return {column for view in stands.instances for column in view.pinned} & {*stands.schema.names}
+def _pinned(stands: _Stands) -> set[tuple[str, str]]:
+    """List the texts that all rows of a combination have in a column, with the columns."""
+    there = {*stands.schema.names}
+    return {pair for view in stands.instances for pair in view.pinned.items() if pair[0] in there}
 
 
 def _beneath(joined: Joined) -> list[str]:

@@ -16,6 +16,9 @@ from .asking import Named
 from .completeness import Completeness, Touched
 from .scan import Scan, Spot
 
+MOST = 4
+"""So many names are listed of those that there are."""
+
 
 def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
     """Pick the scans of views among what a statement's names stand for."""
@@ -51,7 +54,7 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
             _fold(name, union, tables, found, unknown)
             if name in empty:
                 unknown.pop(name, None)
-    unmet = _unmet(tables, {*empty, *unknown})
+    unmet = _unmet(tables)
     wants = tuple(scan.wants for _, scan in scans if scan.wants) if empty or unknown else ()
     lines = tuple(line for each in unmet.values() for line in each)
     return Completeness(found, _without(empty, unmet), _without(unknown, unmet), lines, wants)
@@ -61,11 +64,10 @@ def _without(names: Iterable[str], left_out: Container[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in left_out)
 
 
-def _unmet(tables: Mapping[str, Any], nothing: Set[str]) -> dict[str, list[str]]:
+def _unmet(tables: Mapping[str, Any]) -> dict[str, list[str]]:
     """Say of each table for which names of those asked for there is nothing.
 
-    Parts of one table make up for each other. Of tables that have `nothing` at all only names are told that
-    none of its combinations can have.
+    Parts of one table make up for each other.
     """
     whole = {
         part: name for name, each in tables.items() if isinstance(each, duck.Union) for part in each.parts
@@ -83,9 +85,9 @@ def _unmet(tables: Mapping[str, Any], nothing: Set[str]) -> dict[str, list[str]]
             for one in absent:
                 lines[f"there is nothing with {_told((one,))}{_why(mine, named, one)}"] = None
             why = _refusal(mine, named)
-            left = name not in nothing and any(scan.leaves(named) for scan in mine)
-            if not absent and (why or left):
-                lines[f"there is nothing with {_told(named)}{why and f' ({why})'}"] = None
+            if not absent and (why or any(scan.leaves(named) for scan in mine)):
+                hint = f" ({why})" if why else _also(mine, named)
+                lines[f"there is nothing with {_told(named)}{hint}"] = None
         if lines:
             unmet[name] = [f"{name}: {line}" for line in lines]
     return unmet
@@ -109,6 +111,20 @@ def _why(scans: Sequence[Scan], named: Named, one: tuple[str, str]) -> str:
     why = _refusal(scans, named) or _refusal(scans, (one,))
     known = {name for scan in scans for name in scan.names(one[0])}
     return f" ({why})" if why else nearest(one[1], sorted(known))
+
+
+def _also(scans: Sequence[Scan], named: Named) -> str:
+    """Say what else to name, where what is named stands for several combinations."""
+    several = {
+        column: values
+        for scan in scans
+        for column, values in scan.told_apart(named).items()
+        if len(values) > 1
+    }
+    if not several:
+        return ""
+    listed = (f"{column} ({', '.join(sorted(values)[:MOST])})" for column, values in several.items())
+    return f"; to fill it, name {' and '.join(listed)}, too"
 
 
 def _refusal(scans: Sequence[Scan], named: Named) -> str:

@@ -47,9 +47,14 @@ class HeadCka(Pairs):
         """One layer of the model a unit."""
         return Grid(self.contributions.model.shape.layers, 1)
 
+    @property
+    def measure(self) -> str:
+        """What its scores are called."""
+        return "debiased_cka" if self.debiased else "cka"
+
     def constant(self) -> Mapping[str, str]:
-        """Name the other model."""
-        return {"other": self.others.model.name}
+        """Name the other model, and what is measured."""
+        return {"other": self.others.model.name, "measure": self.measure}
 
     @cached_property
     def sides(self) -> tuple[_Side, _Side]:
@@ -88,8 +93,7 @@ class HeadCka(Pairs):
         for layer, each in enumerate(found):
             good = mine.there[:, None] & theirs[layer].there
             scores[:, layer] = np.where(good, each.scores(debiased=self.debiased), np.nan)
-        measure = "debiased_cka" if self.debiased else "cka"
-        return Made(rows=self.pairs(unit.start, measure, scores), facts={"images": found[0].images})
+        return Made(rows=self.pairs(unit.start, scores), facts={"images": found[0].images})
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,14 @@ class HeadRoleOverlaps(Pairs):
         """One layer of the model a unit."""
         return self.descriptions.grid
 
+    @property
+    def measure(self) -> str:
+        """What its scores are called."""
+        return "roles"
+
     def constant(self) -> Mapping[str, str]:
-        """Name the other model."""
-        return {"other": self.others.texts.model.name}
+        """Name the other model, and what is measured."""
+        return {"other": self.others.texts.model.name, "measure": self.measure}
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List the layer's descriptions, and all of the other model."""
@@ -59,7 +64,7 @@ class HeadRoleOverlaps(Pairs):
                 for other, beside in enumerate(theirs):
                     found = overlap(each, beside)
                     scores[head, layer, other] = scores[head, layer, other] if found is None else found
-        return Made(rows=self.pairs(unit.start, "roles", scores))
+        return Made(rows=self.pairs(unit.start, scores))
 
     def _categories(self, view: HeadDescriptions, layer: int, parts: Parts) -> list[dict[str, float]]:
         """Sum up what the descriptions of each category explain, for each head of a layer."""

@@ -44,9 +44,14 @@ class HeadTextCorrelations(Pairs):
         """One layer of the model a unit."""
         return Grid(self.moments.shape[0], 1)
 
+    @property
+    def measure(self) -> str:
+        """What its scores are called."""
+        return "descriptions"
+
     def constant(self) -> Mapping[str, str]:
-        """Name the other model."""
-        return {"other": self.other_texts.model.name}
+        """Name the other model, and what is measured."""
+        return {"other": self.other_texts.model.name, "measure": self.measure}
 
     def needs(self, index: int) -> Sequence[Unit]:
         """List moments, embeddings and maps of both models."""
@@ -71,7 +76,7 @@ class HeadTextCorrelations(Pairs):
         key = digest.of_sequence(["shares", self.convention, *(each.key for each in self.needs(unit.index))])
         theirs = parts.once(key, lambda: self._all_shares(second[read], parts))  # the same for every layer
         scores = correlations(mine, theirs.reshape(len(theirs), -1)).reshape(-1, *theirs.shape[1:])
-        rows = self.pairs(unit.start, "descriptions", scores)
+        rows = self.pairs(unit.start, scores)
         return Made(rows=rows, facts={"texts": int(read.sum())})
 
     def _all_shares(self, texts: Doubles, parts: Parts) -> Doubles:

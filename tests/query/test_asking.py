@@ -29,6 +29,18 @@ NAMED: list[tuple[str, Any]] = [
     ("(image_set, text_set) = ('photos', 'two') OR text_set = 'words'", None),
     ("text_set IN (SELECT text_set FROM texts WHERE text_set IN ('words', 'two'))", None),
     ("(image_set = 'photos' AND text_set = 'words') OR (image_set = 'more' AND text_set = 'words')", None),
+    ("(image_set, text_set) IN (VALUES ('photos', 'words'), ('photos', 'two'))", None),
+    ("(image_set, text_set) IN (SELECT 'photos', unnest(['words', 'two']))", None),
+    ("text_set IN (SELECT t FROM (VALUES ('words'), ('two')) v(t))", None),
+    ("text_set IN (SELECT t FROM unnest(['words', 'two']) v(t))", None),
+    ("text_set IN (SELECT 'tw' || t FROM (VALUES ('o')) v(t)) OR text_set = 'words'", None),
+    ("text_set = (SELECT text_set FROM text_sets WHERE text_set = 'two') OR text_set = 'words'", None),
+    ("'two' IN (text_set, image_set) OR text_set = 'words'", None),
+    ("NOT NOT (text_set IN ('words', 'two'))", None),
+    (
+        "EXISTS (SELECT 1 FROM texts t WHERE t.text_set = head_descriptions.text_set AND t.text_set = 'two')",
+        None,
+    ),
     ("text_set IN ('words', 'tow')", None),
     ("text_set = ANY(['words', 'tow'])", None),
     ("list_contains(?, text_set)", [["words", "tow"]]),
@@ -42,6 +54,14 @@ STATEMENTS = [
     "WITH q(s) AS (VALUES ('two'), ('words')) SELECT count(*) FROM TABLE JOIN q ON text_set = q.s",
     "SELECT count(*) FROM TABLE JOIN (VALUES ('two'), ('words')) AS v(text_set) USING (text_set)",
     "SELECT count(*) FROM TABLE h JOIN texts t USING (text_set) WHERE t.text_set IN ('words', 'two')",
+    "WITH v(text_set) AS (VALUES ('two'), ('words')) SELECT count(*) FROM TABLE WHERE text_set IN (FROM v)",
+    "WITH v(s) AS (VALUES ('two')) SELECT (SELECT count(*) FROM TABLE h WHERE h.text_set = v.s) FROM v",
+    "WITH v(i, t) AS (VALUES ('photos', 'two')) SELECT count(*) FROM TABLE "
+    "WHERE (image_set, text_set) IN (SELECT i, t FROM v)",
+    "SELECT count(*) FROM unnest(['two', 'words']) v(text_set) LEFT JOIN TABLE USING (text_set)",
+    "SELECT count(*) FROM TABLE NATURAL JOIN (SELECT 'two' AS text_set)",
+    "SELECT count(*) FROM (VALUES ('o')) v(l) LEFT JOIN TABLE ON text_set = 'tw' || l",
+    "FROM (PIVOT TABLE ON text_set IN ('words', 'two') USING avg(variance) GROUP BY layer)",
     "SELECT count(*) FROM (FROM TABLE) WHERE text_set = ANY(['words', 'two'])",
     "WITH q AS (FROM TABLE) SELECT count(*) FROM q WHERE text_set IS NOT DISTINCT FROM 'two' OR layer = 1",
     "SELECT count(*) FROM TABLE WHERE text_set = 'words' UNION ALL "
@@ -67,8 +87,22 @@ OTHERS: list[tuple[str, Any]] = [
     ("text_set LIKE 'two%' OR layer = 1", None),
     ("text_set = 'words' AND image_set <> 'more'", None),
     ("text_set IN (SELECT text_set FROM texts)", None),
+    ("text_set = coalesce($t, text_set)", {"t": None}),
+    ("($t IS NULL OR text_set = $t)", {"t": None}),
+    ("substr(text_set, 1, 1) = 'w'", None),
+    ("length(text_set) = 5", None),
+    ("coalesce(text_set, 'two') = 'two' OR layer = 1", None),
+    ("NOT (text_set = 'two' OR image_set = 'more')", None),
+    ("EXISTS (SELECT 1 FROM texts t WHERE t.text_set = 'two')", None),
+    ("(SELECT count(*) FROM texts WHERE text_set = 'two') > 0", None),
 ]
 """Conditions that name nothing but what was filled."""
+
+
+CATALOG = (
+    "SELECT count(*) FROM head_descriptions h JOIN texts t ON t.text = h.description AND t.text_set = 'two'"
+)
+"""A statement that names a set in the catalog alone."""
 
 
 @pytest.fixture
@@ -95,6 +129,23 @@ def test_what_is_not_asked_for_is_not_lacking(beside: Store) -> None:
     for condition, params in OTHERS:
         answer = beside.sql(f"SELECT count(*) FROM head_descriptions WHERE {condition}", params)
         assert answer.completeness.complete, (condition, str(answer.completeness))
+
+
+def test_a_name_of_the_catalog_is_one_of_a_table_that_is_joined_by_it(beside: Store) -> None:
+    assert beside.sql(CATALOG).completeness.complete
+    assert not beside.sql(f"{CATALOG} AND t.text_set = h.text_set").completeness.complete
+
+
+def test_rows_of_values_are_filled_and_nothing_between_them(beside: Store) -> None:
+    statement = (
+        "SELECT DISTINCT image_set, text_set FROM head_descriptions JOIN (VALUES ('photos', 'two'), "
+        "('more', 'words')) v(image_set, text_set) USING (image_set, text_set) ORDER BY ALL"
+    )
+    answer = beside.sql(statement, fill=True)
+    assert answer.completeness.complete
+    assert answer.fetchall() == [("more", "words"), ("photos", "two")]
+    both = beside.sql("FROM head_descriptions WHERE image_set = 'more' AND text_set = 'two'")
+    assert not both.completeness.complete
 
 
 def test_a_misspelt_name_is_told_by_itself(beside: Store) -> None:
