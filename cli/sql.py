@@ -76,7 +76,8 @@ def _rows(answer: Answer) -> Rows:
 
 def _said(completeness: Completeness, *, filling: bool) -> str:
     if not completeness.complete:
-        ways = "belvedere errors says why" if filling else "--fill computes what is missing"
+        why = "; ".join(completeness.reasons) or "belvedere errors says why"
+        ways = why if filling else "--fill computes what is missing"
         hint = f" ({ways})" if any(each.missing for each in completeness.views.values()) else ""
         return f"incomplete: {completeness}{hint}"
     counts = [

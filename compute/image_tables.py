@@ -47,9 +47,10 @@ def read(path: Path, split: str = "") -> list[Found]:
         raise BadSource(f"{path} has no splits (columns {', '.join(WATERBIRDS)}); leave #{split} out")
     if "path" not in columns:
         raise UnknownName(f"column of {path}", "path", columns)
-    if {*GROUPS} <= {*columns}:
-        raise BadSource(f"{path} has columns grp and group, which mean the same; leave one out")
-    group = next((name for name in (*GROUPS, PLACE) if name in columns), None)
+    groups = [name for name in (*GROUPS, PLACE) if name in columns]
+    if len(groups) > 1:
+        raise BadSource(f"{path} has columns {' and '.join(groups)}, which mean the same; leave one out")
+    group = groups[0] if groups else None
     found = []
     for number, row in enumerate(rows, 1):
         if None in row or (None in row.values() and path.suffix.lower() == ".csv"):

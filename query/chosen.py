@@ -197,6 +197,7 @@ def _base(condition: str) -> tuple[str | None, str]:
 
 
 def _no_condition(condition: str, trouble: str) -> QueryError:
+    trouble = trouble.splitlines()[0]  # what follows speaks of tables of ours
     return QueryError(
         f"{condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
         f"columns of head_roles and head_descriptions, and of the texts' category, {SUCH_AS}"

@@ -49,6 +49,8 @@ class Completeness:
     """Lines that say what the statement asks for by name though nothing was filled with it."""
     wants: tuple[str, ...] = ()
     """What has to be added before some of these can be filled."""
+    reasons: tuple[str, ...] = ()
+    """Why units that the statement had computed could not be made."""
 
     @property
     def complete(self) -> bool:

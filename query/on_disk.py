@@ -130,7 +130,7 @@ class OnDisk:
             looks: list[tuple[dict[int, Change], Callable[[], list[str]], bool]] = [
                 (changed.places, changed.causes, False)
             ]
-            if any(_reads_masks(view) for view in _views(units[0])):
+            if any(reads_masks(view) for view in _views(units[0])):
                 looks.append((changed.masks, changed.causes_of_masks, True))
             for places, say, by_masks in looks:
                 if places:
@@ -151,10 +151,10 @@ def _views(unit: Unit) -> list[View]:
     return [unit.view, *(need.view for need in unit.needs)]
 
 
-def _reads_masks(view: View) -> bool:
+def reads_masks(view: View) -> bool:
     """Tell whether a view, or one that it is made from, reads masks."""
     return view.by_masks or any(
-        isinstance(each, View) and _reads_masks(each) for each in view.inputs().values()
+        isinstance(each, View) and reads_masks(each) for each in view.inputs().values()
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ..compute.head_sets import conditions, takes_heads
+from ..store import digest
 from ..store.errors import BelvedereError
 from ..store.views import View
 from .causes import Recipe, flat, same_question
@@ -15,30 +16,45 @@ from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, parameters, registered, resolve
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Units that are kept under names that there are, and that cannot be asked for any more."""
+
+    units: int
+    """How many."""
+    reason: str
+    """Why not: what they were made from is gone, or is no more what it was."""
+
+
 def filled_otherwise(
     engine: Engine, cls: type[View], filled: Filled, usual: Iterable[View]
-) -> Iterator[tuple[str, View]]:
-    """List a view with the parameters, other than those of `usual`, that it was filled with, after its title.
-
-    What cannot be asked again, as what it names is gone, is left out.
-    """
+) -> Iterator[tuple[str, View | Lost]]:
+    """List a view with parameters, other than those of `usual`, that it was filled with, after its title."""
     if not filled.knows(cls):
         return
     names, needed = Names(engine), needed_inputs(cls)
+    there = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     known: dict[tuple[str, ...], list[View]] = {}
     for view in usual:
         known.setdefault(tuple(view.names.values()), []).append(view)
+    lost: set[str] = set()
     for place, recipe in engine.folder.records.every_recipe(cls.name()):
-        there = known.setdefault(place, [])
-        if len(place) != len(needed) or any(same_question(recipe, view) for view in there):
+        mine = known.setdefault(place, [])
+        if len(place) != len(needed) or any(same_question(recipe, view) for view in mine):
             continue
-        given = _given(cls, recipe)
-        with suppress(BelvedereError):
-            inputs = Inputs(**dict(zip(needed, place, strict=True)))
-            view = engine.same(resolve(names, cls.name(), inputs, given))
-            if same_question(recipe, view) and filled.has(view):
-                there.append(view)
-                yield f"{view.title()}{_with(cls, view, given)}", view
+        inputs, given = dict(zip(needed, place, strict=True)), _given(cls, recipe)
+        try:
+            view = engine.same(resolve(names, cls.name(), Inputs(**inputs), given))
+        except BelvedereError as error:
+            title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe)])}]"
+            units = len(engine.folder.records.places(cls, digest.of_facts(recipe)[:32]))
+            if units and title not in lost and all(name in there[kind]() for kind, name in inputs.items()):
+                lost.add(title)
+                yield title, Lost(units, " ".join(str(error).split()))
+            continue
+        if same_question(recipe, view) and filled.has(view):
+            mine.append(view)
+            yield f"{view.title()}{_with(cls, view, given)}", view
 
 
 def _given(cls: type[View], recipe: Recipe) -> dict[str, Any]:

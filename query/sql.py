@@ -43,7 +43,7 @@ def sql(
     supplier = None if filling is None else Supplier(engine, filling)
     tables = lazy_tables(engine, statement, params, supplier)
     rows = held(query, params, tables, supplier)
-    found = completeness(tables, frozenset() if supplier is None else supplier.filled)
+    found = completeness(tables, supplier.filled, supplier.reasons) if supplier else completeness(tables)
     if require_complete and not found.complete:
         missing = sum(each.missing for each in found.views.values())
         needed = sum(each.needed for each in found.views.values())

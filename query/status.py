@@ -7,12 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ..compute.head_sets import conditions
 from ..store.errors import DamagedUnit
 from ..store.folder import Folder
 from ..store.records import Record, places
+from ..store.sets import ImageSet
 from ..store.views import Unit, View
 from .causes import changes, contents_changed, other_settings, same_question
-from .on_disk import OnDisk
+from .on_disk import OnDisk, reads_masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ def unusable(name: str, reason: str) -> Status:
     return Status(name, ready=0, missing=0, stale=0, failed=1, absent=0, bytes=0, causes=(reason,))
 
 
+def out_of_reach(name: str, units: int, reason: str) -> Status:
+    """Give the state of units that are kept, and that nobody can ask for any more."""
+    return Status(name, ready=0, missing=0, stale=units, failed=0, absent=0, bytes=0, causes=(reason,))
+
+
 def states(folder: Folder, view: View, units: Sequence[Unit]) -> States:
     """Look up what is known of each of some units; those that are nowhere in it were never made."""
     records = _kept(folder, view, units)
@@ -165,11 +172,20 @@ def _stale(
             ]
         causes |= dict.fromkeys(found)
     if stale and not causes:
-        causes[f"what {view.title()} is made from has changed"] = None
+        causes[_what_changed(view)] = None
     if none_kept and not stale:
         kept = [recipe for key, recipe in others if folder.records.places(view, key)]
         causes |= dict.fromkeys(other_settings(kept, view))
     return list(stale), list(causes)
+
+
+def _what_changed(view: View) -> str:
+    """Say what can have changed where neither a recipe nor the contents of a set have."""
+    sets = [each for each in view.sources() if isinstance(each, ImageSet)]
+    if reads_masks(view) and sets:
+        return f"masks of {sets[0].name!r} changed"
+    chosen = ", ".join(map(repr, conditions(view.recipe)))
+    return f"the heads of {chosen} changed" if chosen else f"what {view.title()} is made from has changed"
 
 
 def _distinct(covers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

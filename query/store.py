@@ -178,13 +178,18 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         """
         from .declared import usable
         from .on_disk import OnDisk
-        from .status import status, unusable
+        from .settings import Lost
+        from .status import out_of_reach, status, unusable
 
         folder = self._engine.folder
         looked = OnDisk(folder.objects) if disk else None
         declared = list(usable(self._engine))
-        every = self._filled(declared)
-        found = [replace(status(folder, view, view.units, looked), view=title) for title, view in every]
+        found = [
+            out_of_reach(title, view.units, view.reason)
+            if isinstance(view, Lost)
+            else replace(status(folder, view, view.units, looked), view=title)
+            for title, view in self._filled(declared)
+        ]
         broken = [(each.name, error) for each, error in declared if not isinstance(error, list)]
         return [*found, *(unusable(name, str(error)) for name, error in broken)]
 

@@ -61,6 +61,8 @@ class Supplier:
         self._broken: BaseException | None = None
         self.filled: set[str] = set()
         """The keys of units that were missing and are there now."""
+        self.reasons: dict[str, None] = {}
+        """Why others could not be made."""
 
     def __call__(self, units: Sequence[Unit]) -> Collection[str]:
         """Have units filled, from any thread; give the keys of those that are there then."""
@@ -115,7 +117,8 @@ class Supplier:
         found = self._engine.plan(units)
         if found.steps:
             self._spending.spend(found, units, self._engine.plan)
-            self._engine.fill(units, self._filling.settings, self._filling.progress)
+            report = self._engine.fill(units, self._filling.settings, self._filling.progress)
+            self.reasons |= dict.fromkeys(report.reasons)
         views = {id(unit.view): unit.view for unit in units}
         done = {key: self._engine.readable(view) for key, view in views.items()}
         there = {unit.key for unit in units if unit.key in done[id(unit.view)]}

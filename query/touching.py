@@ -33,8 +33,10 @@ def touched(tables: Mapping[str, Any]) -> list[Unit]:
     return list(found.values())
 
 
-def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> Completeness:
-    """Say how much of what the scans could touch was there, and what of it was filled just now."""
+def completeness(
+    tables: Mapping[str, Any], filled: Set[str] = frozenset(), reasons: Iterable[str] = ()
+) -> Completeness:
+    """Say how much of what scans could touch was there, what of it was filled just now, and why not all."""
     scans = sorted(scans_of(tables).items())
     found = {}
     for name, scan in scans:
@@ -57,7 +59,8 @@ def completeness(tables: Mapping[str, Any], filled: Set[str] = frozenset()) -> C
     unmet = _unmet(tables)
     wants = tuple(scan.wants for _, scan in scans if scan.wants) if empty or unknown else ()
     lines = tuple(line for each in unmet.values() for line in each)
-    return Completeness(found, _without(empty, unmet), _without(unknown, unmet), lines, wants)
+    nothing = _without(empty, unmet), _without(unknown, unmet)
+    return Completeness(found, *nothing, lines, wants, tuple(reasons))
 
 
 def _without(names: Iterable[str], left_out: Container[str]) -> tuple[str, ...]:

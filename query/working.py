@@ -23,6 +23,7 @@ from ..store.errors import (
 from ..store.views import Unit
 from . import question
 from .engine import Engine
+from .settings import Lost
 
 if TYPE_CHECKING:
     from .lazy import Lazy
@@ -135,7 +136,7 @@ def work(
 def _units(store: Store, views: Sequence[Lazy[Any]]) -> list[Unit]:
     """List what is to be filled: units of these views as their names stand by now, or all that were begun."""
     if not views:
-        return [unit for _, view in store._filled() for unit in view.units]
+        return [unit for _, view in store._filled() if not isinstance(view, Lost) for unit in view.units]
     found: list[Unit] = []
     for lazy in views:
         view = lazy._view

@@ -332,7 +332,7 @@ class Records:
             for path in paths
         ]
 
-    def places(self, view: View, recipe_key: str) -> dict[Place, Mapping[str, Any]]:
+    def places(self, view: View | type[View], recipe_key: str) -> dict[Place, Mapping[str, Any]]:
         """Give what the units that are kept under a recipe cover, by the place that `places` names."""
         found = self._summaries.of(f"{view.name()}/{recipe_key}").values()
         return {_place(brief.covers): brief.covers for brief in found}

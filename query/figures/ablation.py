@@ -7,6 +7,8 @@ from contextlib import suppress
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...compute.head_sets import conditions as conditions_of
 from ...store.errors import BadSelection, BadSource, MissingUnits, QueryError
 from ..thumbnails import FAINT, INK
@@ -160,7 +162,8 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
         mine = rows[rows.heads == condition]
         for components, label, style in PARTS:
             values = 100 * mine[mine.components == components].value
-            axes.scatter(values, [place] * len(values), label=label, **style)
+            spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(len(values))
+            axes.scatter(values, place + spread, label=label, **style)  # equal ones side by side
     low, high = 100 * float(rows.value.min()), 100 * float(rows.value.max())
     room = max(1.0, (high - low) / 12)
     axes.set_xlim(low - room, high + room)
@@ -171,4 +174,5 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
     labels = [f"{_lines(each)} ({counts[each]})" for each in conditions] if named else []
     axes.set_yticks(range(len(conditions)) if named else [], labels)
     axes.set_ylim(len(conditions) - 0.5, -0.5)
+    axes.set_xlabel("per cent", size=9.5, color=FAINT)
     plain(axes, f"Heads ablated: {said}", grid="x")

@@ -51,7 +51,7 @@ def figure(
     if path.suffix.lower() not in SUFFIXES:
         raise BadSource(f"{path.name}: figures are written as .png or as .svg")
     if (place is not None) != (kind in OF_ONE):
-        said = f"of one {kind}: name it" if place is None else "of no single head or neuron"
+        said = f"of one {kind}: name it (of=…, --of)" if place is None else "of no single head or neuron"
         raise BadSource(f"the figure {kind!r} is {said}; head takes LAYER.HEAD, neuron MODULE:NEURON")
     if parameters and kind not in WITH_PARAMETERS:
         raise BadSource(

@@ -280,3 +280,13 @@ def test_of_images_that_cannot_be_counted_a_statement_says_why(ready: belvedere.
     answer = ready.sql("SELECT * FROM ablations WHERE image_set = 'half' AND text_set = 'kinds'")
     said = "ablations: there is nothing with image_set='half' (the images 'half' have no group for each image"
     assert str(answer.completeness).startswith(said)
+
+
+def test_rows_that_nobody_can_ask_for_any_more_are_told(ready: belvedere.Store) -> None:
+    ready.declare("strong", sql="SELECT * FROM (VALUES (0, 1)) t(layer, head)")
+    asked = {"images": "photos", "texts": "kinds"}
+    assert ready.view("ablations", **asked, heads="strong").fill(progress=False).complete
+    ready.drop("strong")
+    (found,) = [each for each in ready.status() if "strong" in each.view]
+    assert (found.view, found.ready, found.stale) == ("ablations[m × photos × kinds × strong]", 0, 1)
+    assert "'strong' is no condition on heads" in found.causes[0]
