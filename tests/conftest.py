@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from belvedere.demo import clip_dir, scenes
 from tests.opened import Opened
 from tests.worlds import World, add_pictures, make_clip
 
+gc.set_threshold(200_000, 50, 100)  # the libraries hold a million objects, and each look at them takes long
 pytest_plugins = ["tests.crew", "tests.shell"]
 PAGE = "page_shows_what_really_comes_out"
 settings.register_profile("calm", deadline=None)  # a machine may be busy with other things

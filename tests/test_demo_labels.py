@@ -59,11 +59,11 @@ def told(store: belvedere.Store, module: str) -> dict[int, list[tuple[str, str]]
 
 
 def test_labels_of_the_last_layer_name_its_classes(store: belvedere.Store) -> None:
-    """Every fifth neuron, with few paintings; each neuron without any."""
-    painted = first(store, "fc", range(0, len(CLASSES), 5), **LIGHT)
+    """Every eighth neuron, with few paintings; each neuron without any."""
+    painted = first(store, "fc", range(0, len(CLASSES), 8), **LIGHT)
     named = [names(label, *CLASSES[neuron]) for neuron, label in painted.items()]
-    assert len(named) == 6
-    assert sum(named) >= 5
+    assert len(named) == 4
+    assert sum(named) >= 3
     probed = first(store, "fc", range(len(CLASSES)), method="describe_and_probe")
     assert sum(names(label, *CLASSES[neuron]) for neuron, label in probed.items()) >= 0.9 * len(CLASSES)
 

@@ -8,7 +8,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -143,14 +143,28 @@ class OpenClip(Found):
         """Let open_clip make the tokenizer; `BadSource` where the hub has it, and cannot be reached."""
         import open_clip
 
+        config = self.config["text_cfg"]
         try:
-            return open_clip.get_tokenizer(self.arch)
+            if config.get("hf_tokenizer_name"):
+                return open_clip.get_tokenizer(self.arch)
+            return _usual_tokenizer(self.arch, digest.of_facts(config))
         except Exception as error:  # whatever the hub's client raises
             name = self.config["text_cfg"].get("hf_tokenizer_name")
             raise BadSource(
                 f"the tokenizer of {self.arch.removeprefix(LOCAL)} ({name or 'its own'}) cannot be loaded "
                 f"({model_files.first_line(error)}), so no text can be embedded; images can"
             ) from error
+
+
+@lru_cache(maxsize=8)
+def _usual_tokenizer(arch: str, config: str) -> Any:
+    """Let open_clip make a tokenizer of the vocabulary that is part of it; that takes a while each time.
+
+    `config` is the digest of what the architecture says of texts: what a folder says may change.
+    """
+    import open_clip
+
+    return open_clip.get_tokenizer(arch)
 
 
 @cache
