@@ -168,7 +168,8 @@ def computing(command: Command) -> Command:
             "--batch-size",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Images or texts in one forward pass. [default: as many as a GPU has room for; 32 on a CPU]",
+            help="Images or texts in one forward pass. "
+            "[default: as many as a GPU has room for; 32 to 128 on a CPU]",
         ),
         click.option(
             "--workers",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..store import markup
 from ..store.errors import BadSource
@@ -11,8 +11,13 @@ from .allowance import Allowance
 from .kinds import BLOCK
 from .language.budget import Purse
 
+if TYPE_CHECKING:
+    from ..store.sets import TowerShape
+
 ON_CPU, ON_GPU = 32, BLOCK
 """Images or texts in one forward pass, unless somebody says: on a GPU those of a whole unit."""
+SMALL, LAYER = 128, 4_000_000
+"""So many images of a small tower on a CPU, and of others as many as have so many numbers in one layer."""
 GPUS = ("cuda", "mps", "xpu")
 """What torch calls devices that want many at once."""
 
@@ -25,7 +30,7 @@ class Settings:
     """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
     batch_size: int | None = None
     """Images or texts in one forward pass; it never crosses a unit. None takes as many as there is room for
-    on a GPU, and 32 on a CPU."""
+    on a GPU, and 32 on a CPU, or up to 128 images where a tower is small."""
     workers: int | None = None
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False
@@ -45,9 +50,15 @@ class Settings:
         if any(each is not None and each < 1 for each in (self.batch_size, self.workers)):
             raise BadSource(f"batch_size={self.batch_size}, workers={self.workers}: both start at 1")
 
-    def at_once(self, device: str) -> int:
-        """Give how many images or texts to begin with in one pass; room that lacks halves it (`room.py`)."""
-        return self.batch_size or (ON_GPU if device.partition(":")[0] in GPUS else ON_CPU)
+    def at_once(self, device: str, tower: TowerShape | None = None) -> int:
+        """Give how many images or texts to begin with in one pass; room that lacks halves it (`room.py`).
+
+        A small tower is given more images on a CPU: what a pass costs in Python keeps other threads waiting.
+        """
+        if self.batch_size or device.partition(":")[0] in GPUS:
+            return self.batch_size or ON_GPU
+        fitting = LAYER // (tower.tokens * tower.width) if tower is not None else ON_CPU
+        return max(ON_CPU, min(SMALL, fitting))
 
 
 @dataclass(frozen=True, slots=True)

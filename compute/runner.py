@@ -272,23 +272,22 @@ class Runner:
             made = Made(dict(view.take(self._loaded(step))))
             self._tick(step.weight)
             return {unit.key: made}
-        size = self._settings.at_once(self._device())
         if isinstance(view, TextRows):
             from . import text_pass
 
-            found = text_pass.make(
-                step.units, self._loaded(step), batch_size=size, tick=lambda _: self._claims.renew()
-            )
+            size, renew = self._settings.at_once(self._device()), self._claims.renew
+            found = text_pass.make(step.units, self._loaded(step), batch_size=size, tick=lambda _: renew())
             self._progress.advance(step.weight)
             return found
         from . import image_pass
 
+        tower = step.model.tower if step.model is not None else None
         return image_pass.make(
             step,
             lambda: self._loaded(step),
             self._reader,
             self._pictures,
-            batch_size=size,
+            batch_size=self._settings.at_once(self._device(), tower),
             ahead=self._ahead,
             tick=self._tick,
         )
@@ -362,7 +361,8 @@ class Runner:
 
     def _where(self, unit: Unit) -> dict[str, Any]:
         device = "cpu" if isinstance(unit.view, Derived) else self._device()
-        return {"device": device, "batch_size": self._settings.at_once(device)}
+        tower = unit.view.model.tower if isinstance(unit.view, ImagePass) else None
+        return {"device": device, "batch_size": self._settings.at_once(device, tower)}
 
     def _absent(self, unit: Unit, row: int, reason: str) -> Any:
         view, place = unit.view, unit.start + row

@@ -68,7 +68,7 @@ class Lazy(Generic[V]):
         Args:
             device: Where to run, such as `cpu` or `cuda:0`; a GPU is taken where there is one.
             batch_size: Images or texts in one forward pass; None takes as many as a GPU has room for,
-                and 32 on a CPU. Halved when the device runs out of memory.
+                and 32 to 128 on a CPU. Halved when the device runs out of memory.
             workers: Threads that decode images; one for each core unless said.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.

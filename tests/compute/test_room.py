@@ -20,6 +20,7 @@ from belvedere.compute.models import Loaded
 from belvedere.compute.report import Settings
 from belvedere.compute.room import in_room
 from belvedere.store.errors import BadSource
+from belvedere.store.sets import TowerShape
 from tests.helping import helping
 from tests.judged_neurons import Channels, paint, to_tensor
 from tests.worlds import engine
@@ -67,6 +68,10 @@ def test_a_gpu_is_given_a_whole_unit_at_once_unless_somebody_says() -> None:
     devices = ("cpu", "cuda:1", "mps", "import")
     assert [Settings().at_once(each) for each in devices] == [32, BLOCK, BLOCK, 32]
     assert Settings(batch_size=7).at_once("cuda") == 7
+    sizes = ((65, 128), (50, 768), (257, 1024))
+    shapes = [TowerShape(12, 12, 64, width, 512, tokens) for tokens, width in sizes]
+    assert [Settings().at_once("cpu", each) for each in shapes] == [128, 104, 32]
+    assert Settings().at_once("cuda", shapes[0]) == BLOCK
     with pytest.raises(BadSource, match="batch_size=0"):
         Settings(batch_size=0)
 

@@ -74,7 +74,7 @@ def test_a_model_that_gives_no_numbers_is_found_out_before_anything_is_kept(
     report = store.view("head_descriptions").fill()
     assert (report.failed, report.skipped) == (2, 3)
     assert [each.error for each in store.errors()] == ["NoDirection"] * 2
-    assert "the model embeds 32 as numbers that are not finite, which" in store.errors()[0].message
+    assert "as numbers that are not finite, which have no direction" in store.errors()[0].message
     assert {path.split("/")[1] for path in records(store)} == {"tower_maps", "text_embeddings"}
     status = store.view("head_contributions").status()
     assert (status.failed, status.ready, len(status.causes)) == (2, 0, 1)
