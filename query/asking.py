@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from . import duck
@@ -19,10 +19,10 @@ from .clauses import (
     joins,
     leaves,
     must_hold,
+    nested,
     parts,
-    selects,
 )
-from .constants import Constants
+from .constants import Constants, Scope
 
 Named = tuple[tuple[str, str], ...]
 """Columns, each with a text that is asked for in it, in the order of their names."""
@@ -30,12 +30,14 @@ Named = tuple[tuple[str, str], ...]
 _Option = Mapping[Column, str]
 """Texts that columns have to have at the same time."""
 _Links = Sequence[tuple[Column, Column]]
-"""Columns that are equal in all rows."""
+"""Pairs of columns of which the second has to have what the first one has."""
 _SAME = {"COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM"}
 _OTHER = {"COMPARE_NOTEQUAL", "COMPARE_DISTINCT_FROM", "COMPARE_NOT_IN"}
 _CONTAINS = {"contains", "list_contains", "list_has", "array_contains", "array_has"}
-MOST = 2_000
-"""Where texts of several columns would make more combinations than this, each column stands for itself."""
+_ROWS_OF = {"from_table", "where_clause", "cte_map", "modifiers"}
+"""Parts of a SELECT that are read for themselves, or only order its rows."""
+COMBINATIONS = 2_000
+"""Where texts of several columns would make more combinations, further ones stand for themselves."""
 
 
 @dataclass(frozen=True)
@@ -71,74 +73,79 @@ class Asking:
         """
         found: dict[str, set[Named]] = {table: set() for table in columns}
         every = {name for names in columns.values() for name in names}
-        nodes = [
-            (node, self._places(node.get("from_table"), columns)) for node in selects(self.statement.tree)
-        ]
-        outer = {alias: tables for _, places in nodes for alias, tables in places.items() if tables}
-        for node, places in nodes:
-            read = _Expressions(self._constants, every, known)
-            beneath = {table for tables in places.values() for table in tables}
-            seen = {**outer, **places}
-            for option, table in product(read.of_select(node), columns):
-                for alias in (alias for alias, tables in seen.items() if table in tables):
-                    found[table].add(_pick(option, alias, columns[table], plain=table in beneath))
+        for node, around in nested(self.statement.tree):
+            places = self._places(node, columns)
+            seen = {
+                alias: there
+                for each in reversed(around)
+                for alias, there in self._places(each, columns).items()
+            }
+            relations = self._constants.scope([node, *around])
+            scope = Scope(self._constants, relations, frozenset(_beside(node.get("from_table"))), every)
+            options = _Expressions(scope, every, known).of_select(node)
+            for option, (alias, there) in product(options, {**seen, **places}.items()):
+                for table, passed in there.items():
+                    found[table].add(_pick(option, alias, passed, plain=alias in places))
         return {table: frozenset(each - {()}) for table, each in found.items()}
 
-    def _places(self, tree: Any, columns: Collection[str]) -> dict[str, frozenset[str]]:
-        """Give the aliases in a FROM clause, each with the tables beneath it that matter."""
-        found: dict[str, frozenset[str]] = {}
-        for leaf in leaves(tree):
-            tables = frozenset(columns) & {*_beneath(leaf, self._defined)}
-            found[called(leaf)] = found.get(called(leaf), frozenset()) | tables
+    def _places(
+        self, node: Node, columns: Mapping[str, Collection[str]]
+    ) -> dict[str, dict[str, Collection[str]]]:
+        """Give the aliases in a FROM clause, each with the tables beneath and their columns that it has."""
+        found: dict[str, dict[str, Collection[str]]] = {}
+        for leaf in leaves(node.get("from_table")):
+            passed = self._passed(leaf)
+            there = found.setdefault(called(leaf), {})
+            for table in columns.keys() & {*_beneath(leaf, self._defined)}:
+                names = columns[table]
+                there[table] = names if passed is None else [each for each in names if each in passed]
         return found
+
+    def _passed(self, leaf: Node) -> set[str] | None:
+        """List the columns that a subquery, or a WITH, gives under their own names; None for all."""
+        name = str(leaf.get("table_name") or "").lower()
+        select = leaf["subquery"]["node"] if leaf.get("type") == "SUBQUERY" else self._defined.get(name)
+        listed = select.get("select_list") if select is not None else None
+        if not listed or any(each.get("class") == "STAR" for each in listed):
+            return None
+        kept = ((column(each), str(each.get("alias") or "").lower()) for each in listed)
+        return {key.name for key, alias in kept if key is not None and alias in ("", key.name)}
 
 
 @dataclass(frozen=True)
 class _Expressions:
     """Reads what the expressions of one SELECT ask for."""
 
-    constants: Constants
+    scope: Scope
     columns: Collection[str]
     """The names of the columns that matter."""
-    known: Mapping[str, Collection[str]] = field(default_factory=dict)
+    known: Mapping[str, Collection[str]]
     """The texts that there are in them."""
 
     def of_select(self, node: Node) -> list[_Option]:
         """List what the expressions of a SELECT ask for, without those of other SELECTs inside."""
         tree = node.get("from_table")
-        rest = [each for name, each in node.items() if name not in ("from_table", "where_clause", "cte_map")]
-        pivots = [
-            option for part in parts(tree) if part.get("type") == "PIVOT" for option in self._pivot(part)
-        ]
-        return [*self.all_of(must_hold(node), [*self._using(tree)]), *self.any_of(rest), *pivots]
+        rest = [each for name, each in node.items() if name not in _ROWS_OF]
+        pivots = [part for part in parts(tree) if part.get("type") == "PIVOT"]
+        both = [pair for each in filter(None, map(_link, _parts(node))) for pair in (each, each[::-1])]
+        found = [*self.all_of(must_hold(node), [*both, *self._joined(tree)]), *self.any_of(rest)]
+        return [*found, *(option for each in pivots for option in self._pivot(each))]
 
-    def all_of(self, nodes: Iterable[Node], joined: _Links = ()) -> list[_Option]:
-        """Give what expressions ask for that hold together, and columns that are joined."""
-        listed = list(nodes)
-        links = [*joined, *filter(None, map(_link, listed))]
-        factors = [*map(self._read, listed), *self._of_relations(links)]
-        factors = [each for each in factors if each]
-        found: list[_Option] = [{}]
-        for factor in factors:
-            if len(found) * len(factor) > MOST:
-                found = [option for each in factors for option in each]
-                break
-            found = [{**one, **more} for one, more in product(found, factor) if _agree(one, more)]
-        return [_linked(each, links) for each in found if each]
+    def all_of(self, nodes: Iterable[Node], links: _Links = ()) -> list[_Option]:
+        """Give what expressions ask for that hold together, and columns that are equal."""
+        factors = [*map(self._read, nodes), *self._of_relations(links)]
+        return [_linked(each, links) for each in _together(factors)]
 
     def _of_relations(self, links: _Links) -> Iterator[list[_Option]]:
-        """Read tables of constants that are joined: each row asks for what its columns are equal to."""
+        """Read tables of constants that are joined: each row asks for what columns have to have with it."""
         to: dict[str, list[tuple[str, Column]]] = {}
-        for one, other in (*links, *((other, one) for one, other in links)):
-            place = self.constants.place(one, self.columns)
-            if place is not None and other.name in self.columns and self._is_mine(other):
+        for one, other in links:
+            place = self.scope.place(one)
+            if place is not None and other.name in self.columns and self.scope.place(other) is None:
                 to.setdefault(place.alias, []).append((place.name, other))
         for alias, pairs in to.items():
-            rows = self.constants.rows(alias)
-            found = (
-                {key: row[name] for name, key in pairs if isinstance(row.get(name), str)} for row in rows
-            )
-            yield [each for each in found if each]
+            texts = [[(key, row.get(name)) for name, key in pairs] for row in self.scope.rows(alias)]
+            yield [{key: text for key, text in row if isinstance(text, str)} for row in texts]
 
     def any_of(self, nodes: Iterable[Any]) -> list[_Option]:
         """Give what expressions ask for, each by itself, wherever they stand; not those of other SELECTs."""
@@ -147,7 +154,7 @@ class _Expressions:
             if isinstance(node, list):
                 found += self.any_of(node)
             elif isinstance(node, dict) and "class" in node:
-                found += self._read(node)
+                found += [] if node["class"] == "LAMBDA" else self._read(node)
             elif isinstance(node, dict) and node.get("type") != "SELECT_NODE":
                 found += self.any_of(node.values())
         return found
@@ -166,8 +173,9 @@ class _Expressions:
             return self._same(node["children"][:1], node["children"][1:], node)
         if node.get("subquery_type") == "ANY" and node.get("comparison_type") == "COMPARE_EQUAL":
             return self._in_select([node["child"]], node)
-        if node.get("function_name") in _CONTAINS and column(arguments(node)[0]) is None:
-            return self._same(arguments(node)[1:], arguments(node)[:1], node)  # in a list, not in a text
+        if node.get("function_name") in _CONTAINS and len(arguments(node)) == 2:
+            listed, sought = arguments(node)  # of a column it asks for a part of its text
+            return [] if column(listed) is not None else self._same([sought], [listed], node)
         return self.any_of(node.values())
 
     def _denied(self, node: Node) -> list[_Option]:
@@ -175,54 +183,62 @@ class _Expressions:
         kind = node.get("type")
         if kind == "OPERATOR_NOT":
             return self._read(node["children"][0])
+        if kind == "CONJUNCTION_OR":
+            return _together(map(self._denied, node["children"]))
+        if kind == "CONJUNCTION_AND":
+            return [option for each in node["children"] for option in self._denied(each)]
         if kind == "COMPARE_NOT_IN":
             return self._same(node["children"][:1], node["children"][1:], node)
         return self._same([node["left"]], [node["right"]], node) if kind in _OTHER else []
 
     def _same(self, left: list[Node], right: list[Node], node: Node) -> list[_Option]:
         """Read a comparison of one side with one or several others."""
-        if left[0].get("function_name") == "row":
-            own = arguments(left[0])
-            rows = ([*map(_equals, own, arguments(each))] for each in right if "function_name" in each)
-            return [option for row in rows for option in self.all_of(row)]
         for one, others in ((left, right), (right, left)):
             selected = [each for each in others if each.get("subquery_type") == "SCALAR"]
             if selected:
                 return [option for each in selected for option in self._in_select(one, each)]
-        found: list[_Option] = []
+        if left[0].get("function_name") == "row":
+            own = arguments(left[0])
+            rows = [
+                [*map(_equals, own, arguments(each))] for each in right if each.get("function_name") == "row"
+            ]
+            return [option for row in rows for option in self.all_of(row)]
         plain = [(key, side) for side in (left, right) for each in side if (key := self._mine(each))]
+        if not plain:
+            return self._wrapped(node)
+        found: list[_Option] = []
         for key, side in plain:
-            for other in right if side is left else left:
-                found += [{key: text} for text in self.constants.texts(other, self.columns)]
-        return found if plain else self._wrapped(node)
+            found += [{key: text} for text in self.scope.texts(right if side is left else left)]
+        return found
 
     def _mine(self, node: Node) -> Column | None:
         """Give the column that a node is, where it is one of those that matter."""
         key = column(node)
-        return key if key is not None and key.name in self.columns and self._is_mine(key) else None
-
-    def _is_mine(self, key: Column) -> bool:
-        return self.constants.place(key, self.columns) is None
+        mine = key is not None and key.name in self.columns and self.scope.place(key) is None
+        return key if mine else None
 
     def _in_select(self, sides: list[Node], node: Node) -> list[_Option]:
         """Read `column IN (SELECT …)` and `(a, b) IN (SELECT …)`.
 
         A SELECT that follows from no table asks for all its rows; one over tables for what it asks of its
-        first column.
+        own columns.
         """
         first = sides[0]
-        asked = arguments(first) if first.get("function_name") == "row" else sides
-        keys = [self._mine(each) for each in asked]
+        keys = [
+            self._mine(each) for each in (arguments(first) if first.get("function_name") == "row" else sides)
+        ]
+        if not any(keys):
+            return []
         select = node["subquery"]["node"]
-        rows = self.constants.select(select)
+        rows = self.scope.constants.select(select)
         if rows is not None:
             pairs = ([(key, text) for key, text in zip(keys, row, strict=False) if key] for row in rows)
-            return [{key: text for key, text in each if isinstance(text, str)} for each in pairs if each]
+            return [{key: text for key, text in each if isinstance(text, str)} for each in pairs]
         names = [column(each) for each in select.get("select_list", ())]
         inner = {key.name: mine for key, mine in zip(names, keys, strict=False) if key and mine}
         if not inner or select.get("type") != "SELECT_NODE":
             return []
-        found = _Expressions(self.constants, inner).all_of(must_hold(select))
+        found = _Expressions(self.scope, inner, self.known).all_of(must_hold(select))
         return [{inner[key.name]: text for key, text in each.items() if key.name in inner} for each in found]
 
     def _wrapped(self, node: Node) -> list[_Option]:
@@ -237,20 +253,33 @@ class _Expressions:
         (key,) = keys
         if key.name not in self.columns:
             return []
-        said = self.constants.said
+        said = self.scope.constants.said
         folded = {_folded(text) for text in said}
         known = {text for text in self.known.get(key.name, ()) if _folded(text) in folded}
-        admitted = self.constants.admitted(node, key, sorted(said | known))
+        admitted = self.scope.constants.admitted(node, key, sorted(said | known))
         return [{key: text} for text in sorted(known & admitted or admitted)]
 
-    def _using(self, tree: Any) -> Iterator[tuple[Column, Column]]:
-        """List the columns by which a FROM clause joins, each of any alias with that of no alias."""
+    def _joined(self, tree: Any) -> Iterator[tuple[Column, Column]]:
+        """List the columns that joins make equal, each after one that it has to follow.
+
+        In `a LEFT JOIN b` rows of `a` are there whatever `b` has: what is said of `b` does not hold of `a`.
+        A column that USING names is that of either side under no alias.
+        """
         for join in joins(tree):
+            kind = join.get("join_type")
+            left, right = ({called(leaf) for leaf in leaves(join[side])} for side in ("left", "right"))
             names = [str(name).lower() for name in join.get("using_columns") or ()]
             names = [*self.columns] if join.get("ref_type") == "NATURAL" else names
-            yield from (
-                (Column(called(leaf), name), Column("", name)) for leaf in leaves(join) for name in names
-            )
+            follows = {"LEFT": [(left, right)], "RIGHT": [(right, left)], "ANTI": []}
+            for first, second in follows.get(str(kind), [(left, right), (right, left)]):
+                for name in names:
+                    yield from ((Column(alias, name), Column("", name)) for alias in first)
+                    yield from ((Column("", name), Column(alias, name)) for alias in second)
+                for one, other in filter(None, map(_link, _parts({"where_clause": join.get("condition")}))):
+                    pairs = ((one, other), (other, one))
+                    yield from (pair for pair in pairs if pair[0].alias in first and pair[1].alias in second)
+                    if kind in ("INNER", "SEMI"):
+                        yield from pairs
 
     def _pivot(self, node: Node) -> list[_Option]:
         """Read `PIVOT … ON column IN ('a', 'b')`."""
@@ -268,8 +297,34 @@ def _folded(text: str) -> str:
     return text.strip().casefold()
 
 
+def _together(factors: Iterable[Sequence[_Option]]) -> list[_Option]:
+    """Combine what each of some factors asks for, where that can be at the same time."""
+    found: list[_Option] = [{}]
+    loose: list[_Option] = []
+    for factor in filter(None, factors):
+        pairs = ({**one, **other} for one, other in product(found, factor) if _agree(one, other))
+        both: list[_Option] = [*islice(pairs, COMBINATIONS + 1)]
+        if len(both) > COMBINATIONS:
+            loose += factor
+        else:
+            found = both
+    return [each for each in (*found, *loose) if each]
+
+
 def _agree(one: _Option, other: _Option) -> bool:
     return all(one.get(key, text) == text for key, text in other.items())
+
+
+def _beside(tree: Any) -> Iterator[str]:
+    """List the aliases in a FROM clause that stand beside rows which are there without them."""
+    for join in joins(tree):
+        side = {"LEFT": "right", "ANTI": "right", "RIGHT": "left"}.get(str(join.get("join_type")))
+        yield from (called(leaf) for leaf in leaves(join[side])) if side else ()
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    """List what has to hold of each row by WHERE alone."""
+    return must_hold({"where_clause": node.get("where_clause")})
 
 
 def _link(node: Node) -> tuple[Column, Column] | None:
@@ -281,20 +336,22 @@ def _link(node: Node) -> tuple[Column, Column] | None:
 
 
 def _linked(option: _Option, links: _Links) -> _Option:
-    """Add what follows for columns that are equal to those that an option has."""
-    found = dict(option)
-    for _ in links:
-        before = len(found)
-        for one, other in (*links, *((other, one) for one, other in links)):
-            if one in found:
-                found.setdefault(other, found[one])
-        if len(found) == before:
-            break
+    """Add what columns have to have that follow those of an option."""
+    found, left = dict(option), list(option)
+    to: dict[Column, list[Column]] = {}
+    for one, other in links:
+        to.setdefault(one, []).append(other)
+    while left:
+        key = left.pop()
+        for other in to.get(key, ()):
+            if other not in found:
+                found[other] = found[key]
+                left.append(other)
     return found
 
 
 def _pick(option: _Option, alias: str, columns: Collection[str], *, plain: bool) -> Named:
-    """Give what is asked of a table under one alias; without an alias, where the SELECT is over it."""
+    """Give what is asked of a table under one alias, and under none, where the SELECT is over it."""
     mine = {key: text for key, text in option.items() if key.name in columns}
     general = {key.name: text for key, text in mine.items() if not key.alias and plain}
     own = {key.name: text for key, text in mine.items() if key.alias == alias}
@@ -306,11 +363,14 @@ def _equals(left: Node, right: Node) -> Node:
 
 
 def _beneath(tree: Any, defined: Mapping[str, Node], known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """List the tables in a FROM clause, in its subqueries and in what a WITH defines."""
+    """List the tables in a FROM clause, in its subqueries and in what a WITH defines.
+
+    Within what it defines a name stands for the table of that name, unless it is recursive.
+    """
     for part in parts(tree):
         if part.get("type") == "BASE_TABLE":
             name = str(part["table_name"]).lower()
-            if name not in defined:
+            if name not in defined or (name in known and defined[name].get("type") != "RECURSIVE_CTE_NODE"):
                 yield name
             elif name not in known:
                 yield from _beneath(defined[name], defined, known | {name})

@@ -41,6 +41,23 @@ def selects(tree: Any) -> list[Node]:
     return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
 
 
+def nested(tree: Any, around: tuple[Node, ...] = ()) -> Iterator[tuple[Node, tuple[Node, ...]]]:
+    """List all SELECTs in a statement, each with those around it, nearest first, of which it may speak.
+
+    A SELECT that has to have no rows (NOT EXISTS) says nothing of those around it, and has none here.
+    """
+    if isinstance(tree, list):
+        for each in tree:
+            yield from nested(each, around)
+    elif isinstance(tree, dict):
+        if tree.get("type") == "SELECT_NODE":
+            yield tree, around
+            around = (tree, *around)
+        denied = tree.get("type") == "OPERATOR_NOT" and tree["children"][0].get("class") == "SUBQUERY"
+        for each in tree.values():
+            yield from nested(each, () if denied else around)
+
+
 def arguments(function: Node) -> list[Node]:
     """List what a function is applied to."""
     if "arguments" in function:  # DuckDB 2

@@ -54,16 +54,13 @@ class Said(NamedTuple):
     """Noted where combinations are built."""
 
 
-NOTHING = Said(frozenset(), frozenset(), [])
-
-
 def instances(
     engine: Engine,
     cls: type[View],
     inputs: Mapping[str, str] = _NONE,
     params: Mapping[str, Any] = _NONE,
     among: Filled | None = None,
-    said: Said = NOTHING,
+    said: Said | None = None,
 ) -> list[View]:
     """List a view for all combinations of registered inputs and modules, or of those that are given.
 
@@ -72,7 +69,7 @@ def instances(
     are all, and those of conditions with which it was filled, or that a statement has (`said`).
     Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
-    names = Names(engine)
+    names, said = Names(engine), said or Said(frozenset(), frozenset(), [])
     left = [
         [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
     ]
@@ -92,7 +89,7 @@ def _picked(
     """List a view of which every choice is made."""
     cls = cls.picked(params)
     if among is not None:
-        every = _picked(engine, names, cls, inputs, params, None, NOTHING) if among.knows(cls) else []
+        every = _picked(engine, names, cls, inputs, params, None, said) if among.knows(cls) else []
         return [view for view in every if among.has(view)]
     known = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     get = {"model": names.model, "images": names.image_set, "texts": names.text_set}
@@ -109,14 +106,12 @@ def _picked(
         views = _all(engine, cls, names, needed, there, params, refused)
         engine.instances[asked] = sources, views, refused
     found = [*engine.instances[asked][1]]
-    if said is not NOTHING:
-        said.refused.extend(engine.instances[asked][2])
+    said.refused.extend(engine.instances[asked][2])
     for given, places in _conditions(engine, cls, takes, there, said) if takes else ():
         try:
             found += _all(engine, cls, names, needed, places, {**params, **given}, said.refused)
         except (QueryError, BadSource, BadSelection, NamingError) as error:  # it cannot be asked (any more)
-            if said is not NOTHING:
-                said.refused.append(Refused(_columns(places) | given, str(error)))
+            said.refused.append(Refused(_columns(places) | given, str(error)))
     return found
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from . import duck
-from .clauses import Column, Node, called, column, definitions, leaves, parts, selects
+from .clauses import Column, Node, called, column, definitions, leaves, parts
 
-MOST = 10_000
+ROWS = 10_000
 """More rows than these are no list of names."""
 _INLINE = {"SUBQUERY", "TABLE_FUNCTION", "EXPRESSION_LIST"}
 """What a FROM clause has that names no table itself."""
-_CANDIDATES = "candidates"
+_GIVEN = "given"
 _ANY = "\x01"
 """Stands for any text that nobody names."""
 
@@ -26,46 +28,35 @@ class Constants:
 
     def __init__(self, statement: duck.Statement, params: duck.Params) -> None:
         """Take the statement and the values of its parameters."""
-        self._statement, self._params = statement, params
+        self._statement, self.params = statement, params
         self.said = statement.texts(params)
         """The texts that it has, and is given."""
+        self._known: dict[int, dict[str, Relation]] = {}
 
-    def texts(self, node: Node, names: Collection[str]) -> list[str]:
-        """List the texts that an expression is, or has, where no table of views or the catalog is in it.
+    def scope(self, selects: Sequence[Node]) -> dict[str, Relation]:
+        """Give the tables of constants that a SELECT sees, by alias: its own, and those of SELECTs around."""
+        found: dict[str, Relation] = {}
+        for select in selects:
+            for alias, relation in self._of(select).items():
+                found.setdefault(alias, relation)
+        return found
 
-        It may speak of the columns of one table of constants; `names` are columns that others have, too.
-        """
-        found = self._statement.text(node, self._params)
-        if found is not None:
-            return [found]
-        keys = {key for part in parts(node) if (key := column(part)) is not None}
-        places = {place for key in keys if (place := self.place(key, names)) is not None}
-        if len(places) < len(keys) or len({place.alias for place in places}) > 1:
-            return []
-        alias = next((place.alias for place in places), None)
-        tables = {} if alias is None else {alias: self._tables[alias]}
-        select = deepcopy(duck.parse("SELECT 1" if alias is None else f'SELECT 1 FROM "{alias}"').node)
-        rows = self._run({**select, "select_list": [node]}, tables)
-        return [] if rows is None else _texts(rows.column(0).to_pylist())
+    def _of(self, select: Node) -> dict[str, Relation]:
+        if id(select) not in self._known:
+            mine = self._known[id(select)] = {}
+            for leaf in leaves(select.get("from_table")):
+                name = str(leaf.get("table_name") or "").lower()
+                defined = leaf.get("type") == "BASE_TABLE" and name in self._defined
+                if defined or leaf.get("type") in _INLINE:
+                    relation = Relation(self, leaf)
+                    if relation.columns:
+                        mine[called(leaf)] = relation
+        return self._known[id(select)]
 
     def select(self, node: Node) -> list[tuple[Any, ...]] | None:
-        """Give the rows of a SELECT that follows from no table; None for any other."""
-        rows = self._run(node)
+        """Give the rows of a SELECT that follows from no table; None for any other, and for too many."""
+        rows = self.run(node)
         return None if rows is None else [tuple(row.values()) for row in rows.to_pylist()]
-
-    def place(self, key: Column, names: Collection[str]) -> Column | None:
-        """Find a column in a table of constants: by its alias, or as the only one of a name of its own."""
-        there = [
-            alias
-            for alias, table in self._tables.items()
-            if key.name in table.column_names and (alias == key.alias if key.alias else key.name not in names)
-        ]
-        return Column(there[0], key.name) if len(there) == 1 else None
-
-    def rows(self, alias: str) -> list[dict[str, Any]]:
-        """Give the rows of a table of constants."""
-        rows: list[dict[str, Any]] = self._tables[alias].to_pylist()
-        return rows
 
     def admitted(self, condition: Node, key: Column, texts: Collection[str]) -> set[str]:
         """Give those of some texts for which a condition on one column holds, and that it means.
@@ -73,13 +64,12 @@ class Constants:
         What holds for null, for any text, or for a text with something before or behind it, means no name.
         """
         tried = [each for text in texts for each in (text, f"{text}{_ANY}", f"{_ANY}{text}")]
-        select = deepcopy(duck.parse(f'SELECT "{key.name}" FROM {_CANDIDATES}').node)
         own = deepcopy(condition)
         for part in parts(own):
             if column(part) == key:
                 part["column_names"][:] = [key.name]
         table = pa.table({key.name: pa.array([None, _ANY, *tried], pa.string())})
-        rows = self._run({**select, "where_clause": own}, {_CANDIDATES: table})
+        rows = self.run({**_select(_GIVEN), "where_clause": own}, {_GIVEN: table}, most=len(table))
         found = set() if rows is None else {*rows.column(0).to_pylist()}
         loose = {None, _ANY} & found
         return {
@@ -88,32 +78,29 @@ class Constants:
             if each in found and not loose | ({f"{each}{_ANY}", f"{_ANY}{each}"} & found)
         }
 
+    def run(
+        self, node: Node, tables: Mapping[str, pa.Table] | None = None, most: int = ROWS
+    ) -> pa.Table | None:
+        """Run a SELECT that names no table but these, and what a WITH defines of constants.
+
+        None for any other, for one that reads files or a clock, and for one of more rows than `most`.
+        """
+        given = tables or {}
+        used = self._used(node) - given.keys()
+        entries = [entry for name, entry in self._entries if name in used]
+        bounded = {**_select(_GIVEN), "from_table": _subquery(node), "modifiers": [_limit(most + 1)]}
+        whole = {**bounded, "cte_map": {"map": entries}}
+        if duck.unsettled(whole):
+            return None
+        rows = duck.run_tree(whole, self.params, given)
+        return None if rows is None or len(rows) > most else rows
+
     @cached_property
     def _defined(self) -> dict[str, Node]:
-        """What a WITH defines, by name."""
-        return dict(definitions(self._statement.tree))
-
-    @cached_property
-    def _tables(self) -> dict[str, pa.Table]:
-        """The tables of constants that FROM clauses have, by alias: VALUES, lists, SELECTs of constants."""
-        found: dict[str, pa.Table] = {}
-        whole = duck.parse("SELECT * FROM x").node
-        for node in selects(self._statement.tree):
-            for leaf in leaves(node.get("from_table")):
-                name = str(leaf.get("table_name") or "").lower()
-                defined = self._defined.get(name) if leaf.get("type") == "BASE_TABLE" else None
-                if defined is None and leaf.get("type") not in _INLINE:
-                    continue
-                rows = self._run({**whole, "from_table": leaf})
-                if rows is not None and len(rows) <= MOST:
-                    found[called(leaf)] = rows.rename_columns([each.lower() for each in rows.column_names])
-        return found
-
-    def _run(self, node: Node, tables: Mapping[str, pa.Table] | None = None) -> pa.Table | None:
-        """Run a SELECT that names no table but these, and what a WITH defines of constants; else None."""
-        used = self._used(node)
-        entries = [entry for name, entry in self._entries if name in used]
-        return duck.run_tree({**node, "cte_map": {"map": entries}}, self._params, tables or {})
+        """What a WITH defines, by name; not what several define."""
+        every = list(definitions(self._statement.tree))
+        count = Counter(name for name, _ in every)
+        return {name: node for name, node in every if count[name] == 1}
 
     @cached_property
     def _entries(self) -> list[tuple[str, Any]]:
@@ -130,7 +117,106 @@ class Constants:
         return known
 
 
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """A table of constants in a FROM clause."""
+
+    constants: Constants
+    leaf: Node
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns; none where it follows from tables."""
+        rows = self.constants.run({**_select(_GIVEN), "from_table": self.leaf, "modifiers": [_limit(0)]})
+        return () if rows is None else tuple(str(name).lower() for name in rows.column_names)
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """Its rows; none where there are too many to be names."""
+        found = self.constants.run({**_select(_GIVEN), "from_table": self.leaf})
+        return pa.table({}) if found is None else found.rename_columns(list(self.columns))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one SELECT sees of constants."""
+
+    constants: Constants
+    relations: Mapping[str, Relation]
+    """Tables of constants, by alias."""
+    silent: frozenset[str]
+    """Those whose rows need not be met, as they stand beside another table in a LEFT JOIN."""
+    names: Collection[str]
+    """Columns that others have, too."""
+
+    def place(self, key: Column) -> Column | None:
+        """Find a column in a table of constants: by its alias, or as the only one of a name of its own."""
+        there = [
+            alias
+            for alias, relation in self.relations.items()
+            if key.name in relation.columns
+            and (alias == key.alias if key.alias else key.name not in self.names)
+        ]
+        return Column(there[0], key.name) if len(there) == 1 else None
+
+    def rows(self, alias: str) -> list[dict[str, Any]]:
+        """Give the rows of a table of constants that have to be met."""
+        rows: list[dict[str, Any]] = [] if alias in self.silent else self.relations[alias].rows.to_pylist()
+        return rows
+
+    def texts(self, nodes: Sequence[Node]) -> list[str]:
+        """List the texts that expressions are, or have, as far as they follow from constants alone.
+
+        Each may speak of the columns of one table of constants.
+        """
+        found: dict[str, None] = {}
+        left: dict[str, list[Node]] = {}
+        for node in nodes:
+            said = duck.text(node, self.constants.params)
+            if said is not None:
+                found[said] = None
+                continue
+            keys = {key for part in parts(node) if (key := column(part)) is not None}
+            aliases = {place.alias for key in keys if (place := self.place(key)) is not None}
+            if len(aliases) < 2 and all(self.place(key) for key in keys) and not aliases & self.silent:
+                left.setdefault("".join(aliases), []).append(node)
+        for alias, some in left.items():
+            select: dict[str, Any] = {**_select(_GIVEN), "select_list": some}
+            tables = {_GIVEN: self.relations[alias].rows} if alias else {}
+            select["from_table"] = {**select["from_table"], "alias": alias} if alias else _nothing()
+            rows = self.constants.run(select, tables)
+            for each in () if rows is None else rows.columns:
+                found |= dict.fromkeys(_texts(each.to_pylist()))
+        return list(found)
+
+
 def _texts(values: Iterable[Any]) -> list[str]:
-    """List the texts among some values, and in lists among them, each once."""
+    """List the texts among some values, and in lists among them."""
     flat = (each for value in values for each in (value if isinstance(value, list) else [value]))
-    return list(dict.fromkeys(each for each in flat if isinstance(each, str)))
+    return [each for each in flat if isinstance(each, str)]
+
+
+@cache
+def _tree(query: str) -> dict[str, Any]:
+    """Parse a SELECT once; what is made of it is never changed in place."""
+    return dict(duck.parse(query).node)
+
+
+def _select(table: str) -> dict[str, Any]:
+    """Make the tree of a SELECT of all of a table."""
+    return {**_tree(f"SELECT * FROM {table}")}
+
+
+def _subquery(node: Node) -> Node:
+    found = _tree(f"SELECT * FROM (SELECT 1) AS {_GIVEN}")["from_table"]
+    return {**found, "subquery": {**found["subquery"], "node": node}}
+
+
+def _nothing() -> Node:
+    found: Node = _tree("SELECT 1")["from_table"]
+    return found
+
+
+def _limit(count: int) -> Node:
+    found: Node = _tree(f"SELECT 1 LIMIT {count}")["modifiers"][0]
+    return found

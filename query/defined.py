@@ -170,7 +170,7 @@ def _refuse_others(name: str, statement: duck.Statement, tables: Mapping[str, ob
     often = "which changes whenever something is computed"
     found = [f"the table {each!r}, {often}" for each in CHANGING if each in tables]
     found += [f"the file {each!r}" for each in sorted(statement.tables - tables.keys())]
-    found += [f"{each}()" for each in duck.unsettled(statement)]
+    found += [f"{each}()" for each in duck.unsettled(statement.tree)]
     if found:
         raise QueryError(
             f"{name!r} cannot be kept as a table: it reads {found[0]}; declare it over views and the other "

@@ -186,10 +186,10 @@ _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
 """Functions in FROM that follow from their arguments alone."""
 
 
-def unsettled(statement: Statement) -> list[str]:
-    """List the functions in a statement that can give something else when it is asked again."""
+def unsettled(tree: Any) -> list[str]:
+    """List the functions in a statement's tree that can give something else when it is asked again."""
     tables, scalars = set[str](), set[str]()
-    for part in parts(statement.tree):
+    for part in parts(tree):
         if part.get("type") == "TABLE_FUNCTION":
             tables.add(str(part["function"]["function_name"]).lower())
         elif part.get("class") == "FUNCTION":
@@ -239,10 +239,6 @@ class Statement:
         found = [*map(constant, parts(self.tree)), *given, *chain.from_iterable(lists)]
         return frozenset(each for each in found if isinstance(each, str))
 
-    def text(self, part: Mapping[str, Any], params: Params) -> str | None:
-        """Give the text that a part of it is, as a constant or a parameter; None where it is none."""
-        return constant(part) or _given(part, params)
-
     def names(self, table: str) -> int:
         """Count how often it names a table, its subqueries included."""
         tables = (part for part in parts(self.tree) if part.get("type") == "BASE_TABLE")
@@ -264,6 +260,11 @@ def constant(part: Mapping[str, Any]) -> str | None:
     if value and not value.get("is_null") and value.get("type", {}).get("id") == "VARCHAR":
         found = value.get("value")
     return found if isinstance(found, str) else None
+
+
+def text(part: Mapping[str, Any], params: Params) -> str | None:
+    """Give the text that a part of a tree is, as a constant or a parameter; None where it is none."""
+    return constant(part) or _given(part, params)
 
 
 def _given(part: Mapping[str, Any], params: Params) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import Any, cast
 
@@ -201,9 +202,17 @@ class Scan(ds.InMemoryDataset):
         mine = (each.why for each in self._source.refused if {*named} <= each.names.items())
         return " ".join(next(mine, "").split())
 
-    def names(self, column: str) -> set[str]:
+    def names(self, column: str) -> Set[str]:
         """List what combinations have in a column, whatever the statement's filters."""
-        return {view.pinned[column] for view in self._source.instances if column in view.pinned}
+        return self._names.get(column, frozenset())
+
+    @cached_property
+    def _names(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for view in self._source.instances:
+            for column, text in view.pinned.items():
+                found.setdefault(column, set()).add(text)
+        return found
 
     def has(self, named: Named) -> bool:
         """Tell whether some names are of what scans admit; also where it is not known, as there was none."""

@@ -16,7 +16,7 @@ from .asking import Named
 from .completeness import Completeness, Touched
 from .scan import Scan, Spot
 
-MOST = 4
+LISTED = 4
 """So many names are listed of those that there are."""
 
 
@@ -126,7 +126,7 @@ def _also(scans: Sequence[Scan], named: Named) -> str:
     }
     if not several:
         return ""
-    listed = (f"{column} ({', '.join(sorted(values)[:MOST])})" for column, values in several.items())
+    listed = (f"{column} ({', '.join(sorted(values)[:LISTED])})" for column, values in several.items())
     return f"; to fill it, name {' and '.join(listed)}, too"
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from belvedere import Store
+from belvedere.query import duck
+from belvedere.query.asking import Asking
 
 NAMED: list[tuple[str, Any]] = [
     ("text_set IS NOT DISTINCT FROM 'two'", None),
@@ -99,6 +101,37 @@ OTHERS: list[tuple[str, Any]] = [
 """Conditions that name nothing but what was filled."""
 
 
+READ: list[tuple[str, set[tuple[tuple[str, str], ...]]]] = [
+    ("WITH t AS (SELECT * FROM t WHERE model = 'x') SELECT * FROM t", {(("model", "x"),)}),
+    (
+        "SELECT 1 FROM (SELECT 'x' AS m) c JOIN t ON t.model = c.m UNION ALL "
+        "SELECT 1 FROM (SELECT 'y' AS m) c JOIN t ON t.model = c.m",
+        {(("model", "x"),), (("model", "y"),)},
+    ),
+    ("WITH given AS (SELECT 'q' AS k) SELECT * FROM t WHERE lower(model) = 'x'", {(("model", "x"),)}),
+    ('SELECT * FROM t, (SELECT \'x\' AS k) "a""b" WHERE t.model = lower("a""b".k)', {(("model", "x"),)}),
+    ("SELECT * FROM t WHERE NOT (model <> 'x' OR model = 'y')", {(("model", "x"),)}),
+    ("SELECT * FROM t WHERE (model, image_set) = (SELECT 'x', 'y')", {(("image_set", "y"), ("model", "x"))}),
+    ("SELECT * FROM t LEFT JOIN (VALUES ('x')) v(model) USING (model)", set()),
+    ("SELECT * FROM t LEFT JOIN u ON u.model = t.model AND u.model = 'x'", set()),
+    ("SELECT * FROM u LEFT JOIN t ON u.model = t.model WHERE u.model = 'x'", {(("model", "x"),)}),
+    ("SELECT * FROM t ANTI JOIN (VALUES ('x')) v(model) USING (model)", set()),
+    ("SELECT * FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.model = t.model AND u.model = 'x')", set()),
+    ("SELECT * FROM t ORDER BY model = 'x'", set()),
+    ("SELECT * FROM (SELECT grp AS model FROM t) WHERE model = 'x'", set()),
+    ("SELECT list_filter(['x'], lambda model: model = 'x') FROM t", set()),
+    ("SELECT * FROM t WHERE contains()", set()),
+    ("SELECT * FROM t, range(1000000000) WHERE model = 'x'", {(("model", "x"),)}),
+    ("SELECT * FROM t WHERE model IN (SELECT i::VARCHAR FROM range(1000000000) r(i))", set()),
+    (
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) "
+        "SELECT * FROM t JOIN (SELECT n FROM r LIMIT 5) x ON true WHERE model = 'x'",
+        {(("model", "x"),)},
+    ),
+    ("SELECT * FROM t, read_csv('none.csv') c WHERE t.model = c.model", set()),
+]
+"""Statements over a table `t` and another one, with what they ask for in columns of `t`."""
+
 CATALOG = (
     "SELECT count(*) FROM head_descriptions h JOIN texts t ON t.text = h.description AND t.text_set = 'two'"
 )
@@ -129,6 +162,23 @@ def test_what_is_not_asked_for_is_not_lacking(beside: Store) -> None:
     for condition, params in OTHERS:
         answer = beside.sql(f"SELECT count(*) FROM head_descriptions WHERE {condition}", params)
         assert answer.completeness.complete, (condition, str(answer.completeness))
+
+
+@pytest.mark.parametrize(("statement", "named"), READ)
+def test_what_is_asked_for_is_read_as_sql_means_it(
+    statement: str, named: set[tuple[tuple[str, str], ...]]
+) -> None:
+    asking = Asking(duck.parse(statement), None)
+    assert asking.of({"t": {"model", "image_set"}}, {"model": {"x", "y"}}) == {"t": named}
+
+
+def test_where_too_many_names_would_combine_those_that_did_stay_together() -> None:
+    listed = ", ".join(f"'{number}'" for number in range(60))
+    statement = f"SELECT 1 FROM t WHERE image_set = 'a' AND model IN ({listed}) AND heads IN ({listed})"
+    found = Asking(duck.parse(statement), None).of({"t": {"model", "image_set", "heads"}}, {})["t"]
+    assert (("image_set", "a"), ("model", "7")) in found
+    assert (("heads", "7"),) in found
+    assert len(found) == 120
 
 
 def test_a_name_of_the_catalog_is_one_of_a_table_that_is_joined_by_it(beside: Store) -> None:

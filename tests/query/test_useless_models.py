@@ -56,9 +56,9 @@ def test_an_image_tower_that_gives_nothing_is_refused_and_not_run_again(
     message, value = SPOILS[spoil]
     store = spoilt(world, tmp_path, "visual.proj", value)
     for view in ("image_embeddings", "head_contributions"):
-        failed = store.view(view).fill().failed
+        failed = store.view(view).fill(batch_size=32).failed
         with belvedere.trace() as seen:
-            assert store.view(view).fill().failed == failed >= 2
+            assert store.view(view).fill(batch_size=32).failed == failed >= 2
         assert (seen.of("compute"), seen.of("load")) == ([], [])
     asked = "SELECT view, error, message FROM errors WHERE view <> 'tower_maps'"
     errors = store.sql(asked).fetchall()
