@@ -15,6 +15,8 @@ from .clauses import (
     arguments,
     called,
     column,
+    columns,
+    conjuncts,
     definitions,
     joins,
     leaves,
@@ -127,7 +129,8 @@ class _Expressions:
         tree = node.get("from_table")
         rest = [each for name, each in node.items() if name not in _ROWS_OF]
         pivots = [part for part in parts(tree) if part.get("type") == "PIVOT"]
-        both = [pair for each in filter(None, map(_link, _parts(node))) for pair in (each, each[::-1])]
+        equal = filter(None, map(_link, conjuncts(node.get("where_clause"))))
+        both = [pair for each in equal for pair in (each, each[::-1])]
         found = [*self.all_of(must_hold(node), [*both, *self._joined(tree)]), *self.any_of(rest)]
         return [*found, *(option for each in pivots for option in self._pivot(each))]
 
@@ -247,7 +250,7 @@ class _Expressions:
         Tried are the statement's texts, and the names that there are which are these but for capitals and
         spaces. A condition that admits any text, or none at all (null), asks for no name.
         """
-        keys = {each for part in parts(node) if (each := column(part)) is not None}
+        keys = columns(node)
         if len(keys) != 1:
             return []
         (key,) = keys
@@ -270,16 +273,18 @@ class _Expressions:
             left, right = ({called(leaf) for leaf in leaves(join[side])} for side in ("left", "right"))
             names = [str(name).lower() for name in join.get("using_columns") or ()]
             names = [*self.columns] if join.get("ref_type") == "NATURAL" else names
+            equal = [*filter(None, map(_link, conjuncts(join.get("condition"))))]
+            if kind in ("INNER", "SEMI"):
+                yield from (pair for each in equal for pair in (each, each[::-1]))
+                equal = []
             follows = {"LEFT": [(left, right)], "RIGHT": [(right, left)], "ANTI": []}
             for first, second in follows.get(str(kind), [(left, right), (right, left)]):
                 for name in names:
                     yield from ((Column(alias, name), Column("", name)) for alias in first)
                     yield from ((Column("", name), Column(alias, name)) for alias in second)
-                for one, other in filter(None, map(_link, _parts({"where_clause": join.get("condition")}))):
-                    pairs = ((one, other), (other, one))
+                for each in equal:
+                    pairs = (each, each[::-1])
                     yield from (pair for pair in pairs if pair[0].alias in first and pair[1].alias in second)
-                    if kind in ("INNER", "SEMI"):
-                        yield from pairs
 
     def _pivot(self, node: Node) -> list[_Option]:
         """Read `PIVOT … ON column IN ('a', 'b')`."""
@@ -320,11 +325,6 @@ def _beside(tree: Any) -> Iterator[str]:
     for join in joins(tree):
         side = {"LEFT": "right", "ANTI": "right", "RIGHT": "left"}.get(str(join.get("join_type")))
         yield from (called(leaf) for leaf in leaves(join[side])) if side else ()
-
-
-def _parts(node: Node) -> Iterator[Node]:
-    """List what has to hold of each row by WHERE alone."""
-    return must_hold({"where_clause": node.get("where_clause")})
 
 
 def _link(node: Node) -> tuple[Column, Column] | None:

@@ -18,7 +18,7 @@ from ..store.parts import schema
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Param, Parts, Source, Unit
 from . import catalog, duck
-from .clauses import column, parts
+from .clauses import columns
 from .columns import table_schema
 from .declared import find
 from .defined import Defined, mean
@@ -239,7 +239,7 @@ def _quoted(name: str) -> str:
 def _spoken_of(condition: str) -> frozenset[str]:
     """Give the columns that a condition speaks of."""
     tree = duck.parse(f"SELECT 1 WHERE {condition}\n").tree
-    return frozenset(key.name for part in parts(tree) if (key := column(part)) is not None)
+    return frozenset(key.name for key in columns(tree))
 
 
 def _rows(table: pa.Table, units: Sequence[Unit]) -> str:

@@ -36,6 +36,11 @@ def column(part: Node) -> Column | None:
     return Column(before[-1] if before else "", name)
 
 
+def columns(tree: Any) -> set[Column]:
+    """Give the columns that a part of a statement speaks of, with all that is in it."""
+    return {key for part in parts(tree) if (key := column(part)) is not None}
+
+
 def selects(tree: Any) -> list[Node]:
     """List all SELECTs in a statement."""
     return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
@@ -76,16 +81,17 @@ def definitions(tree: Any) -> Iterator[tuple[str, Node]]:
 
 def must_hold(node: Node) -> Iterator[Node]:
     """List what has to hold of each row: the parts of WHERE and of the joins' ON."""
-    yield from _parts_of(node.get("where_clause"))
+    yield from conjuncts(node.get("where_clause"))
     for join in joins(node.get("from_table")):
-        yield from _parts_of(join.get("condition"))
+        yield from conjuncts(join.get("condition"))
 
 
-def _parts_of(condition: Any) -> Iterator[Node]:
+def conjuncts(condition: Any) -> Iterator[Node]:
+    """List what a condition says, part by part, where an AND joins them; nothing of no condition."""
     if isinstance(condition, dict):
         if condition.get("type") == "CONJUNCTION_AND":
             for child in condition["children"]:
-                yield from _parts_of(child)
+                yield from conjuncts(child)
         else:
             yield condition
 

@@ -9,7 +9,7 @@ from operator import contains
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..compute.head_sets import conditions, takes_heads
+from ..compute.head_sets import conditions
 from ..store import digest
 from ..store.errors import (
     BadSelection,
@@ -32,7 +32,17 @@ from ..store.views import Field, View
 from .causes import same_question
 from .completeness import Refused
 from .engine import Engine
-from .resolve import COLUMN_OF, Inputs, Names, modules_of, needed_inputs, registered, required, resolve
+from .resolve import (
+    COLUMN_OF,
+    Inputs,
+    Names,
+    modules_of,
+    needed_inputs,
+    of_heads,
+    registered,
+    required,
+    resolve,
+)
 from .resolve import parameters as declared
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -98,7 +108,7 @@ def _picked(
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
     sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
-    takes = [each.name for each in declared(cls) if takes_heads(each)]
+    takes = of_heads(cls)
     if any(each in params for each in takes):  # what a condition chooses can change although no name does
         return _all(engine, cls, names, needed, there, params, [])
     if asked not in engine.instances or engine.instances[asked][0] != sources:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from . import duck
-from .clauses import Column, Node, called, column, definitions, leaves, parts
+from .clauses import Column, Node, called, column, columns, definitions, leaves, parts
 
 ROWS = 10_000
 """More rows than these are no list of names."""
@@ -176,9 +176,9 @@ class Scope:
             if said is not None:
                 found[said] = None
                 continue
-            keys = {key for part in parts(node) if (key := column(part)) is not None}
-            aliases = {place.alias for key in keys if (place := self.place(key)) is not None}
-            if len(aliases) < 2 and all(self.place(key) for key in keys) and not aliases & self.silent:
+            places = [self.place(key) for key in columns(node)]
+            aliases = {place.alias for place in places if place is not None}
+            if len(aliases) < 2 and None not in places and not aliases & self.silent:
                 left.setdefault("".join(aliases), []).append(node)
         for alias, some in left.items():
             select: dict[str, Any] = {**_select(_GIVEN), "select_list": some}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ..store.errors import QueryError
-from .clauses import parts
+from .clauses import definitions, parts
 from .settled import is_clock
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class Union:
     """The names of its columns."""
     parts: tuple[str, ...]
     """The names of the tables that it is put together from."""
+
+
+def wholes(tables: Mapping[str, Any]) -> dict[str, str]:
+    """Give for each part of what is put together among some tables the name of the whole."""
+    return {part: name for name, each in tables.items() if isinstance(each, Union) for part in each.parts}
 
 
 def _register(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Any]) -> None:
@@ -247,8 +252,7 @@ class Statement:
     @property
     def defined(self) -> set[str]:
         """The names that a WITH anywhere in it gives, in lower case."""
-        entries = (each for part in parts(self.tree) for each in (part.get("cte_map") or {}).get("map", ()))
-        return {str(entry["key"]).lower() for entry in entries}
+        return {name for name, _ in definitions(self.tree)}
 
 
 def constant(part: Mapping[str, Any]) -> str | None:

@@ -235,6 +235,12 @@ def parameters(cls: type[View]) -> tuple[Field, ...]:
 
 
 @cache
+def of_heads(cls: type[View]) -> tuple[str, ...]:
+    """List the parameters of a view, and of those beneath it, that are conditions on heads."""
+    return tuple(each.name for each in parameters(cls) if takes_heads(each))
+
+
+@cache
 def required(cls: type[View]) -> tuple[Field, ...]:
     """List the parameters that have no default; those that are registered names are looked up."""
     return tuple(each for each in parameters(cls) if each.default is MISSING and each.type not in _NAMED)

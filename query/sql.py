@@ -80,12 +80,12 @@ def lazy_tables(
         {name: table.column_names for name, table in tables.items()},
         lookup_in(tables),
     )
-    whole = {part: name for name, union in unions.items() for part in union.parts}
+    whole = {name: name for name in views} | duck.wholes(unions)
     columns: dict[str, set[str]] = {}
     names: dict[str, set[str]] = {}
     for name, each in views.items():
         for column, text in _pinned(each):
-            columns.setdefault(whole.get(name, name), set()).add(column)
+            columns.setdefault(whole[name], set()).add(column)
             names.setdefault(column, set()).add(text)
     asked = asking.of(columns, names)
     sources = {
@@ -100,8 +100,8 @@ def lazy_tables(
             hint=known.get(name, ()),
             only=only,
             looking=looking,
-            asked=asked.get(whole.get(name, name), frozenset()),
-            once=statement.names(whole.get(name, name)) == 1,
+            asked=asked.get(whole[name], frozenset()),
+            once=statement.names(whole[name]) == 1,
             refused=said.refused,
         )
         for name, each in views.items()

@@ -178,7 +178,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         """
         from .declared import usable
         from .on_disk import OnDisk
-        from .settings import Lost
+        from .other_parameters import Lost
         from .status import out_of_reach, status, unusable
 
         folder = self._engine.folder
@@ -221,7 +221,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from ..compute.views import all_views
         from .combinations import Filled, instances
         from .declared import usable
-        from .settings import filled_otherwise
+        from .other_parameters import filled_otherwise
 
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)

@@ -72,10 +72,7 @@ def _unmet(tables: Mapping[str, Any]) -> dict[str, list[str]]:
 
     Parts of one table make up for each other.
     """
-    whole = {
-        part: name for name, each in tables.items() if isinstance(each, duck.Union) for part in each.parts
-    }
-    scans = scans_of(tables)
+    whole, scans = duck.wholes(tables), scans_of(tables)
     unmet: dict[str, list[str]] = {}
     for name in dict.fromkeys(whole.get(part, part) for part in scans):
         parts = [part for part in tables if whole.get(part, part) == name and part not in whole.values()]

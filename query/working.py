@@ -23,7 +23,7 @@ from ..store.errors import (
 from ..store.views import Unit
 from . import question
 from .engine import Engine
-from .settings import Lost
+from .other_parameters import Lost
 
 if TYPE_CHECKING:
     from .lazy import Lazy

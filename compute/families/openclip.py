@@ -149,7 +149,7 @@ class OpenClip(Found):
                 return open_clip.get_tokenizer(self.arch)
             return _usual_tokenizer(self.arch, digest.of_facts(config))
         except Exception as error:  # whatever the hub's client raises
-            name = self.config["text_cfg"].get("hf_tokenizer_name")
+            name = config.get("hf_tokenizer_name")
             raise BadSource(
                 f"the tokenizer of {self.arch.removeprefix(LOCAL)} ({name or 'its own'}) cannot be loaded "
                 f"({model_files.first_line(error)}), so no text can be embedded; images can"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..compute.head_sets import conditions, takes_heads
+from ..compute.head_sets import conditions
 from ..store import digest
 from ..store.errors import BelvedereError
 from ..store.views import View
 from .causes import Recipe, flat, same_question
 from .combinations import Filled
 from .engine import Engine
-from .resolve import Inputs, Names, needed_inputs, parameters, registered, resolve
+from .resolve import Inputs, Names, needed_inputs, of_heads, parameters, registered, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,10 @@ def filled_otherwise(
 def _given(cls: type[View], recipe: Recipe) -> dict[str, Any]:
     """Read from a recipe with which parameters a view was asked for; not those that are registered names."""
     there, named = flat(recipe), registered(cls)
-    fields = [field.name for field in parameters(cls) if not takes_heads(field)]
-    found = {name: there[name] for name in fields if name in there and name not in named}
+    names = [field.name for field in parameters(cls) if field.name not in (*named, *of_heads(cls))]
+    found = {name: there[name] for name in names if name in there}
     asked = next(conditions(recipe), None)
-    return found if asked is None else {**found, **dict.fromkeys(_of_heads(cls), asked)}
-
-
-def _of_heads(cls: type[View]) -> list[str]:
-    return [field.name for field in parameters(cls) if takes_heads(field)]
+    return found if asked is None else {**found, **dict.fromkeys(of_heads(cls), asked)}
 
 
 def _with(cls: type[View], view: View, given: dict[str, Any]) -> str:
