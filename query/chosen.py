@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from itertools import chain
 from typing import Any, cast
 
 import pyarrow as pa
@@ -13,14 +16,14 @@ from ..compute.head_sets import NAME, HeadSet, is_place, one_head
 from ..compute.kinds import Made
 from ..compute.views import view_class
 from ..store import digest
-from ..store.errors import BadSelection, BadSource, QueryError
+from ..store.errors import BadSelection, BadSource, QueryError, UnknownName
 from ..store.parts import schema
 from ..store.sets import ImageSet, Model, TextSet
 from ..store.views import Param, Parts, Source, Unit
 from . import catalog, duck
 from .clauses import columns
-from .columns import table_schema
-from .declared import find
+from .columns import columns_of, table_schema
+from .declared import every, find
 from .defined import Defined, mean
 from .engine import Engine
 from .sql import held, lazy_tables
@@ -42,6 +45,11 @@ CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 """The same with the category of each description."""
 SUCH_AS = 'such as "role = \'background\'" or "layer > 8", or one head, such as "3.1"'
 """What a condition looks like, for messages."""
+_UNKNOWN = "nor is it a condition on heads; belvedere declare gives a table of heads a name"
+"""What to do about a name that nothing has."""
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_KIND = re.compile(r"^\w+ Error: ")
+"""What DuckDB calls a kind of error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +136,7 @@ def chosen(
     Raises:
         BadSelection: The model has no such head.
         QueryError: The condition is not understood, has no such column, or is none, as a number is.
+        UnknownName: It is a name, and no column and no declared view has it.
         BadSource: It is empty, or the text set cannot be told.
     """
     if not condition.strip():
@@ -142,7 +151,7 @@ def chosen(
     else:
         place = one_head(condition, model)
         asked = condition if place is None else "layer = {} AND head = {}".format(*place)
-        statement = _over(asked, model, images, pools)
+        statement = _over(engine, asked, model, images, pools)
     shape = (model.shape.layers, model.shape.heads)
     view = ChosenHeads(f"{statement} ORDER BY layer, head", condition, shape)
     mean(engine, view, f"the condition on heads {condition!r}")
@@ -162,10 +171,13 @@ def _check_columns(engine: Engine, name: str) -> None:
         )
 
 
-def _over(condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
+def _over(engine: Engine, condition: str, model: Model, images: str | None, pools: Sequence[str]) -> str:
     """Ask the condition of as little as has its columns: of places, roles, or descriptions."""
     base, trouble = _base(condition)
     if base is None:
+        if _NAME.fullmatch(condition.strip()) and not _spoken_of(condition) <= _known_columns():
+            declared = [each.name for each in every(engine.folder)]
+            raise UnknownName("declared view", condition.strip(), declared, _UNKNOWN)
         raise _no_condition(condition, trouble)
     asked = f"SELECT DISTINCT layer, head FROM {base} WHERE ({condition}\n)"
     if base is EVERY:
@@ -197,7 +209,11 @@ def _base(condition: str) -> tuple[str | None, str]:
 
 
 def _no_condition(condition: str, trouble: str) -> QueryError:
-    trouble = trouble.splitlines()[0]  # what follows speaks of tables of ours
+    """Say why something is no condition, without the tables of ours that DuckDB speaks of."""
+    trouble = _KIND.sub("", trouble.splitlines()[0]).rstrip("!;")
+    with suppress(QueryError):
+        unknown = sorted(_spoken_of(condition) - _known_columns())
+        trouble = f"there is no column {' or '.join(map(repr, unknown))}" if unknown else trouble
     return QueryError(
         f"{condition!r} is no condition on heads: {trouble}; it can speak of layer and head, of the "
         f"columns of head_roles and head_descriptions, and of the texts' category, {SUCH_AS}"
@@ -233,6 +249,13 @@ def _pinned(condition: str, model: Model, images: str | None, pools: Sequence[st
 
 def _quoted(name: str) -> str:
     return name.replace("'", "''")
+
+
+@cache
+def _known_columns() -> frozenset[str]:
+    """Give the columns that a condition can speak of."""
+    views = (columns_of(view_class(name)) for name in ("head_roles", "head_descriptions"))
+    return frozenset({"layer", "head", *catalog.COLUMNS["texts"], *chain.from_iterable(views)})
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..compute.head_sets import one_head, there
+from ..compute.head_sets import HeadSet, heads_of, one_head, there
 from ..compute.report import Progress
 from ..store.errors import BadSelection, BadSource, UnitFailed
 from ..store.sets import Model
@@ -57,11 +57,19 @@ def heads_where(
     """
     pools = engine.folder.names.text_sets() if texts is None else [texts]
     view = engine.same(chosen(engine, condition, model, images, pools))
+    return chosen_now(engine, view, model, told)
+
+
+def chosen_now(engine: Engine, view: HeadSet, model: Model, told: Progress) -> list[Place]:
+    """Choose heads for one question; what is missing of roles and descriptions is filled.
+
+    Raises `BadSelection`, and records no failure, where the condition holds for no head of the model.
+    """
     engine.ensure([need for unit in view.units for need in unit.needs], told)
     try:
         engine.ensure(view.units)
     except UnitFailed as error:
         if engine.folder.writable:  # said here; the table `errors` is about what is kept
             engine.folder.failures.settle(view.units[0], [])
-        raise BadSelection(f"where={condition!r} chooses no head of {model.name!r}") from error
-    return view.read(engine.reader)
+        raise BadSelection(error.reason) from error
+    return heads_of(view, model.shape, engine.reader)

@@ -229,10 +229,11 @@ class Drawing:
             them; images that could not be read are left out.
 
         Raises:
-            BadSelection: The set has no such image, it could not be read, or the model has no such head.
+            BadSelection: The set has no such image, it could not be read, the model has no such head, or the
+                condition chooses none.
             BadSource: The text is empty or longer than the model reads, or `count` is not positive.
             QueryError: The condition is not understood.
-            UnitFailed: The condition chooses no head, or something that is missing cannot be computed.
+            UnitFailed: Something that is missing cannot be computed.
         """
         from .resolve import Inputs
         from .similar import similar

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def filled_otherwise(
         try:
             view = engine.same(resolve(names, cls.name(), Inputs(**inputs), given))
         except BelvedereError as error:
-            title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe)])}]"
+            title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe), *_told_apart(cls, given)])}]"
             units = len(engine.folder.records.places(cls, digest.of_facts(recipe)[:32]))
             if units and title not in lost and all(name in there[kind]() for kind, name in inputs.items()):
                 lost.add(title)
@@ -64,6 +64,12 @@ def _given(cls: type[View], recipe: Recipe) -> dict[str, Any]:
     found = {name: there[name] for name in names if name in there}
     asked = next(conditions(recipe), None)
     return found if asked is None else {**found, **dict.fromkeys(of_heads(cls), asked)}
+
+
+def _told_apart(cls: type[View], given: Mapping[str, Any]) -> list[str]:
+    """List the parameters that a table of the view has a column of, as its title has them."""
+    there = [name for name in given if name in cls.columns and name not in of_heads(cls)]
+    return [str(given[name]) for name in there]
 
 
 def _with(cls: type[View], view: View, given: dict[str, Any]) -> str:

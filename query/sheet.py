@@ -21,6 +21,8 @@ NARROWEST = 600
 """Pixels that a sheet of few tiles still has, for its titles."""
 BROADEST = 12
 """Tiles beside each other; more of a group go on below."""
+MOST_LINES = 3
+"""Lines that the first line of a caption takes at most."""
 MOST = 600
 """Tiles of one sheet: more are no longer looked at."""
 
@@ -32,7 +34,7 @@ class Tile:
     picture: Image.Image | str
     """An RGB image; or in two words why there is none, which a grey tile says."""
     caption: str = ""
-    """What stands below it, a line or several; each is cut to the tile's width."""
+    """What stands below it, a line or several of a tile's width: the first is broken, others are cut."""
     box: Box | None = None
     """A frame to draw: left, top, right, bottom in pixels of the image, the last two exclusive."""
     heat: Heat | None = None
@@ -148,7 +150,24 @@ def _lefts(columns: Sequence[int]) -> list[int]:
 
 def _caption_height(row: Row) -> int:
     captions = [tile.caption for group in row.groups for tile in group if tile.caption]
-    return LINE * max((len(caption.splitlines()) for caption in captions), default=0)
+    return LINE * max((len(_lines(caption)) for caption in captions), default=0)
+
+
+def _lines(caption: str) -> list[tuple[str, str]]:
+    """Give the lines of a caption with their colours; its first is broken where it is too long for a tile."""
+    first, *others = caption.splitlines() or [""]
+    broken = [(line, INK) for line in _broken(first, SIDE - 2, 11)]
+    return [*broken, *((_cut(other, SIDE - 2, 11), FAINT) for other in others)]
+
+
+def _broken(text: str, room: int, size: int) -> list[str]:
+    """Break a text between words into lines of so many pixels; of more than `MOST_LINES` the last is cut."""
+    lines, left = list[str](), text.split()
+    while left and len(lines) < MOST_LINES - 1:
+        fits = max(1, sum(_long(" ".join(left[: n + 1]), size) <= room for n in range(len(left))))
+        lines.append(_cut(" ".join(left[:fits]), room, size))
+        left = left[fits:]
+    return [*lines, _cut(" ".join(left), room, size)] if left else lines
 
 
 def _height(row: Row, columns: Sequence[int]) -> int:
@@ -181,9 +200,8 @@ def _draw_tile(
 ) -> None:
     x, y = corner
     page.paste(thumbnail(tile.picture, box=tile.box, heat=tile.heat, top=top), corner)
-    for line, words in enumerate(tile.caption.splitlines()):
-        colour = INK if line == 0 else FAINT
-        pen.text((x + 1, y + SIDE + 2 + line * LINE), _cut(words, SIDE - 2, 11), colour, font(11))
+    for line, (words, colour) in enumerate(_lines(tile.caption)):
+        pen.text((x + 1, y + SIDE + 2 + line * LINE), words, colour, font(11))
 
 
 def _long(text: str, size: int, *, bold: bool = False) -> int:

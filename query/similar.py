@@ -15,6 +15,7 @@ from ..compute.retrieval import Measure, nearest
 from ..store.errors import BadSelection, BadSource, UnknownName
 from ..store.views import Array
 from .asked_texts import embedded, views_of
+from .chosen_heads import chosen_now
 from .contact import tiles
 from .progress import teller
 from .resolve import Inputs, Names, resolve
@@ -74,7 +75,10 @@ def similar(
     query = _of_text(engine, view, to) if isinstance(to, str) else None
     if isinstance(to, int):
         _check_image(view, to)
-    engine.ensure(view.units, teller(progress))
+    told = teller(progress)
+    if view.heads is not None:
+        chosen_now(engine, view.heads, view.contributions.model, told)
+    engine.ensure(view.units, told)
 
     def look() -> tuple[Array, ...]:
         sought = _of_image(engine, view, cast("int", to)) if query is None else query

@@ -84,8 +84,9 @@ def lazy_tables(
     columns: dict[str, set[str]] = {}
     names: dict[str, set[str]] = {}
     for name, each in views.items():
+        columns.setdefault(whole[name], set()).update({HEADS} & {*each.schema.names})
         for column, text in _pinned(each):
-            columns.setdefault(whole[name], set()).add(column)
+            columns[whole[name]].add(column)
             names.setdefault(column, set()).add(text)
     asked = asking.of(columns, names)
     sources = {

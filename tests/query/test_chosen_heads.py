@@ -15,7 +15,7 @@ from belvedere.compute.kinds import Derived, Made
 from belvedere.compute.views import all_views
 from belvedere.compute.views.head_moments import HeadMoments
 from belvedere.store import digest
-from belvedere.store.errors import BadSelection, BadSource, QueryError
+from belvedere.store.errors import BadSelection, BadSource, QueryError, UnknownName
 from belvedere.store.grid import Grid
 from belvedere.store.views import Input, Parts, TableView, Unit
 from tests.worlds import TEXTS, make_clip
@@ -159,7 +159,8 @@ def test_texts_that_nobody_asked_about_change_nothing(store: belvedere.Store) ->
 @pytest.mark.parametrize(
     ("condition", "error", "said"),
     [
-        ("colour = 'red'", QueryError, "is no condition on heads"),
+        ("colour = 'red'", QueryError, "is no condition on heads: there is no column 'colour'; it can speak"),
+        ("background", UnknownName, "no declared view 'background'.*nor is it a condition on heads"),
         ("layer = ", QueryError, "is no condition on heads"),
         ("1) OR (1=1", QueryError, "is no condition on heads"),
         (" ", BadSource, "is no condition on heads such as"),

@@ -167,13 +167,13 @@ def test_what_is_asked_wrongly_is_refused(shared: belvedere.Store, tmp_path: Pat
         (BadSource, "'1' is no head: LAYER.HEAD such as 3.1", ("photos:3", "a star"), {"heads": "1"}),
         (
             BadSelection,
-            "where='layer > 5' chooses no head of 'm'",
+            "'layer > 5' chooses none of the heads that there are",
             ("photos:3", "a star"),
             {"where": "layer > 5"},
         ),
         (
             BadSelection,
-            "chooses no head of 'm'",
+            "role = 'dance'\" chooses none of the heads that there are; roles there are",
             ("photos:3", "a star"),
             {"where": "role = 'dance'"},
         ),

@@ -18,7 +18,6 @@ from belvedere.store.errors import (
     BadSelection,
     BadSource,
     QueryError,
-    UnitFailed,
     UnknownName,
 )
 from belvedere.testing import ViewContract
@@ -215,7 +214,7 @@ def test_other_heads_start_no_model(small: belvedere.Store) -> None:
         ("  ", {}, BadSource, "or a text that is not empty"),
         ("word " * 20, {}, BadSource, "needs more than the 12 tokens that the model reads"),
         (0, {"heads": "7.0"}, BadSelection, r"no head 7\.0 in 'm'; there are 2 layers of 2 heads"),
-        (0, {"heads": "layer = 7"}, UnitFailed, "'layer = 7' chooses none of the heads"),
+        (0, {"heads": "layer = 7"}, BadSelection, "'layer = 7' chooses none of the heads"),
         (0, {"heads": ""}, BadSource, "is no condition on heads"),
         (0, {"heads": "colour = 1"}, QueryError, "is no condition on heads"),
         (0, {"count": 0}, BadSource, "count=0"),
@@ -233,7 +232,7 @@ def test_what_cannot_be_asked_is_refused_by_name(
 
 def test_a_declared_head_that_is_not_there_fails_by_name(small: belvedere.Store) -> None:
     small.declare("odd", sql="SELECT 9 AS layer, 0 AS head")
-    with pytest.raises(UnitFailed, match=r"'odd' has head 9\.0; there are 2 layers of 2 heads"):
+    with pytest.raises(BadSelection, match=r"'odd' has head 9\.0; there are 2 layers of 2 heads"):
         small.similar(0, heads="odd")
 
 
