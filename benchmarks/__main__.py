@@ -1,13 +1,11 @@
-"""`make bench`: every benchmark, or those that are named, as one table of ratios."""
+"""`make bench`: every benchmark, or those that are named, as a table of ratios that `results/` keeps."""
 
 from __future__ import annotations
 
 import importlib
-import platform
 import sys
-from datetime import date
 
-import torch
+from .kept import keep_rows, where
 
 ALL = (
     *("exactness", "overhead", "storage", "textspan", "ablation", "similar"),
@@ -17,16 +15,18 @@ ALL = (
 
 
 def main() -> None:
-    """Print a row as soon as it is measured; end with 1 where a budget is missed."""
+    """Print a row as soon as it is measured, and keep them all; end with 1 where a budget is missed."""
     names = sys.argv[1:] or ALL
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"{date.today()}, {machine}\n")
+    print(", ".join(where().values()), end="\n\n")
     print("| what | measured | budget | |\n|---|---|---|---|")
     missed = 0
     for name in names:
+        found = []
         for row in importlib.import_module(f"benchmarks.{name}").rows():
             print(row, flush=True)
-            missed += not row.kept
+            found.append(row)
+        keep_rows(name, found)
+        missed += sum(not row.kept for row in found)
     sys.exit(f"{missed} budgets missed" if missed else 0)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import re
 import tempfile
@@ -21,11 +20,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 import belvedere
 from tests import sql_world
@@ -34,6 +30,7 @@ from tests.sql_world import Twin, hide, restore, twin
 from tests.statements import Asked, Generator
 from tests.worlds import engine
 
+from .kept import where
 from .row import Row
 
 STATEMENTS, MINUTES = 2000, 60.0
@@ -177,12 +174,10 @@ def main() -> None:
         }
         for mode, each in tallies.items()
     }
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    about = {"date": str(date.today()), "machine": machine, "duckdb": duckdb.__version__}
     print(
         json.dumps(
             {
-                **about,
+                **where(),
                 "statements": sum(e.outcomes.total() for e in tallies.values()),
                 "seed": given.seed,
                 **figures,

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import date
 from pathlib import Path
 
-import duckdb
 import torch
 
 from tests.kills import Figures, Trial
 from tests.worlds import World, add_pictures, make_clip
 
+from .kept import keep
 from .row import Row
 
 KILLS, SEED = 200, 7
-RESULTS = Path(__file__).parent / "results" / "kills.json"
-"""Where the figures are kept."""
 
 
 def rows() -> Iterator[Row]:
@@ -44,14 +38,10 @@ def rows() -> Iterator[Row]:
 
 
 def _keep(found: Figures, seconds: float) -> None:
-    """Write the figures down, with the day and the machine."""
+    """Write the figures down."""
     every = {each.name: getattr(found, each.name) for each in fields(found)}
     counts = {name: dict(n.most_common()) if isinstance(n, Counter) else n for name, n in every.items()}
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
     facts = {
-        "date": str(date.today()),
-        "machine": machine,
-        "libraries": f"torch {torch.__version__}, duckdb {duckdb.__version__}",
         "seed": SEED,
         "seconds": round(seconds),
         **counts,
@@ -60,5 +50,4 @@ def _keep(found: Figures, seconds: float) -> None:
         "left_by_a_collection": 0,
         "data_as_of_an_undisturbed_run": True,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(facts, indent=1) + "\n")
+    keep("kills", facts)

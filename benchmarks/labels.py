@@ -6,19 +6,15 @@ the next. What the released code beside does anew, each model for each call, is 
 
 from __future__ import annotations
 
-import json
-import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
-
-import torch
 
 import belvedere
 
+from .kept import keep
 from .row import Row
 
 NEURONS, SCENES = 12, 300
@@ -26,7 +22,6 @@ STAGES = (
     *("neuron_crops", "neuron_exemplars", "captions", "label_candidates"),
     *("synthetic_images", "candidate_scores", "described_labels"),
 )
-RESULT = Path(__file__).parent / "results" / "labels.json"
 
 
 def rows() -> Iterator[Row]:
@@ -39,15 +34,13 @@ def rows() -> Iterator[Row]:
         each = [_fill(blank, f"neuron = {neuron}") for neuron in range(NEURONS)]
     alone = {stage: sum(one[stage] for one in each) for stage in STAGES}
     told = {
-        "date": str(date.today()),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         "neurons": NEURONS,
         "cpu_seconds_per_neuron": {
             "stage by stage": _shared(together),
             "neuron by neuron": _shared(alone),
         },
     }
-    RESULT.write_text(json.dumps(told, indent=1) + "\n")
+    keep("labels", told)
     yield Row(
         f"CPU for labelling {NEURONS} neurons one by one, against stage by stage",
         sum(alone.values()) / sum(together.values()),

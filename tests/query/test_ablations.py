@@ -290,6 +290,7 @@ def test_rows_that_nobody_can_ask_for_any_more_are_told(ready: belvedere.Store) 
     (found,) = [each for each in ready.status() if "strong" in each.view]
     assert (found.view, found.ready, found.stale) == ("ablations[m × photos × kinds × strong × mean]", 0, 1)
     assert found.causes[0].startswith("no declared view 'strong'")
-    statement = "SELECT * FROM ablations WHERE heads = 'strong' AND image_set = 'photos' AND text_set = 'kinds'"
+    named = "image_set = 'photos' AND text_set = 'kinds'"
+    statement = f"SELECT * FROM ablations WHERE heads = 'strong' AND {named}"
     said = "ablations: there is nothing with heads='strong' (no declared view 'strong'"
     assert str(ready.sql(statement, fill=True).completeness).startswith(said)
