@@ -75,5 +75,7 @@ def test_last_digits_that_hang_on_the_processor_may_differ_and_no_others() -> No
     assert is_shown("17,0.8595953583717346,ring\n", "17,0.8595952987670898,ring\n")
     assert not is_shown("17,0.8595953583717346,ring\n", "17,0.8596953583717346,ring\n")
     assert not is_shown("17,0.8595953583717346,ring\n", "18,0.8595953583717346,ring\n")
-    assert not is_shown("0.859\n", "0.860\n")
+    assert is_shown("0.8594\n", "0.8595\n")
+    assert not is_shown("0.8594\n", "0.8596\n")
+    assert not is_shown("0.85\n", "0.86\n")
     assert is_shown("[1.5]  ...\n", "[1.5] anything\n")
