@@ -43,18 +43,18 @@ class Ahead:
             return
         if view.model.identity("image") == other.model.identity("image"):
             found = _batches(following, loaded, pictures, self._pool)
-            found.start(batch_size)
+            found.start(min(batch_size, following.shortest))
             self._begun = (following, found)
 
 
 def _same(one: Step, other: Step) -> bool:
     """Tell whether two steps run the same images: one may have lost units to others meanwhile."""
     first, second = (cast("ImagePass", each.view) for each in (one, other))
-    if one.run != other.run or one.units[0].start != other.units[0].start:
+    if one.run != other.run or one.start != other.start:
         return False
     return first.images.name == second.images.name and first.model.name == second.model.name
 
 
 def _batches(step: Step, loaded: Loaded, pictures: Pictures, pool: ThreadPoolExecutor) -> Batches:
-    view, start = cast("ImagePass", step.view), step.units[0].start
-    return Batches(view.images, [start + row for row in step.run], loaded.transform, pictures, pool)
+    images, start = cast("ImagePass", step.view).images, step.start
+    return Batches(images, [start + row for row in step.run], loaded.transform, pictures, pool)

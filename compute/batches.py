@@ -50,14 +50,15 @@ class Batches:
 
         `then` is called once the last batch has been begun: whoever comes next may begin, too.
         """
-        told = False
-        for start in range(0, len(self._paths), size):
+        told, start = False, 0
+        while start < len(self._paths):
             self._fill(size)
             if not told and self._begun >= len(self._paths):
                 told = True
                 then()
-            batch = self._waiting.popleft()
+            batch = self._waiting.popleft()  # of another size, perhaps, where it was begun before
             yield len(batch), *self._readable(start, batch)
+            start += len(batch)
 
     def _fill(self, size: int) -> None:
         while len(self._waiting) < AHEAD and self._begun < len(self._paths):

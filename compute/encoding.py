@@ -8,9 +8,10 @@ from functools import cache
 from typing import Any, cast
 
 from ..store import arrays, parts
+from ..store.failures import Failure, failure
 from ..store.grid import Grid
 from ..store.views import ArrayView, TableView, Unit, View
-from .kinds import Made
+from .kinds import ImagePass, Made, TextRows
 from .views import package_of
 
 LIBRARIES = ("belvedere", "numpy", "open_clip_torch", "pillow", "timm", "torch", "torchvision", "zarr")
@@ -32,6 +33,19 @@ def encoded(unit: Unit, made: Made) -> dict[str, bytes]:
         encoded = arrays.encode(member, made.arrays[member.name], shard)
         data |= {f"{member.name}/{name}": content for name, content in encoded.items()}
     return data
+
+
+def absences(unit: Unit, made: Made) -> list[Failure]:
+    """Describe the rows of a unit that could not be made, each with its reason."""
+    view, found = unit.view, []
+    for row, reason in sorted(made.absent.items()):
+        place, path = unit.start + row, None
+        kind = "TextTooLong" if isinstance(view, TextRows) else "AbsentRow"
+        if isinstance(view, ImagePass):
+            path = view.images.path(place)
+            kind = kind if view.model.imported else "UnreadablePicture"
+        found.append(failure(unit, kind, reason, row=place, path=path))
+    return found
 
 
 def _check_rows(unit: Unit, view: TableView, rows: Mapping[str, Any]) -> None:

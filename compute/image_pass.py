@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -42,56 +41,59 @@ def make(
     batch_size: int,
     ahead: Ahead,
     tick: Callable[[int], None],
-) -> dict[str, Made]:
+    keep: Callable[[Mapping[str, Made]], None],
+) -> None:
     """Make units that cover the same images: copy the rows that are kept, run the others through the model.
 
-    The model is asked for only where an image has to go through it. Pictures that cannot be decoded are rows
-    of NaN, listed as absent. Raises `PictureChanged` for a file that is not the one that was added,
-    `NoDirection` where the model embeds as zeros or as no numbers, and `InexactDecomposition` where the
-    terms do not sum to the model's own embedding within the tolerance of its precision; nothing is kept then.
+    `keep` is given units as soon as they are whole: those of few images before those of many. The model is
+    asked for only where an image has to go through it. Pictures that cannot be decoded are rows of NaN,
+    listed as absent. Raises `PictureChanged` for a file that is not the one that was added, `NoDirection`
+    where the model embeds as zeros or as no numbers, and `InexactDecomposition` where the terms do not sum
+    to the model's own embedding within the tolerance of its precision; no unit with that image is kept then.
     """
-    run = step.run
-    drafts = [_Draft(unit) for unit in step.units]
-    for draft in drafts:
-        draft.copy(step.copies(draft.unit), reader)
-    if run:
+    drafts = _Drafts(step, reader, keep)
+    if step.run:
         loaded = load()
         batches = ahead.batches(step, loaded, pictures)
-        _run(drafts, run, loaded, batches, batches.of(batch_size, partial(ahead.begin, batch_size)), tick)
+        size = min(batch_size, step.shortest)
+        _run(drafts, step.run, loaded, batches, batches.of(size, partial(ahead.begin, batch_size)), tick)
     else:
         tick(step.weight)
-    return {draft.unit.key: draft.finished() for draft in drafts}
+    drafts.finish()
 
 
-@dataclass(slots=True)
 class _Draft:
     """A unit on the way: rows are put in their places as they come."""
 
-    unit: Unit
-    arrays: dict[str, Array] = field(init=False)
-    absent: dict[int, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    _there: Array = field(init=False)
+    def __init__(self, unit: Unit, before: int, copies: Kept, reader: Reader) -> None:
+        """Take a unit, whose first image has so many of the step's before it, and the rows that are kept."""
+        self.unit, self.view = unit, cast("ImagePass", unit.view)
+        self._before, self._length = before, unit.stop - unit.start
+        self._copies, self._reader = copies, reader
+        self._arrays: dict[str, Array] = {}
+        self._absent: dict[int, str] = {}
+        self._facts: dict[str, Any] = {}
+        self._there = np.zeros(self._length, bool)
 
-    def __post_init__(self) -> None:
-        length = self.unit.stop - self.unit.start
-        self._there = np.zeros(length, bool)
-        self.arrays = {
-            member.name: np.full((length, *member.shape[1:]), np.nan, member.dtype)
+    def _open(self) -> None:
+        """Make room, once there is something to be put, and take the rows that are kept."""
+        if self._arrays:
+            return
+        self._arrays = {
+            member.name: np.full((self._length, *member.shape[1:]), np.nan, member.dtype)
             for member in self.view.members()
         }
+        if self._copies:
+            self._absent, self._facts = gather(self._copies, self._arrays, self._reader)
+            self._there[list(self._copies)] = True
 
-    @property
-    def view(self) -> ImagePass:
-        return cast("ImagePass", self.unit.view)
-
-    def copy(self, kept: Kept, reader: Reader) -> None:
-        """Take rows from what is kept."""
-        self.absent, self.facts = gather(kept, self.arrays, reader)
-        self._there[list(kept)] = True
-
-    def put(self, rows: Sequence[int], found: Mapping[str, Array]) -> None:
-        """Take rows that were computed."""
+    def put(self, rows: Array, found: Mapping[str, Array], error: float | None) -> None:
+        """Take those rows that are its own, counted from the step's first, of what was computed."""
+        mine = (rows >= self._before) & (rows < self._before + self._length)
+        if not mine.any():
+            return
+        self._open()
+        places = rows[mine] - self._before
         for member in self.view.members():
             values = found[member.name]
             if values.shape[1:] != member.shape[1:]:
@@ -100,23 +102,70 @@ class _Draft:
                     f"of an image it gives {member.name} of shape {values.shape[1:]}, and its configuration "
                     f"tells of {member.shape[1:]}; is it given pictures of another size?",
                 )
-            self.arrays[member.name][rows] = narrowed(values, member)
-        self._there[rows] = True
+            self._arrays[member.name][places] = narrowed(values if mine.all() else values[mine], member)
+        self._there[places] = True
+        if error is not None and isinstance(self.view, TowerPass):
+            self._facts["relative_error"] = max(error, self._facts.get("relative_error", 0.0))
 
     def lack(self, absent: Mapping[int, str]) -> None:
-        """Take note of pictures that could not be decoded."""
-        self.absent |= absent
-        self._there[list(absent)] = True
+        """Take note of those of its pictures that could not be decoded."""
+        mine = {
+            row - self._before: reason
+            for row, reason in absent.items()
+            if 0 <= row - self._before < self._length
+        }
+        if mine:
+            self._open()
+            self._absent |= mine
+            self._there[list(mine)] = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are there."""
+        return bool(self._there.all())
 
     def finished(self) -> Made:
         """Give the whole unit; `AssertionError` where a row was forgotten."""
-        if not self._there.all():
+        self._open()
+        if not self.whole:
             raise AssertionError(f"{self.unit}: {self._there.sum()} images were seen")
-        return Made(self.arrays, absent=self.absent, facts=self.facts)
+        return Made(self._arrays, absent=self._absent, facts=self._facts)
+
+
+class _Drafts:
+    """The units of a step on the way; each is handed on once it is whole."""
+
+    def __init__(self, step: Step, reader: Reader, keep: Callable[[Mapping[str, Made]], None]) -> None:
+        self._left = [_Draft(unit, unit.start - step.start, step.copies(unit), reader) for unit in step.units]
+        self._keep = keep
+        self.views = list({id(draft.view): draft.view for draft in self._left}.values())
+        """Their views, each once."""
+
+    def put(self, rows: Sequence[int], taken: _Taken) -> None:
+        """Take what each view keeps of some rows."""
+        by_view, error = taken
+        found = {id(view): arrays for view, arrays in zip(self.views, by_view, strict=True)}
+        for draft in self._left:
+            draft.put(np.asarray(rows), found[id(draft.view)], error)
+        self._hand_on([draft for draft in self._left if draft.whole])
+
+    def lack(self, absent: Mapping[int, str]) -> None:
+        """Take note of pictures that could not be decoded."""
+        for draft in self._left:
+            draft.lack(absent)
+
+    def finish(self) -> None:
+        """Hand on what is left, which is whole."""
+        self._hand_on([*self._left])
+
+    def _hand_on(self, drafts: Sequence[_Draft]) -> None:
+        if drafts:
+            self._left = [draft for draft in self._left if draft not in drafts]
+            self._keep({draft.unit.key: draft.finished() for draft in drafts})
 
 
 def _run(
-    drafts: Sequence[_Draft],
+    drafts: _Drafts,
     rows: Sequence[int],
     loaded: Loaded,
     batches: Batches,
@@ -125,21 +174,19 @@ def _run(
 ) -> None:
     """Run images through the model, batch by batch; one is checked and sorted while the next one runs."""
 
-    def put(some: Sequence[int], future: Future[_Taken]) -> None:
-        found, error = future.result()
-        for draft, arrays in zip(drafts, found, strict=True):
-            draft.put(some, arrays)
-            if error is not None and isinstance(draft.view, TowerPass):
-                draft.facts["relative_error"] = max(error, draft.facts.get("relative_error", 0.0))
+    def put(some: Sequence[int], absent: Mapping[int, str], future: Future[_Taken]) -> None:
+        taken = future.result()
+        drafts.lack(absent)
+        drafts.put(some, taken)
 
-    with closing(Behind[_Taken]()) as behind, _Pass(loaded, [draft.view for draft in drafts]) as running:
+    with closing(Behind[_Taken]()) as behind, _Pass(loaded, drafts.views) as running:
         for count, places, pixels in decoded:
+            absent = {rows[place]: reason for place, reason in batches.absent.items()}
             for some, take in running.parts([rows[place] for place in places], pixels):
-                behind.put(take, partial(put, some))
+                behind.put(take, partial(put, some, absent))
             tick(count)
         behind.settle()
-    for draft in drafts:
-        draft.lack({rows[place]: reason for place, reason in batches.absent.items()})
+    drafts.lack({rows[place]: reason for place, reason in batches.absent.items()})
 
 
 class _Pass:

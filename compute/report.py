@@ -50,6 +50,14 @@ class Settings:
         if any(each is not None and each < 1 for each in (self.batch_size, self.workers)):
             raise BadSource(f"batch_size={self.batch_size}, workers={self.workers}: both start at 1")
 
+    def runs_on(self) -> str:
+        """Give the device to run on."""
+        if self.device:
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
     def at_once(self, device: str, tower: TowerShape | None = None) -> int:
         """Give how many images or texts to begin with in one pass; room that lacks halves it (`room.py`).
 

@@ -39,7 +39,7 @@ from ..store.views import Unit
 from .ahead import Ahead
 from .allowance import Allowance
 from .behind import Behind
-from .encoding import encoded, libraries
+from .encoding import absences, encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
 from .report import Progress, Report, Settings
 from .residents import Residents
@@ -189,45 +189,74 @@ class Runner:
     def _make(self, step: Step) -> None:
         """Compute a step's units and keep them; record why where that cannot be done."""
         started = time.time()
-        ran = not isinstance(step.view, ImagePass) or bool(step.run)
         for unit in step.units:
             emit("compute", str(unit))
         try:
-            made = self._compute(step)
             if isinstance(step.view, ImagePass) and self._given is None:
-                self._keep_behind(step, made, time.time() - started, ran=ran)
+                self._pass(step, started)
                 return
+            made = self._compute(step)
             for unit in step.units:
                 found = made[unit.key]
                 if isinstance(found, Exception):
                     self._fail(unit, found)
                 else:
-                    self._told(unit, self._write(unit, found, time.time() - started, ran=ran))
+                    self._told(unit, self._write(unit, found, time.time() - started, ran=True))
         except ENDING:
             raise
         except (DamagedUnit, MissingUnits) as error:
             self.broken = error
-            self._bad.update(unit.key for unit in step.units)
+            self._bad.update(unit.key for unit in self._unmade(step))
         except (Exception, SystemExit) as error:  # whatever a model, a library or a plug-in raises
-            if isinstance(step.view, Assisted) and len(step.units) > 1:  # one of them; the others are good
-                for unit in step.units:
+            left = self._unmade(step)
+            if isinstance(step.view, Assisted) and len(left) > 1:  # one of them; the others are good
+                for unit in left:
                     self._make(step.only([unit]))
                 return
-            for unit in step.units:
-                if unit.key not in self._done:
-                    self._fail(unit, error)
+            if isinstance(step.view, ImagePass) and len(apart := step.only(left).apart()) > 1:
+                for each in apart:  # as much as can be: one image spoils the units that it is in
+                    self._make(each)
+                return
+            for unit in left:
+                self._fail(unit, error)
         finally:
             for unit in step.units:
                 if unit.key not in self._written:
                     self._claims.release(unit)
 
-    def _keep_behind(
-        self, step: Step, made: Mapping[str, Made | Exception], seconds: float, *, ran: bool
-    ) -> None:
+    def _unmade(self, step: Step) -> list[Unit]:
+        """List the units of a step that are neither there nor on their way to disk."""
+        return [unit for unit in step.units if unit.key not in self._done and unit.key not in self._written]
+
+    def _pass(self, step: Step, started: float) -> None:
+        """Run images through a model, and keep each unit as soon as it is whole."""
+        from . import image_pass
+
+        since: dict[int, float] = {}
+        tower = step.model.tower if step.model is not None else None
+
+        def keep(made: Mapping[str, Made]) -> None:
+            whole = step.only(unit for unit in step.units if unit.key in made)
+            length, now = whole.shortest, time.time()
+            self._keep_behind(whole, made, now - since.get(length, started), ran=bool(step.run))
+            since[length] = now
+
+        image_pass.make(
+            step,
+            lambda: self._loaded(step),
+            self._reader,
+            self._pictures,
+            batch_size=self._settings.at_once(self._settings.runs_on(), tower),
+            ahead=self._ahead,
+            tick=self._tick,
+            keep=keep,
+        )
+
+    def _keep_behind(self, step: Step, made: Mapping[str, Made], seconds: float, *, ran: bool) -> None:
         """Keep a step's units while the next is computed; their claims are held until they are kept."""
 
         def write() -> list[tuple[bool, int]]:
-            return [self._write(unit, cast("Made", made[unit.key]), seconds, ran=ran) for unit in step.units]
+            return [self._write(unit, made[unit.key], seconds, ran=ran) for unit in step.units]
 
         def tell(future: Future[list[tuple[bool, int]]]) -> None:
             self._written = frozenset()
@@ -275,25 +304,14 @@ class Runner:
         if isinstance(view, TextRows):
             from . import text_pass
 
-            size, renew = self._settings.at_once(self._device()), self._claims.renew
+            size, renew = self._settings.at_once(self._settings.runs_on()), self._claims.renew
             found = text_pass.make(step.units, self._loaded(step), batch_size=size, tick=lambda _: renew())
             self._progress.advance(step.weight)
             return found
-        from . import image_pass
-
-        tower = step.model.tower if step.model is not None else None
-        return image_pass.make(
-            step,
-            lambda: self._loaded(step),
-            self._reader,
-            self._pictures,
-            batch_size=self._settings.at_once(self._device(), tower),
-            ahead=self._ahead,
-            tick=self._tick,
-        )
+        raise TypeError(f"{type(view).__name__} is no kind of view that is computed")
 
     def _loaded(self, step: Step) -> Loaded:
-        return self._residents.get(cast("Any", step.model), self._device())
+        return self._residents.get(cast("Any", step.model), self._settings.runs_on())
 
     @cached_property
     def _aids(self) -> Aids:
@@ -302,17 +320,17 @@ class Runner:
         from .askers import Askers
 
         return Aids(
-            load=lambda model: self._residents.get(model, self._device()),
-            bench=lambda each: self._residents.instrument(each, self._device()),
+            load=lambda model: self._residents.get(model, self._settings.runs_on()),
+            bench=lambda each: self._residents.instrument(each, self._settings.runs_on()),
             pictures=self._pictures,
             memos=self._folder.memos,
             asker=Askers(
                 self._residents,
-                self._device,
+                self._settings.runs_on,
                 self._settings.allowance or Allowance(),
                 self._settings.purse,
             ),
-            batch_size=self._settings.at_once(self._device()),
+            batch_size=self._settings.at_once(self._settings.runs_on()),
             pool=self._pool,
             give_up=self._folder.records.give_up,
             tick=self._claims.renew,
@@ -343,10 +361,8 @@ class Runner:
             "libraries": libraries(unit.view),
         }
         data = encoded(unit, made)
-        rows = [self._absent(unit, row, reason) for row, reason in sorted(made.absent.items())]
-        self._folder.failures.settle(
-            unit, rows
-        )  # before the record: a unit that is done is not looked at again
+        rows = absences(unit, made)
+        self._folder.failures.settle(unit, rows)  # first: a unit that is done is not looked at again
         kept = self._folder.records.keep(unit, data, absent=made.absent, facts=made.facts, made=facts)
         return kept, len(rows)
 
@@ -360,24 +376,9 @@ class Runner:
             self._progress.kept()
 
     def _where(self, unit: Unit) -> dict[str, Any]:
-        device = "cpu" if isinstance(unit.view, Derived) else self._device()
+        device = "cpu" if isinstance(unit.view, Derived) else self._settings.runs_on()
         tower = unit.view.model.tower if isinstance(unit.view, ImagePass) else None
         return {"device": device, "batch_size": self._settings.at_once(device, tower)}
-
-    def _absent(self, unit: Unit, row: int, reason: str) -> Any:
-        view, place = unit.view, unit.start + row
-        if not isinstance(view, ImagePass):
-            kind = "TextTooLong" if isinstance(view, TextRows) else "AbsentRow"
-            return failure(unit, kind, reason, row=place)
-        kind = "AbsentRow" if view.model.imported else "UnreadablePicture"
-        return failure(unit, kind, reason, row=place, path=view.images.path(place))
-
-    def _device(self) -> str:
-        if self._settings.device:
-            return self._settings.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _note(self, started: float, steps: int) -> None:
         """Leave a row for the table `runs`."""

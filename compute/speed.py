@@ -28,11 +28,6 @@ KEPT = 512
 """At most so many decoded pictures are held for the plain pass, which they go through one after the other."""
 
 
-def device_of(device: str | None) -> str:
-    """Give the device that a fill takes where none is named."""
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What came of decoding the pictures of a set."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from ..store.sets import Model
 from ..store.views import Unit, View
@@ -19,7 +21,8 @@ class Step:
     """Units that are made in one go."""
 
     units: tuple[Unit, ...]
-    """The units; those of a pass over images, or over texts, cover the same of them with the same model."""
+    """The units; those of a pass over images, or over texts, are of the same model, and the first of them
+    covers what the others do."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """By a unit's key, the rows that are copied from what is kept."""
 
@@ -37,20 +40,44 @@ class Step:
         return view.model if isinstance(view, TextRows | OfWeights) else None
 
     @property
+    def start(self) -> int:
+        """The first image or text of any of its units."""
+        return min(unit.start for unit in self.units)
+
+    @property
     def run(self) -> tuple[int, ...]:
-        """The rows, counted from the units' first, whose images go through the model."""
+        """The rows, counted from `start`, whose images go through the model."""
         if not isinstance(self.view, ImagePass):
             return ()
-        length = self.units[0].stop - self.units[0].start
-        kept = [self.kept.get(unit.key, {}) for unit in self.units]
-        if not all(kept):
-            return tuple(range(length))
-        return tuple(row for row in range(length) if any(row not in rows for rows in kept))
+        first = self.start
+        spans = {(unit.start - first, unit.stop - first): unit for unit in self.units}
+        if len(spans) == 1 and not all(self.kept.get(unit.key) for unit in self.units):
+            return tuple(range(*next(iter(spans))))
+        rows = set[int]()
+        for unit in self.units:
+            kept = self.kept.get(unit.key, {})
+            rows.update(unit.start - first + row for row in range(unit.stop - unit.start) if row not in kept)
+        return tuple(sorted(rows))
 
     def copies(self, unit: Unit) -> Kept:
         """Give the rows of one of the units that are copied: kept elsewhere, and run for no other unit."""
-        run = set(self.run)
-        return {row: at for row, at in self.kept.get(unit.key, {}).items() if row not in run}
+        kept = self.kept.get(unit.key)
+        if not kept:
+            return {}
+        run, before = set(self.run), unit.start - self.start
+        return {row: at for row, at in kept.items() if before + row not in run}
+
+    @property
+    def shortest(self) -> int:
+        """How many images or texts its shortest unit covers: a pass of more would hold more in memory."""
+        return min(unit.stop - unit.start for unit in self.units)
+
+    def apart(self) -> list[Step]:
+        """Give a step for each block of images that units of it cover; one, where all cover the same."""
+        spans: dict[tuple[int, int], list[Unit]] = {}
+        for unit in self.units:
+            spans.setdefault((unit.start, unit.stop), []).append(unit)
+        return [self.only(same) for same in spans.values()]
 
     @property
     def images(self) -> int:
@@ -76,7 +103,8 @@ class Step:
 def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
     """Join units of passes over the same images or texts with the same model; others stand alone. Pure.
 
-    A unit of which all rows are kept elsewhere needs no pass, and stands alone, too.
+    Units of fewer images join one that covers these, too: 32 of 8 images one of 256. A unit of which all
+    rows are kept elsewhere needs no pass, and stands alone.
     """
     groups: dict[object, list[Unit]] = {}
     copies: dict[str, Kept] = {}
@@ -97,11 +125,55 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
         groups.setdefault(key, []).append(unit)
     steps = [
         Step(tuple(group), {unit.key: copies[unit.key] for unit in group if unit.key in copies})
-        for group in groups.values()
+        for group in _nested(groups)
     ]
     if any(isinstance(step.view, Assisted) for step in steps):
         steps.sort(key=lambda step: _depth(step.view))  # stage by stage: each large model is loaded once
     return steps
+
+
+def _nested(groups: Mapping[object, list[Unit]]) -> list[list[Unit]]:
+    """Put units of fewer images to those that cover these among others, where both have a pass."""
+    passes: dict[object, list[list[Unit]]] = {}
+    for key, group in groups.items():
+        if isinstance(group[0].view, ImagePass) and isinstance(key, tuple):
+            passes.setdefault((key[0], group[0].view.images.name), []).append(group)
+    taken: set[int] = set()
+    for alike in passes.values():
+        longer: list[_Level] = []
+        for _, same in groupby(sorted(alike, key=_length, reverse=True), key=_length):
+            left: _Level = []
+            for group in same:
+                if (host := _host(group[0], longer)) is None:
+                    left.append(group)
+                else:
+                    host.extend(group)
+                    taken.add(id(group))
+            longer.append(sorted(left, key=_start))
+    return [group for group in groups.values() if id(group) not in taken]
+
+
+_Level = list[list[Unit]]
+"""Groups of one length, by where they start."""
+
+
+def _host(unit: Unit, longer: Iterable[_Level]) -> list[Unit] | None:
+    """Find a group whose images are a unit's, and more: the longest."""
+    for level in longer:
+        place = bisect_right(level, unit.start, key=_start) - 1
+        if place >= 0 and level[place][0].stop >= unit.stop:
+            asked = unit.start, unit.stop
+            if level[place][0].view.contents(*asked) == unit.view.contents(*asked):
+                return level[place]
+    return None
+
+
+def _length(group: Sequence[Unit]) -> int:
+    return group[0].stop - group[0].start
+
+
+def _start(group: Sequence[Unit]) -> int:
+    return group[0].start
 
 
 def _side(view: ImagePass | TextRows) -> str:

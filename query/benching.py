@@ -80,7 +80,8 @@ def bench(
 
     if count < 2 or (batch_size is not None and batch_size < 1):
         raise BadSource(f"count={count}, batch_size={batch_size}: take at least 2 images, 1 at a time")
-    where = speed.device_of(device)
+    settings = Settings(device=device, batch_size=batch_size)
+    where = settings.runs_on()
     rows: list[Measured] = []
 
     def note(row: Measured) -> None:
@@ -90,7 +91,7 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="belvedere-bench-") as folder:
         store = Store(Path(folder) / "store")
         found = store.add_model("model", model, checkpoint=checkpoint, precision=precision)
-        size = Settings(batch_size=batch_size).at_once(where, found.shape)
+        size = settings.at_once(where, found.shape)
         _add(store, images, count)
         loaded = store._engine.residents.get(found, where)
         files = store._engine.folder

@@ -1,0 +1,122 @@
+"""One pass over images for views whose units have different lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import belvedere
+from belvedere.compute.report import Report
+from belvedere.compute.steps import Step
+from belvedere.compute.views.token_contributions import TokenContributions
+from belvedere.store.views import Unit
+from tests.worlds import World, engine
+
+BOTH = ("head_contributions", "token_contributions")
+
+
+def units(store: belvedere.Store, names: Sequence[str] = BOTH) -> list[Unit]:
+    return [unit for name in names for unit in store.view(name)._units()]
+
+
+def arrays(store: belvedere.Store) -> list[np.ndarray]:
+    return [store.view(name)[:] for name in BOTH]
+
+
+def test_blocks_of_few_images_join_the_one_that_has_them(store: belvedere.Store) -> None:
+    found = engine(store).plan(units(store))
+    spans = [[(unit.start, unit.stop) for unit in step.units] for step in found.steps if step.images]
+    blocks = [(start, min(start + 8, 300)) for start in range(0, 300, 8)]
+    assert spans == [[(0, 256), *blocks[:32]], [(256, 300), *blocks[32:]]]
+    assert (found.passes, found.images) == (2, 300)
+
+
+def test_one_pass_gives_what_a_pass_for_each_gives(
+    store: belvedere.Store, world: World, tmp_path: Path
+) -> None:
+    apart = world.store(tmp_path / "apart")
+    for name in BOTH:
+        assert apart.view(name).fill(progress=False, batch_size=8).complete
+    with belvedere.trace() as seen:
+        assert engine(store).fill(units(store)) == Report(filled=41)  # 2, 38, and the tower's maps
+    assert len(seen.of("compute")) == 41
+    for one, other in zip(arrays(store), arrays(apart), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert store.verify(deep=True, progress=False).damage == ()
+
+
+def test_a_long_block_that_is_there_leaves_the_short_ones_a_pass_of_their_own(store: belvedere.Store) -> None:
+    assert store.view(BOTH[0]).fill(slice(0, 1), progress=False).complete
+    assert store.view(BOTH[1]).fill(slice(256, 264), progress=False).complete
+    steps = [step for step in engine(store).plan(units(store)).steps if step.images]
+    assert [len(step.units) for step in steps] == [6, *[1] * 32]
+    assert engine(store).fill(units(store)).filled == 38
+    assert engine(store).plan(units(store)).steps == ()
+
+
+def test_rows_of_other_sets_are_copied_into_both(store: belvedere.Store, world: World) -> None:
+    assert engine(store).fill(units(store)).complete
+    files = sorted(world.photos.iterdir())
+    store.add_images("some", [*files[100:170], *files[3:9]])
+    some = [unit for name in BOTH for unit in store.view(name, images="some")._units()]
+    assert engine(store).plan(some).images == 0
+    assert engine(store).fill(some).complete
+    for name in BOTH:
+        expected = store.view(name, images="photos")[[*range(100, 170), *range(3, 9)]]
+        np.testing.assert_array_equal(store.view(name, images="some")[:], expected)
+
+
+def test_rows_that_one_of_them_lacks_are_run_for_both(store: belvedere.Store, world: World) -> None:
+    assert store.view(BOTH[1]).fill(slice(0, 16), progress=False).complete
+    files = sorted(world.photos.iterdir())
+    store.add_images("some", [*files[40:52], *files[2:6]])
+    some = [unit for name in BOTH for unit in store.view(name, images="some")._units()]
+    (step,) = [step for step in engine(store).plan(some).steps if step.images]
+    assert (step.images, step.copied, len(step.units)) == (16, 0, 3)
+    assert engine(store).fill(some).complete
+    expected = store.view(BOTH[1], images="photos")[[*range(40, 52), *range(2, 6)]]
+    np.testing.assert_allclose(store.view(BOTH[1], images="some")[:], expected, atol=1e-6)
+
+
+def test_pictures_that_cannot_be_read_are_absent_in_both(
+    store: belvedere.Store, world: World, tmp_path: Path
+) -> None:
+    files = sorted(world.photos.iterdir())[:30]
+    for place in (7, *range(16, 24)):  # a row of a block, and all of another
+        files[place] = tmp_path / f"bad{place}.png"
+        files[place].write_bytes(f"no picture {place}".encode())
+    store.add_images("some", files)
+    some = [unit for name in BOTH for unit in store.view(name, images="some")._units()]
+    assert engine(store).fill(some) == Report(filled=6, absent=18)
+    for name in BOTH:
+        found = store.view(name, images="some").read(slice(None), missing="mask")
+        gone = [row for row in range(30) if np.isnan(np.ma.filled(found[row], np.nan)).all()]
+        assert gone == [7, *range(16, 24)]
+
+
+def test_an_image_that_spoils_a_pass_spoils_the_units_that_it_is_in(
+    store: belvedere.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, seen = TokenContributions.collect, []
+
+    def collect(self: TokenContributions, trace: object) -> object:
+        seen.append(0)
+        if len(seen) == 5:
+            raise ValueError("odd image")
+        return take(self, trace)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TokenContributions, "collect", collect)
+    found = engine(store).fill(units(store))
+    assert found.complete  # the fifth block went through once more, apart from the others
+    assert found.filled == 41
+
+
+def test_a_step_comes_apart_by_what_its_units_cover(store: belvedere.Store) -> None:
+    step = next(step for step in engine(store).plan(units(store)).steps if step.images)
+    apart = step.apart()
+    assert [(one.start, one.shortest, len(one.units)) for one in apart[:2]] == [(0, 256, 1), (0, 8, 1)]
+    assert len(apart) == 33
+    assert apart[1] == Step((step.units[1],))
