@@ -24,7 +24,13 @@ SHOWN = ("rank", "image_id", "score", "label", "grp")
     )
 )
 @click.argument("to", metavar="IMAGE|TEXT")
-@click.option("--heads", metavar="CONDITION", help="Which heads: LAYER.HEAD, or a condition. [default: all]")
+@click.option(
+    "--heads",
+    "--where",
+    "heads",
+    metavar="CONDITION",
+    help="Which heads: LAYER.HEAD, or a condition. [default: all]",
+)
 @click.option("--model", metavar="NAME", help="The model's name; not needed where the store has one.")
 @click.option(
     "--images", metavar="NAME", help="The images to search; not needed where the store has one set."

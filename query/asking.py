@@ -75,16 +75,18 @@ class Asking:
         """
         found: dict[str, set[Named]] = {table: set() for table in columns}
         every = {name for names in columns.values() for name in names}
-        for node, around in nested(self.statement.tree):
-            places = self._places(node, columns)
+        holding: dict[int, list[_Option]] = {}
+        for each in nested(self.statement.tree):
+            node, places = each.node, self._places(each.node, columns)
             seen = {
                 alias: there
-                for each in reversed(around)
-                for alias, there in self._places(each, columns).items()
+                for outer in reversed(each.speaks_of)
+                for alias, there in self._places(outer, columns).items()
             }
-            relations = self._constants.scope([node, *around])
+            relations = self._constants.scope([node, *each.speaks_of])
             scope = Scope(self._constants, relations, frozenset(_beside(node.get("from_table"))), every)
-            options = _Expressions(scope, every, known).of_select(node)
+            given = _given(node, each.around, holding)
+            holding[id(node)], options = _Expressions(scope, every, known).of_select(node, given)
             for option, (alias, there) in product(options, {**seen, **places}.items()):
                 for table, passed in there.items():
                     found[table].add(_pick(option, alias, passed, plain=alias in places))
@@ -124,19 +126,24 @@ class _Expressions:
     known: Mapping[str, Collection[str]]
     """The texts that there are in them."""
 
-    def of_select(self, node: Node) -> list[_Option]:
-        """List what the expressions of a SELECT ask for, without those of other SELECTs inside."""
+    def of_select(self, node: Node, given: list[_Option]) -> tuple[list[_Option], list[_Option]]:
+        """List what all rows of a SELECT have to have, and that with all else that its expressions ask for.
+
+        Those of SELECTs inside are left out; `given` is what it has to have because of those around it.
+        """
         tree = node.get("from_table")
         rest = [each for name, each in node.items() if name not in _ROWS_OF]
         pivots = [part for part in parts(tree) if part.get("type") == "PIVOT"]
         equal = filter(None, map(_link, conjuncts(node.get("where_clause"))))
         both = [pair for each in equal for pair in (each, each[::-1])]
-        found = [*self.all_of(must_hold(node), [*both, *self._joined(tree)]), *self.any_of(rest)]
-        return [*found, *(option for each in pivots for option in self._pivot(each))]
+        held = self.all_of(must_hold(node), [*both, *self._joined(tree)], given)
+        return held, [*held, *self.any_of(rest), *(option for each in pivots for option in self._pivot(each))]
 
-    def all_of(self, nodes: Iterable[Node], links: _Links = ()) -> list[_Option]:
+    def all_of(
+        self, nodes: Iterable[Node], links: _Links = (), given: Sequence[_Option] = ()
+    ) -> list[_Option]:
         """Give what expressions ask for that hold together, and columns that are equal."""
-        factors = [*map(self._read, nodes), *self._of_relations(links)]
+        factors = [given, *map(self._read, nodes), *self._of_relations(links)]
         return [_linked(each, links) for each in _together(factors)]
 
     def _of_relations(self, links: _Links) -> Iterator[list[_Option]]:
@@ -296,6 +303,21 @@ class _Expressions:
             ]  # DuckDB 2, 1
             found += [{key: text} for key in keys for text in texts if isinstance(text, str)]
         return found
+
+
+def _given(node: Node, around: Sequence[Node], holding: Mapping[int, list[_Option]]) -> list[_Option]:
+    """List what a SELECT's columns have to have that are equal to columns of those around it."""
+    own = {called(leaf) for leaf in leaves(node.get("from_table"))}
+    pairs = [pair for each in filter(None, map(_link, must_hold(node))) for pair in (each, each[::-1])]
+    found: dict[tuple[tuple[Column, str], ...], None] = {}
+    for outer in around:
+        there = {called(leaf) for leaf in leaves(outer.get("from_table"))} - own
+        mine = [(key, theirs) for key, theirs in pairs if key.alias not in there and theirs.alias in there]
+        for option in holding.get(id(outer), ()) if mine else ():
+            texts = ((key, option.get(theirs) or option.get(Column("", theirs.name))) for key, theirs in mine)
+            found[tuple(sorted((key, text) for key, text in texts if text))] = None
+        own |= there
+    return list(map(dict, found))
 
 
 def _folded(text: str) -> str:

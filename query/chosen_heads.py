@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..compute.head_sets import HeadSet, heads_of, one_head, there
 from ..compute.report import Progress
-from ..store.errors import BadSelection, BadSource, UnitFailed
+from ..store.errors import BadSelection, BadSource
 from ..store.sets import Model
 from .chosen import chosen
 from .engine import Engine
@@ -68,8 +68,8 @@ def chosen_now(engine: Engine, view: HeadSet, model: Model, told: Progress) -> l
     engine.ensure([need for unit in view.units for need in unit.needs], told)
     try:
         engine.ensure(view.units)
-    except UnitFailed as error:
+    except BadSelection:
         if engine.folder.writable:  # said here; the table `errors` is about what is kept
             engine.folder.failures.settle(view.units[0], [])
-        raise BadSelection(error.reason) from error
+        raise
     return heads_of(view, model.shape, engine.reader)

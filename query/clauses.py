@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Node = Mapping[str, Any]
@@ -46,21 +47,30 @@ def selects(tree: Any) -> list[Node]:
     return [part for part in parts(tree) if part.get("type") == "SELECT_NODE"]
 
 
-def nested(tree: Any, around: tuple[Node, ...] = ()) -> Iterator[tuple[Node, tuple[Node, ...]]]:
-    """List all SELECTs in a statement, each with those around it, nearest first, of which it may speak.
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A SELECT of a statement, and where in it."""
 
-    A SELECT that has to have no rows (NOT EXISTS) says nothing of those around it, and has none here.
-    """
+    node: Node
+    """The SELECT."""
+    around: tuple[Node, ...]
+    """Those around it, nearest first."""
+    speaks_of: tuple[Node, ...]
+    """Those of them of which it says something: none, where it has to have no rows (NOT EXISTS)."""
+
+
+def nested(tree: Any, around: tuple[Node, ...] = (), speaks_of: tuple[Node, ...] = ()) -> Iterator[Nested]:
+    """List all SELECTs in a statement, each after those around it."""
     if isinstance(tree, list):
         for each in tree:
-            yield from nested(each, around)
+            yield from nested(each, around, speaks_of)
     elif isinstance(tree, dict):
         if tree.get("type") == "SELECT_NODE":
-            yield tree, around
-            around = (tree, *around)
+            yield Nested(tree, around, speaks_of)
+            around, speaks_of = (tree, *around), (tree, *speaks_of)
         denied = tree.get("type") == "OPERATOR_NOT" and tree["children"][0].get("class") == "SUBQUERY"
         for each in tree.values():
-            yield from nested(each, () if denied else around)
+            yield from nested(each, around, () if denied else speaks_of)
 
 
 def arguments(function: Node) -> list[Node]:

@@ -185,14 +185,14 @@ def _instances(
     params: Mapping[str, Any],
     refused: list[Refused],
 ) -> Iterator[View]:
-    for values in _required(names, cls, Inputs(**inputs), params):
+    for values in spelled_out(names, cls, Inputs(**inputs), params):
         try:
             yield engine.same(resolve(names, cls.name(), Inputs(**inputs), values))
         except _NOT_OF_THIS as error:
             refused.append(Refused(_columns({kind: [name] for kind, name in inputs.items()}), str(error)))
 
 
-def _required(
+def spelled_out(
     names: Names, cls: type[View], inputs: Inputs, params: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """List what the parameters that have no default can be: the modules of a model, imports as they are."""
@@ -259,10 +259,11 @@ class Filled:
         place = (view.name(), *view.names.values())
         if place not in self._known:
             self._known[place] = [recipe for _, recipe in self._folder.records.recipes(view)]
-        return any(
-            same_question(recipe, view) and not self._by_another(recipe, view)
-            for recipe in self._known[place]
-        )
+        return any(self.is_of(view, recipe) for recipe in self._known[place])
+
+    def is_of(self, view: View, recipe: Mapping[str, Any]) -> bool:
+        """Tell whether a recipe of a combination's names is one by which it was filled."""
+        return same_question(recipe, view) and not self._by_another(recipe, view)
 
     def _by_another(self, recipe: Mapping[str, Any], view: View) -> bool:
         """Tell whether a recipe is of another registered model, where one that is compared with is chosen.

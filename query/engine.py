@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..compute.gather import Elsewhere
+from ..compute.head_sets import HeadSet
 from ..compute.kinds import Assisted
 from ..compute.report import Progress, Report, Settings
 from ..compute.residents import Residents
 from ..compute.runner import Runner
 from ..compute.steps import Step
 from ..compute.work import Known, Work
-from ..store.errors import CannotRun, DamagedUnit, MissingUnits, UnitFailed
+from ..store.errors import BadSelection, CannotRun, DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.marker import Mode
 from ..store.reader import Reader
@@ -174,12 +175,17 @@ class Engine:
             raise MissingUnits(units[0].view.title(), lacking or found.units, found.wanted, hint)
 
     def ensure(self, units: Sequence[Unit], progress: Progress | None = None) -> None:
-        """Fill these units; `UnitFailed` with the reason where one cannot be made."""
+        """Fill these units; `UnitFailed` with the reason where one cannot be made.
+
+        `BadSelection` where that is a condition on heads, which chooses none.
+        """
         if self.fill(units, progress=progress).complete:
             return
         for step in self.plan(units).steps:
             for unit in step.units:
                 if reason := self.folder.failures.whole(unit):
+                    if isinstance(unit.view, HeadSet):
+                        raise BadSelection(reason.message)
                     raise UnitFailed(str(unit), reason.message)
         raise UnitFailed(units[0].view.title(), "something beneath it failed")
 

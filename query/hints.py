@@ -61,7 +61,7 @@ def hints(
         lookup: Answers a SELECT over the catalog's tables.
     """
     nodes = selects(statement.tree)
-    if not views or not catalog or statement.defined & {*views, *catalog}:
+    if not views or statement.defined & {*views, *catalog}:
         return {}
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
     found: dict[str, list[OneOf]] = {}
@@ -73,6 +73,7 @@ def hints(
                 each = _of_joins(leaf, leaves, conditions, node, catalog, params, lookup)
                 found.setdefault(leaf.table, []).extend(each)
                 found[leaf.table].extend(_of_subqueries(leaf, leaves, conditions, params, lookup))
+                found[leaf.table].extend(_of_rows(leaf, leaves, conditions, params))
     return {name: each for name, each in found.items() if each}
 
 
@@ -145,6 +146,27 @@ def _of_subqueries(
                 yield from _one_of(leaf, name[1], column)
 
 
+def _of_rows(
+    leaf: _Leaf, leaves: Sequence[_Leaf], conditions: Sequence[Node], params: duck.Params
+) -> Iterator[OneOf]:
+    """Find what `(a, b) = ('x', 'y')` and `(a, b) IN (('x', 'y'), …)` leave of columns of text."""
+    for each in conditions:
+        one, *others = each["children"] if each.get("type") == "COMPARE_IN" else _equal(each)
+        if any(side.get("function_name") != "row" for side in (one, *others)):
+            continue
+        rows = [arguments(row) for row in others]
+        for place, name in enumerate(_resolved(column, leaves) for column in arguments(one)):
+            texts = [duck.text(row[place], params) if place < len(row) else None for row in rows]
+            if name is not None and name[0] == leaf.alias and None not in texts:
+                yield from _one_of(leaf, name[1], pa.chunked_array([pa.array(texts, pa.string())]))
+
+
+def _equal(condition: Node) -> list[Node]:
+    """Give the two sides of an equation; one that is no row for anything else."""
+    equal = condition.get("class") == "COMPARISON" and condition.get("type") == "COMPARE_EQUAL"
+    return [condition["left"], condition["right"]] if equal else [{}]
+
+
 def _asked(child: Node) -> list[Node]:
     """List what stands before IN: a row's expressions, or the one that there is."""
     return arguments(child) if child.get("function_name") == "row" else [child]
@@ -200,7 +222,7 @@ def _leaves(
 ) -> list[_Leaf]:
     """List the tables of a FROM clause of inner and semi joins of what is known; else nothing.
 
-    Known are views, tables of the catalog, and subqueries over the latter.
+    Known are views, tables of the catalog, and subqueries over the latter or over nothing, as VALUES are.
     """
     if not isinstance(tree, dict):
         return []
@@ -209,11 +231,15 @@ def _leaves(
         left = _leaves(tree["left"], views, catalog, params, lookup) if plain else []
         right = _leaves(tree["right"], views, catalog, params, lookup) if left else []
         return [*left, *right] if right else []
-    if tree.get("column_name_alias"):
-        return []
+    aliases = [str(each).lower() for each in tree.get("column_name_alias") or ()]
     if tree.get("type") == "SUBQUERY":
         rows = lookup(tree["subquery"]["node"], params)
-        return [] if rows is None else [_Leaf("", called(tree), rows.column_names, rows)]
+        if rows is None or len(aliases) > rows.num_columns:
+            return []
+        names = [*aliases, *map(str.lower, rows.column_names[len(aliases) :])]
+        return [_Leaf("", called(tree), names, rows.rename_columns(names))]
+    if aliases:
+        return []
     name = str(tree.get("table_name", "")).lower()
     if tree.get("type") != "BASE_TABLE" or tree.get("schema_name") or tree.get("sample"):
         return []

@@ -27,6 +27,10 @@ class Lazy(Generic[V]):
     def _units(self) -> tuple[Unit, ...]:
         return self._view.units
 
+    def _asked(self) -> tuple[Unit, ...]:
+        """List the units that are to be filled."""
+        return self._units()
+
     @property
     def title(self) -> str:
         """The view with its inputs: `head_moments[b16 × photos]`."""
@@ -50,7 +54,7 @@ class Lazy(Generic[V]):
         Args:
             prices: A TOML file, or a mapping: `usd_in` and `usd_out` for a million tokens, by language model.
         """
-        found = self._engine.plan(self._units())
+        found = self._engine.plan(self._asked())
         return self._engine.told(found, Allowance(prices=prices).known())
 
     def fill(
@@ -78,7 +82,7 @@ class Lazy(Generic[V]):
             How many units were filled, reused, failed and skipped. What failed is in the table `errors`.
         """
         return self._fill(
-            self._units(),
+            self._asked(),
             Settings(device, batch_size, workers, retry_failed, allowance),
             progress,
         )

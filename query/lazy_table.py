@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..compute.allowance import Allowance
 from ..compute.report import Progress, Settings
-from ..store.errors import DamagedUnit, MissingUnits, QueryError
+from ..store.errors import BadSelection, DamagedUnit, MissingUnits, QueryError
 from ..store.extras import extra
 from ..store.views import TableView, Unit
 from . import duck
@@ -131,6 +131,16 @@ class LazyTable(Lazy[TableView]):
     def _units(self) -> tuple[Unit, ...]:
         """List the units that could have rows for which the condition holds; nothing is read."""
         return tuple(self._scan(lambda _: set())[1].needed.values())
+
+    def _asked(self) -> tuple[Unit, ...]:
+        """List the units that are to be filled; `BadSelection` where the condition leaves none."""
+        units = self._units()
+        if self._view.units and not units:
+            column, last = self._view.axis_column, self._view.units[-1].stop - 1
+            there = f"; it has {column} 0 to {last}" if column else ""
+            holds = f"for which {self._condition.text} holds"
+            raise BadSelection(f"no unit of {self._view.title()} can have a row {holds}{there}")
+        return units
 
     def _schema(self) -> pa.Schema:
         return schema_of(self._view)

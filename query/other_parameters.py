@@ -11,7 +11,7 @@ from ..store import digest
 from ..store.errors import BelvedereError
 from ..store.views import View
 from .causes import Recipe, flat, same_question
-from .combinations import Filled
+from .combinations import Filled, spelled_out
 from .engine import Engine
 from .resolve import Inputs, Names, needed_inputs, of_heads, parameters, registered, resolve
 
@@ -43,18 +43,31 @@ def filled_otherwise(
         if len(place) != len(needed) or any(same_question(recipe, view) for view in mine):
             continue
         inputs, given = dict(zip(needed, place, strict=True)), _given(cls, recipe)
-        try:
-            view = engine.same(resolve(names, cls.name(), Inputs(**inputs), given))
-        except BelvedereError as error:
+        views, reasons = _asked_for(engine, names, cls, Inputs(**inputs), given)
+        if not views and reasons:
             title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe), *_told_apart(cls, given)])}]"
             units = len(engine.folder.records.places(cls, digest.of_facts(recipe)[:32]))
             if units and title not in lost and all(name in there[kind]() for kind, name in inputs.items()):
                 lost.add(title)
-                yield title, Lost(units, " ".join(str(error).split()))
-            continue
-        if same_question(recipe, view) and filled.has(view):
-            mine.append(view)
-            yield f"{view.title()}{_with(cls, view, given)}", view
+                yield title, Lost(units, reasons[0])
+        for view in views:
+            if filled.is_of(view, recipe):
+                mine.append(view)
+                yield f"{view.title()}{_with(cls, view, given)}", view
+
+
+def _asked_for(
+    engine: Engine, names: Names, cls: type[View], inputs: Inputs, given: Mapping[str, Any]
+) -> tuple[list[View], list[str]]:
+    """Build a view with some parameters, and each registered name that the others can be; or say why not."""
+    views: list[View] = []
+    reasons: list[str] = []
+    for values in spelled_out(names, cls, inputs, given) or [dict(given)]:
+        try:
+            views.append(engine.same(resolve(names, cls.name(), inputs, values)))
+        except BelvedereError as error:
+            reasons.append(" ".join(str(error).split()))
+    return views, reasons
 
 
 def _given(cls: type[View], recipe: Recipe) -> dict[str, Any]:

@@ -21,10 +21,12 @@ def superset(node: Node) -> Node | None:
 
     What is looked up ahead is another run than the statement's own. So nothing in it may be drawn by chance
     or follow from a clock. A LIMIT may take other rows each time, so the outermost is left away, and where
-    there is one further inside, or a sample, nothing is looked up.
+    there is one further inside, or a sample, or what only a LIMIT ends, nothing is looked up.
     """
     found = {**node, "modifiers": []}
-    if any(map(_chooses, parts(found))) or not all(map(_is_settled, within(found))):
+    every = list(parts(found))
+    endless = any(part.get("type") == "RECURSIVE_CTE_NODE" for part in every)
+    if endless or any(map(_chooses, every)) or not all(map(_is_settled, within(found))):
         return None
     return found
 

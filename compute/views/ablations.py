@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -114,8 +115,7 @@ class Ablations(Derived, TableView):
         return (
             f"{len(strange)} of {len(self.embeddings.images)} have other labels ({_some(kinds)}) than the "
             f"classes of {self.classes.embeddings.texts.name!r} ({_some([*map(repr, known)])}); take texts "
-            "whose categories are the labels, or those of the images that have such a label, by "
-            "add_images(sql=…)"
+            "whose categories are the labels, or a set of the images that have such a label, chosen by SQL"
         )
 
     @property
@@ -294,4 +294,5 @@ class _Plan:
 
 
 def _some(words: Sequence[str]) -> str:
-    return ", ".join([*words[:4], *["…"] * (len(words) > 4)])
+    first = (shorten(each, 60, placeholder=" …") for each in words[:4])
+    return ", ".join([*first, *["…"] * (len(words) > 4)])

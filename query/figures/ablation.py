@@ -165,8 +165,8 @@ def _conditions(axes: Any, rows: pd.DataFrame, conditions: Sequence[str], said: 
             spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(len(values))
             axes.scatter(values, place + spread, label=label, **style)  # equal ones side by side
     low, high = 100 * float(rows.value.min()), 100 * float(rows.value.max())
-    room = max(1.0, (high - low) / 12)
-    axes.set_xlim(low - room, high + room)
+    room = max(4.0, (high - low) / 12)
+    axes.set_xlim(max(low - room, -room / 3), min(high + room, 100 + room / 3))
     counts = {
         each: int(rows[(rows.heads == each) & (rows.components == "heads")].head_count.iloc[0])
         for each in conditions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import BadSource
@@ -48,7 +49,7 @@ def draw(store: Store, place: str, inputs: Mapping[str, Any]) -> Figure:
     role, runner_up = store.sql(ROLE, bound).fetchall()[0]
     ((share,),) = store.sql(SHARE, {**bound, "role": role}).fetchall()
     shown = [each for each in dict.fromkeys(top.rows.direction) if each in {text for text, *_ in said}][:ROWS]
-    figure = Figure(figsize=(13, 1.3 + max(0.3 * len(said), 1.05 * len(shown))), facecolor="white")
+    figure = Figure(figsize=(13, 1.3 + max(0.34 * len(said), 1.05 * len(shown))), facecolor="white")
     about = (
         f"{role}, {100 * share:.0f} % of its variance" if role != "none" else f"no clear role ({runner_up}?)"
     )
@@ -69,7 +70,8 @@ def _bars(axes: Any, said: list[tuple[Any, ...]]) -> None:
     places = range(len(said))
     bars = axes.barh(places, [100 * each[2] for each in said], color=[colour[kind] for _, kind, _ in said])
     axes.bar_label(bars, fmt="%.0f %%", size=9, color=FAINT, padding=3)
-    axes.set_yticks(places, [cut(text, 30) for text, *_ in said])
+    broken = ["\n".join(wrap(text, 34, max_lines=2, placeholder=" …")) for text, *_ in said]
+    axes.set_yticks(places, broken, size=9, linespacing=0.95)
     axes.invert_yaxis()
     plain(axes, "Share of its variance", grid="x")
     axes.set_xticks([])

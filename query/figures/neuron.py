@@ -50,7 +50,7 @@ def draw(store: Store, place: str, inputs: Mapping[str, Any]) -> Figure:
         axes = figure.add_axes((0.015 + at * 0.0975, 0.44, 0.093, 0.38))
         axes.axis("off")
         axes.imshow(thumbnail(image_or_why(store, inputs["images"], int(image))))
-        axes.set_title(f"{activation:.3g}", size=9, color=FAINT, y=-0.2)
+        axes.set_title(f"{activation:#.3g}".rstrip("."), size=9, color=FAINT, y=-0.2)
     _spread(figure.add_axes((0.06, 0.11, 0.35, 0.2)), np.ma.compressed(every), top.rows.activation)
     bound = {**inputs, "module": found.module, "neuron": found.neuron, "count": LABELS}
     _labels(figure, _named(store, bound))

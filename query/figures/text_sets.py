@@ -45,7 +45,7 @@ def draw(store: Store, inputs: Mapping[str, Any], parameters: Mapping[str, Any])
         if len(value):
             axes.axhline(value.iloc[0], color=QUIET, lw=1.8, ls=style, label=said, zorder=1)
     axes.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
-    axes.set_xlim(0, float(own.m.max()))
+    axes.set_xlim(0, 1.01 * float(own.m.max()))
     axes.set_ylim(0, 102)
     axes.set_xlabel("texts of each head", size=9.5, color=FAINT)
     plain(axes, grid="y")

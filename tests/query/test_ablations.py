@@ -294,3 +294,11 @@ def test_rows_that_nobody_can_ask_for_any_more_are_told(ready: belvedere.Store) 
     statement = f"SELECT * FROM ablations WHERE heads = 'strong' AND {named}"
     said = "ablations: there is nothing with heads='strong' (no declared view 'strong'"
     assert str(ready.sql(statement, fill=True).completeness).startswith(said)
+
+
+def test_status_of_what_has_a_parameter_that_more_than_one_name_can_be(ready: belvedere.Store) -> None:
+    asked = {"images": "photos", "texts": "kinds", "classes": "kinds"}
+    assert ready.view("text_set_accuracies", **asked, layers=1).fill(progress=False).complete
+    ready.add_texts("others", ["a dog", "a star"], replace=True)
+    mine = [each for each in ready.status() if each.view.startswith("text_set_accuracies")]
+    assert [(each.view.endswith("with layers=1"), each.fresh) for each in mine] == [(True, True)]

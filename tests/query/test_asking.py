@@ -9,6 +9,7 @@ import pytest
 from belvedere import Store
 from belvedere.query import duck
 from belvedere.query.asking import Asking
+from belvedere.query.completeness import Touched
 
 NAMED: list[tuple[str, Any]] = [
     ("text_set IS NOT DISTINCT FROM 'two'", None),
@@ -117,6 +118,27 @@ READ: list[tuple[str, set[tuple[tuple[str, str], ...]]]] = [
     ("SELECT * FROM u LEFT JOIN t ON u.model = t.model WHERE u.model = 'x'", {(("model", "x"),)}),
     ("SELECT * FROM t ANTI JOIN (VALUES ('x')) v(model) USING (model)", set()),
     ("SELECT * FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.model = t.model AND u.model = 'x')", set()),
+    ("SELECT 1 FROM u WHERE u.model = 'x' AND EXISTS (FROM t WHERE t.model = u.model)", {(("model", "x"),)}),
+    (
+        "SELECT 1 FROM u b WHERE model = 'x' AND image_set = 'y' AND NOT EXISTS "
+        "(SELECT 1 FROM t a WHERE a.model = b.model AND b.image_set = a.image_set AND layer = b.layer)",
+        {(("image_set", "y"), ("model", "x"))},
+    ),
+    (
+        "SELECT (SELECT max(layer) FROM t a WHERE a.model = b.model) FROM u b WHERE b.model IN ('x', 'y')",
+        {(("model", "x"),), (("model", "y"),)},
+    ),
+    (
+        "SELECT * FROM u, LATERAL (SELECT layer FROM t WHERE t.model = u.model) WHERE u.model = 'x'",
+        {(("model", "x"),)},
+    ),
+    (
+        "SELECT 1 FROM u WHERE model = 'x' AND EXISTS (SELECT 1 FROM w WHERE w.model = u.model AND EXISTS "
+        "(SELECT 1 FROM t WHERE t.model = w.model AND t.image_set = u.image_set))",
+        {(("model", "x"),)},
+    ),
+    ("SELECT 1 FROM u WHERE u.model = 'x' AND EXISTS (FROM t u WHERE u.model = u.model)", set()),
+    ("SELECT 1 FROM u WHERE u.model = 'x' AND EXISTS (FROM t WHERE t.layer = u.layer)", set()),
     ("SELECT * FROM t ORDER BY model = 'x'", set()),
     ("SELECT * FROM (SELECT grp AS model FROM t) WHERE model = 'x'", set()),
     ("SELECT list_filter(['x'], lambda model: model = 'x') FROM t", set()),
@@ -196,6 +218,25 @@ def test_rows_of_values_are_filled_and_nothing_between_them(beside: Store) -> No
     assert answer.fetchall() == [("more", "words"), ("photos", "two")]
     both = beside.sql("FROM head_descriptions WHERE image_set = 'more' AND text_set = 'two'")
     assert not both.completeness.complete
+
+
+ROWS = (
+    "WHERE (image_set, text_set) = ('photos', 'words')",
+    "WHERE (image_set, text_set) IN (('photos', 'words'), ('photos', 'words'))",
+    "WHERE (image_set, text_set) IN (VALUES ('photos', 'words'))",
+    "JOIN (VALUES ('photos', 'words')) v(i, t) ON image_set = i AND text_set = t",
+    "JOIN (VALUES ('words')) AS v(text_set) USING (text_set)",
+    "JOIN (SELECT 'words' AS t) ON text_set = t",
+)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_what_rows_do_not_name_is_neither_missed_nor_filled(beside: Store, rows: str) -> None:
+    beside.view("head_descriptions", images="photos", texts="two").where("layer = 0").fill(progress=False)
+    for fill in (False, True):
+        found = beside.sql(f"SELECT count(*) FROM head_descriptions {rows}", fill=fill).completeness
+        assert found.complete
+        assert found.views == {"head_descriptions": Touched(needed=2, ready=2, inputs=(), filled=0)}
 
 
 def test_a_misspelt_name_is_told_by_itself(beside: Store) -> None:
