@@ -43,7 +43,7 @@ class Ahead:
             return
         if view.model.identity("image") == other.model.identity("image"):
             found = _batches(following, loaded, pictures, self._pool)
-            found.start(min(batch_size, following.shortest))
+            found.start(min(batch_size, following.most))
             self._begun = (following, found)
 
 

@@ -55,7 +55,7 @@ def make(
     if step.run:
         loaded = load()
         batches = ahead.batches(step, loaded, pictures)
-        size = min(batch_size, step.shortest)
+        size = min(batch_size, step.most)
         _run(drafts, step.run, loaded, batches, batches.of(size, partial(ahead.begin, batch_size)), tick)
     else:
         tick(step.weight)

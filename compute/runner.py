@@ -236,10 +236,10 @@ class Runner:
         tower = step.model.tower if step.model is not None else None
 
         def keep(made: Mapping[str, Made]) -> None:
-            whole = step.only(unit for unit in step.units if unit.key in made)
-            length, now = whole.shortest, time.time()
-            self._keep_behind(whole, made, now - since.get(length, started), ran=bool(step.run))
-            since[length] = now
+            now = time.time()
+            for whole in step.only(unit for unit in step.units if unit.key in made).apart():
+                self._keep_behind(whole, made, now - since.get(whole.most, started), ran=bool(step.run))
+                since[whole.most] = now
 
         image_pass.make(
             step,

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import cast
 
 from ..store.sets import Model
 from ..store.views import Unit, View
@@ -68,9 +69,9 @@ class Step:
         return {row: at for row, at in kept.items() if before + row not in run}
 
     @property
-    def shortest(self) -> int:
-        """How many images or texts its shortest unit covers: a pass of more would hold more in memory."""
-        return min(unit.stop - unit.start for unit in self.units)
+    def most(self) -> int:
+        """How many images may go through the model at once: a block of that view which keeps most of each."""
+        return min(cast("ImagePass", unit.view).shard for unit in self.units)
 
     def apart(self) -> list[Step]:
         """Give a step for each block of images that units of it cover; one, where all cover the same."""
@@ -103,8 +104,9 @@ class Step:
 def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
     """Join units of passes over the same images or texts with the same model; others stand alone. Pure.
 
-    Units of fewer images join one that covers these, too: 32 of 8 images one of 256. A unit of which all
-    rows are kept elsewhere needs no pass, and stands alone.
+    Units of fewer images join one that covers these, too: 32 of 8 images one of 256; but not where they are
+    less than half of them, as all would go through the model in small batches for these. A unit of which
+    all rows are kept elsewhere needs no pass, and stands alone.
     """
     groups: dict[object, list[Unit]] = {}
     copies: dict[str, Kept] = {}
@@ -141,20 +143,26 @@ def _nested(groups: Mapping[object, list[Unit]]) -> list[list[Unit]]:
     taken: set[int] = set()
     for alike in passes.values():
         longer: list[_Level] = []
-        for _, same in groupby(sorted(alike, key=_length, reverse=True), key=_length):
+        for _, same in groupby(sorted(alike, key=_block, reverse=True), key=_block):
             left: _Level = []
+            guests: dict[int, tuple[list[Unit], _Level]] = {}
             for group in same:
                 if (host := _host(group[0], longer)) is None:
                     left.append(group)
                 else:
-                    host.extend(group)
-                    taken.add(id(group))
+                    guests.setdefault(id(host), (host, []))[1].append(group)
+            for host, mine in guests.values():
+                if 2 * sum(map(_length, mine)) < _length(host):
+                    left += mine
+                    continue
+                host.extend(unit for group in mine for unit in group)
+                taken.update(map(id, mine))
             longer.append(sorted(left, key=_start))
     return [group for group in groups.values() if id(group) not in taken]
 
 
 _Level = list[list[Unit]]
-"""Groups of one length, by where they start."""
+"""Groups of blocks of one length, by where they start."""
 
 
 def _host(unit: Unit, longer: Iterable[_Level]) -> list[Unit] | None:
@@ -166,6 +174,11 @@ def _host(unit: Unit, longer: Iterable[_Level]) -> list[Unit] | None:
             if level[place][0].view.contents(*asked) == unit.view.contents(*asked):
                 return level[place]
     return None
+
+
+def _block(group: Sequence[Unit]) -> int:
+    """Give the length of a group's blocks, which the last may fall short of."""
+    return max(cast("ImagePass", unit.view).shard for unit in group)
 
 
 def _length(group: Sequence[Unit]) -> int:

@@ -45,7 +45,8 @@ def test_a_neuron_is_drawn_without_labels_too(full: belvedere.Store, tmp_path: P
         assert picture.width > 1000
     drawn = neuron.draw(full, f"{GELU}:7", names)
     rows = full.top(f"{GELU}:7", **names, count=neuron.IMAGES, progress=False).rows
-    assert [axes.get_title() for axes in drawn.axes[:10]] == [f"{each:#.3g}".rstrip(".") for each in rows.activation]
+    said = [f"{each:#.3g}".rstrip(".") for each in rows.activation]
+    assert [axes.get_title() for axes in drawn.axes[:10]] == said
     spread = [each.get_height() for each in cast("Any", drawn.axes[10].patches)]
     assert sum(spread) == 40  # every image is in the spread
     assert "nothing yet: belvedere fill neuron_labels" in words_of(drawn)

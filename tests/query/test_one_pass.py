@@ -57,6 +57,22 @@ def test_a_long_block_that_is_there_leaves_the_short_ones_a_pass_of_their_own(st
     assert engine(store).plan(units(store)).steps == ()
 
 
+def test_a_few_short_blocks_have_a_pass_of_their_own(store: belvedere.Store) -> None:
+    few = [*store.view(BOTH[0])._units(), *store.view(BOTH[1])._units()[:15]]
+    assert [step.most for step in engine(store).plan(few).steps if step.images] == [256, 256, *[8] * 15]
+
+
+def test_a_last_block_of_one_image_makes_no_batches_of_one(store: belvedere.Store, world: World) -> None:
+    files = sorted(world.photos.iterdir())
+    store.add_images("odd", files[:129])
+    odd = [unit for name in BOTH for unit in store.view(name, images="odd")._units()]
+    (step,) = [step for step in engine(store).plan(odd).steps if step.images]
+    assert (step.images, step.most, len(step.units)) == (129, 8, 18)
+    assert engine(store).fill(odd).complete
+    alone = store.view(BOTH[1], images="photos")[:129]
+    np.testing.assert_allclose(store.view(BOTH[1], images="odd")[:], alone, atol=1e-6)
+
+
 def test_rows_of_other_sets_are_copied_into_both(store: belvedere.Store, world: World) -> None:
     assert engine(store).fill(units(store)).complete
     files = sorted(world.photos.iterdir())
@@ -117,6 +133,6 @@ def test_an_image_that_spoils_a_pass_spoils_the_units_that_it_is_in(
 def test_a_step_comes_apart_by_what_its_units_cover(store: belvedere.Store) -> None:
     step = next(step for step in engine(store).plan(units(store)).steps if step.images)
     apart = step.apart()
-    assert [(one.start, one.shortest, len(one.units)) for one in apart[:2]] == [(0, 256, 1), (0, 8, 1)]
+    assert [(one.start, one.most, len(one.units)) for one in apart[:2]] == [(0, 256, 1), (0, 8, 1)]
     assert len(apart) == 33
     assert apart[1] == Step((step.units[1],))
