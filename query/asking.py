@@ -57,7 +57,8 @@ class Asking:
     """The values of its parameters."""
 
     @cached_property
-    def _constants(self) -> Constants:
+    def constants(self) -> Constants:
+        """What of the statement follows from no table."""
         return Constants(self.statement, self.params)
 
     @cached_property
@@ -83,8 +84,8 @@ class Asking:
                 for outer in reversed(each.speaks_of)
                 for alias, there in self._places(outer, columns).items()
             }
-            relations = self._constants.scope([node, *each.speaks_of])
-            scope = Scope(self._constants, relations, frozenset(_beside(node.get("from_table"))), every)
+            relations = self.constants.scope([node, *each.speaks_of])
+            scope = Scope(self.constants, relations, frozenset(_beside(node.get("from_table"))), every)
             given = _given(node, each.around, holding)
             holding[id(node)], options = _Expressions(scope, every, known).of_select(node, given)
             for option, (alias, there) in product(options, {**seen, **places}.items()):

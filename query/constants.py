@@ -45,13 +45,19 @@ class Constants:
         if id(select) not in self._known:
             mine = self._known[id(select)] = {}
             for leaf in leaves(select.get("from_table")):
-                name = str(leaf.get("table_name") or "").lower()
-                defined = leaf.get("type") == "BASE_TABLE" and name in self._defined
-                if defined or leaf.get("type") in _INLINE:
-                    relation = Relation(self, leaf)
-                    if relation.columns:
-                        mine[called(leaf)] = relation
+                if (relation := self.relation(leaf)) is not None:
+                    mine[called(leaf)] = relation
         return self._known[id(select)]
+
+    def relation(self, leaf: Node) -> Relation | None:
+        """Give the table of constants that a FROM clause joins; None for any other."""
+        name = str(leaf.get("table_name") or "").lower()
+        if leaf.get("type") not in _INLINE and (
+            leaf.get("type") != "BASE_TABLE" or name not in self._defined
+        ):
+            return None
+        relation = Relation(self, leaf)
+        return relation if relation.columns else None
 
     def select(self, node: Node) -> list[tuple[Any, ...]] | None:
         """Give the rows of a SELECT that follows from no table; None for any other, and for too many."""

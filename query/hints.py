@@ -18,9 +18,10 @@ from typing import Any
 import pyarrow as pa
 
 from . import duck
-from .clauses import Node, arguments, called, must_hold, selects
+from .clauses import Node, arguments, called, definitions, must_hold, parts, selects
+from .constants import Constants
 from .pruning import OneOf
-from .settled import is_pure, superset, within
+from .settled import chooses, is_pure, superset, within
 
 MOST = 20_000
 """More values than these are no hint."""
@@ -50,6 +51,7 @@ def hints(
     views: Mapping[str, pa.Schema],
     catalog: Columns,
     lookup: Lookup,
+    constants: Constants,
 ) -> dict[str, list[OneOf]]:
     """Find, for views that a statement names once, conditions that hold for all rows it can use.
 
@@ -59,14 +61,18 @@ def hints(
         views: The views that it names, with the types of their columns.
         catalog: The tables of the catalog that it names, with theirs.
         lookup: Answers a SELECT over the catalog's tables.
+        constants: Evaluates what of the statement follows from no table.
     """
     nodes = selects(statement.tree)
+    known = _Known(
+        views, catalog, params, lookup, constants, [node for _, node in definitions(statement.tree)]
+    )
     if not views or statement.defined & {*views, *catalog}:
         return {}
     once = {name for name in views if sum(_names(node, name) for node in nodes) == 1}
     found: dict[str, list[OneOf]] = {}
     for node in nodes:
-        leaves = _leaves(node.get("from_table"), views, catalog, params, lookup)
+        leaves = _leaves(node.get("from_table"), known)
         conditions = list(must_hold(node)) if leaves else []
         for leaf in leaves:
             if leaf.table in once:
@@ -217,35 +223,52 @@ def _aliases(tree: Node) -> set[str]:
     return {called(tree)}
 
 
-def _leaves(
-    tree: Any, views: Mapping[str, pa.Schema], catalog: Columns, params: duck.Params, lookup: Lookup
-) -> list[_Leaf]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the tables that a statement can join."""
+
+    views: Mapping[str, pa.Schema]
+    catalog: Columns
+    params: duck.Params
+    lookup: Lookup
+    constants: Constants
+    defined: Sequence[Node]
+    """What a WITH defines anywhere."""
+
+
+def _leaves(tree: Any, known: _Known) -> list[_Leaf]:
     """List the tables of a FROM clause of inner and semi joins of what is known; else nothing.
 
-    Known are views, tables of the catalog, and subqueries over the latter or over nothing, as VALUES are.
+    Known are views, tables of the catalog, subqueries over the latter, and tables of constants, as VALUES.
     """
     if not isinstance(tree, dict):
         return []
     if tree.get("type") == "JOIN":
         plain = tree.get("ref_type") in ("REGULAR", "CROSS") and tree.get("join_type") in ("INNER", "SEMI")
-        left = _leaves(tree["left"], views, catalog, params, lookup) if plain else []
-        right = _leaves(tree["right"], views, catalog, params, lookup) if left else []
+        left = _leaves(tree["left"], known) if plain else []
+        right = _leaves(tree["right"], known) if left else []
         return [*left, *right] if right else []
-    aliases = [str(each).lower() for each in tree.get("column_name_alias") or ()]
-    if tree.get("type") == "SUBQUERY":
-        rows = lookup(tree["subquery"]["node"], params)
-        if rows is None or len(aliases) > rows.num_columns:
-            return []
-        names = [*aliases, *map(str.lower, rows.column_names[len(aliases) :])]
-        return [_Leaf("", called(tree), names, rows.rename_columns(names))]
-    if aliases:
-        return []
     name = str(tree.get("table_name", "")).lower()
-    if tree.get("type") != "BASE_TABLE" or tree.get("schema_name") or tree.get("sample"):
-        return []
-    if name in views:
-        return [_Leaf(name, called(tree), views[name].names, schema=views[name])]
-    return [_Leaf(name, called(tree), catalog[name])] if name in catalog else []
+    if name in known.views or name in known.catalog:
+        plain = not (tree.get("schema_name") or tree.get("sample") or tree.get("column_name_alias"))
+        if tree.get("type") != "BASE_TABLE" or not plain:
+            return []
+        schema = known.views.get(name)
+        return [_Leaf(name, called(tree), schema.names if schema else known.catalog[name], schema=schema)]
+    rows = _rows(tree, known)
+    return [] if rows is None else [_Leaf("", called(tree), rows.column_names, rows)]
+
+
+def _rows(tree: Node, known: _Known) -> pa.Table | None:
+    """Give the rows of what a FROM clause joins, where they can be told ahead."""
+    if tree.get("type") == "SUBQUERY" and not tree.get("column_name_alias"):
+        rows = known.lookup(tree["subquery"]["node"], known.params)
+        if rows is not None:
+            return rows
+    if any(map(chooses, parts([tree, *known.defined]))):
+        return None  # it is another run than the statement's, and may take others
+    relation = known.constants.relation(tree)
+    return relation.rows if relation is not None and relation.rows.num_columns else None
 
 
 def _resolved(expression: Any, leaves: Sequence[_Leaf]) -> tuple[str, str] | None:

@@ -26,7 +26,7 @@ def superset(node: Node) -> Node | None:
     found = {**node, "modifiers": []}
     every = list(parts(found))
     endless = any(part.get("type") == "RECURSIVE_CTE_NODE" for part in every)
-    if endless or any(map(_chooses, every)) or not all(map(_is_settled, within(found))):
+    if endless or any(map(chooses, every)) or not all(map(_is_settled, within(found))):
         return None
     return found
 
@@ -54,7 +54,7 @@ def is_clock(expression: Node) -> bool:
     return any(str(each).lower() in _CLOCK for each in expression.get("column_names", ()))
 
 
-def _chooses(part: Node) -> bool:
+def chooses(part: Node) -> bool:
     """Tell whether a part of a statement takes some rows of several, and may take others each time."""
     limited = part.get("type") in ("LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
     return bool(limited or part.get("distinct_on_targets") or part.get("sample"))

@@ -79,6 +79,7 @@ def lazy_tables(
         {name: each.schema for name, each in views.items()},
         {name: table.column_names for name, table in tables.items()},
         lookup_in(tables),
+        asking.constants,
     )
     whole = {name: name for name in views} | duck.wholes(unions)
     columns: dict[str, set[str]] = {}
