@@ -65,9 +65,10 @@ def model(
     """Let NAME stand for the model SOURCE.
 
     SOURCE is open_clip:ARCHITECTURE/TAG, open_clip:ARCHITECTURE with a --checkpoint,
-    open_clip:local-dir:FOLDER, or demo:clip, whose heads are decomposed; or timm:NAME,
-    timm:local-dir:FOLDER or torchvision:NAME/WEIGHTS, with or without a --checkpoint, hf:REPOSITORY or
-    hf:FOLDER (vision models of transformers), or demo:classifier, whose modules give activations.
+    open_clip:local-dir:FOLDER, demo:clip or demo:classifier; timm:NAME, timm:local-dir:FOLDER or
+    torchvision:NAME/WEIGHTS, with or without a --checkpoint; hf:REPOSITORY or hf:FOLDER (vision models, CLIP
+    and SigLIP of transformers). The modules of all of them give activations, and heads are told apart in
+    those of open_clip and in the vision transformers of timm and transformers (docs/towers.md).
     """
     store = open_store(folder, create=True)
     added = store.add_model(name, source, checkpoint=checkpoint, precision=precision, replace=replace)

@@ -31,6 +31,8 @@ def asked(
     """Find the view, narrowed where a condition is given."""
     from ..query.lazy_table import LazyTable
     from ..query.named import values_of
+    from ..query.resolve import of_heads
+    from ..store.errors import QueryError
 
     given = values_of(store._engine, view, values)
     found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **given)
@@ -38,4 +40,10 @@ def asked(
         return found
     if not isinstance(found, LazyTable):
         raise click.UsageError(f"--where narrows views that are tables, and {view} is an array")
-    return found.where(where)
+    try:
+        return found.where(where)
+    except QueryError as error:
+        if of_heads(type(found._view)):
+            hint = f"--where is about rows of {view}, and heads are chosen by -p heads CONDITION"
+            raise click.UsageError(f"{error}\n{hint}") from error
+        raise

@@ -29,9 +29,9 @@ class Settings:
     device: str | None = None
     """Where to run, such as `cpu` or `cuda:0`; None takes a GPU where there is one."""
     batch_size: int | None = None
-    """Images or texts in one forward pass, and never more than a block of a view that is filled by it. None
-    takes as many as there is room for on a GPU, and 32 on a CPU, or up to 128 images where a tower is
-    small."""
+    """Images or texts in one forward pass, but for views that keep much of each: of these it has a block,
+    or 256 MB. None takes as many as there is room for on a GPU, and 32 on a CPU, or up to 128 images where a
+    tower is small."""
     workers: int | None = None
     """Threads that decode images; None takes one for each core."""
     retry_failed: bool = False

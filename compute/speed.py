@@ -20,8 +20,9 @@ from torch import Tensor
 from ..store.errors import BadSource
 from ..store.sets import ImageSet
 from .batches import Batches
+from .encoding import LIBRARIES
 from .measured import Measured
-from .models import LIBRARIES, Loaded
+from .models import Loaded
 from .pictures import Pictures
 
 KEPT = 512
@@ -104,6 +105,6 @@ def machine(device: str, precision: str, batch_size: int) -> dict[str, Any]:
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
         "versions": {
             "python": platform.python_version(),
-            **{each: importlib.metadata.version(each) for each in LIBRARIES},
+            **{each: importlib.metadata.version(each) for each in (*LIBRARIES, "duckdb")},
         },
     }

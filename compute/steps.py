@@ -6,13 +6,18 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import prod
 from typing import cast
+
+import numpy as np
 
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
 from .kinds import Assisted, ImagePass, OfWeights, TextModulePass, TextRows, TextTowerPass
 
+AT_ONCE = 2**28
+"""So many bytes are taken of a batch where views keep much of each image; or more, where a block has more."""
 Kept = Mapping[int, Row]
 """Rows that other units have, by their number from a unit's first."""
 
@@ -70,8 +75,11 @@ class Step:
 
     @property
     def most(self) -> int:
-        """How many images may go through the model at once: a block of that view which keeps most of each."""
-        return min(cast("ImagePass", unit.view).shard for unit in self.units)
+        """How many images may go through at once: a block of the view that keeps most, or `AT_ONCE` bytes."""
+        views = list({id(unit.view): cast("ImagePass", unit.view) for unit in self.units}.values())
+        members = [member for view in views for member in view.members()]
+        each = sum(prod(member.shape[1:]) * np.dtype(member.dtype).itemsize for member in members)
+        return max(min(view.shard for view in views), AT_ONCE // max(each, 1))
 
     def apart(self) -> list[Step]:
         """Give a step for each block of images that units of it cover; one, where all cover the same."""

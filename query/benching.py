@@ -26,6 +26,8 @@ VIEWS = ("image_embeddings", "head_contributions", "mlp_contributions", "head_mo
 BY_TOKEN = ("patch_contributions", "token_contributions")
 """Views that are filled for a few images: they keep much of each."""
 FEW = 32
+TEXTS = 500
+"""So many of our texts are embedded, and heads described in them."""
 ROUNDS = 5
 
 
@@ -181,7 +183,8 @@ def _answers(store: Store, device: str, batch_size: int, count: int) -> Iterator
     )
     yield _timed("SQL, the heads of one image", 1, lambda: store.sql(statement).fetchall())
     if store._engine.folder.names.model("model").text:
-        store.add_texts("general", "builtin:general")
+        store.add_texts("every", "builtin:general")
+        store.add_texts("general", store._engine.folder.names.text_set("every").texts[:TEXTS])
         texts = store.view("text_embeddings", texts="general")
         start = time.perf_counter()
         texts.fill(**settings)

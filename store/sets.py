@@ -102,7 +102,7 @@ class Model:
     """The data type in which it computes."""
     tower: TowerShape | None
     """The sizes of its vision tower, where that is one that is decomposed."""
-    modules: Mapping[str, Module]
+    modules: Mapping[str, Module] = field(repr=False)
     """The modules that run while an image goes through, by dotted name, in the order of the model."""
     image: Mapping[str, Any]
     """Facts that its image side is identified by: weights, architecture, preprocessing."""
@@ -114,7 +114,7 @@ class Model:
     """What was noted where it came from; recorded, never hashed."""
     formerly: tuple[str, ...] = ()
     """Names that it had before it was renamed."""
-    text_modules: Mapping[str, Module] = field(default_factory=dict)
+    text_modules: Mapping[str, Module] = field(default_factory=dict, repr=False)
     """The modules that run while a text goes through, by dotted name, in the order of the model."""
     untaken: str = ""
     """Why its vision tower is not taken apart, where it is not; it is here for its modules' activations."""

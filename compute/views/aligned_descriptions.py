@@ -19,7 +19,7 @@ class AlignedDescriptions(HeadDescriptions):
     For models without a text tower (Balasubramanian, Basu and Feizi 2024, section 3.2): what a head adds goes
     through the linear map of `aligners` to the space of the model `other`, and TextSpan picks of that one's
     texts. Columns as in `head_descriptions`; `variance` is of what comes out of the map, so look at the `r2`
-    of `aligners` first.
+    of `aligners` first; where that is not above zero there are no descriptions.
     """
 
     aligner: Input[Aligners]

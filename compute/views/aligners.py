@@ -95,8 +95,19 @@ class Aligners(Derived, TableView):
         )
 
     def matrix(self, parts: Parts) -> Array:
-        """Read the map, float32 "coordinate joint"."""
+        """Read the map, float32 "coordinate joint".
+
+        Raises `BadSelection` for one that tells no more of images that were held out than their mean does.
+        """
         rows = parts.rows(self.units[0])
+        told = float(np.nanmean(rows.column("r2").to_numpy()))
+        if not told > 0:
+            names = f"{self.embeddings.model.name!r} to {self.others.model.name!r}"
+            raise BadSelection(
+                f"the map from {names} tells nothing of the images that were held out (mean r2 {told:.2f}), "
+                "so that texts found through it would mean nothing; fit it on several times more images "
+                f"than its {self.embeddings.model.shape.joint} coordinates, or with a larger ridge"
+            )
         return np.array(rows.column("weights").to_pylist(), np.float32)
 
     def _blocks(self, parts: Parts, *, held_out: bool) -> Iterator[tuple[Array, Array]]:

@@ -85,6 +85,7 @@ def test_a_name_that_is_taken_is_refused_until_told(run: Run, bare: Path, tmp_pa
         (("plan", "head_roles", "-p", "self", "x"), "no view has a parameter self"),
         (("plan", "head_moments", "--where", "layer = 1"), "--where narrows views that are tables"),
         (("plan", "head_roles", "--where", "layr = 1"), 'Referenced column "layr" not found'),
+        (("plan", "similar_images", "--where", "layer = 1"), "heads are chosen by -p heads CONDITION"),
         (("status", "--model", "clip"), "name a VIEW"),
     ],
 )

@@ -80,9 +80,12 @@ def test_a_model_is_mapped_to_itself_by_the_identity(store: belvedere.Store) -> 
 
 
 def test_descriptions_are_those_of_mapped_contributions(store: belvedere.Store) -> None:
-    found = store.view("aligned_descriptions", model="net", other="clip", texts="words", m=5).df()
-    weights = np.stack(store.view("aligners", model="net", other="clip").df()["weights"]).astype(np.float64)
-    heads = store.view("head_contributions", model="net")[...].astype(np.float64) @ weights.T
+    with pytest.raises(UnitFailed, match=r"the map from 'net' to 'clip' tells nothing .* \(mean r2 -0"):
+        store.view("aligned_descriptions", model="net", other="clip", texts="words").df()
+    asked: dict[str, Any] = {"model": "clip", "other": "clip", "ridge": 0.5}
+    found = store.view("aligned_descriptions", **asked, texts="words", m=5).df()
+    weights = np.stack(store.view("aligners", **asked).df()["weights"]).astype(np.float64)
+    heads = store.view("head_contributions", model="clip")[...].astype(np.float64) @ weights.T
     texts = store.view("text_embeddings", model="clip", texts="words")[...]
     for layer in range(2):
         rows = heads[:, layer].transpose(1, 0, 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import belvedere
+from belvedere.compute import steps
 from belvedere.compute.report import Report
 from belvedere.compute.steps import Step
 from belvedere.compute.views.token_contributions import TokenContributions
@@ -34,9 +35,11 @@ def test_blocks_of_few_images_join_the_one_that_has_them(store: belvedere.Store)
     assert (found.passes, found.images) == (2, 300)
 
 
+@pytest.mark.parametrize("room", [1, steps.AT_ONCE])
 def test_one_pass_gives_what_a_pass_for_each_gives(
-    store: belvedere.Store, world: World, tmp_path: Path
+    store: belvedere.Store, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
+    monkeypatch.setattr(steps, "AT_ONCE", room)
     apart = world.store(tmp_path / "apart")
     for name in BOTH:
         assert apart.view(name).fill(progress=False, batch_size=8).complete
@@ -44,25 +47,28 @@ def test_one_pass_gives_what_a_pass_for_each_gives(
         assert engine(store).fill(units(store)) == Report(filled=41)  # 2, 38, and the tower's maps
     assert len(seen.of("compute")) == 41
     for one, other in zip(arrays(store), arrays(apart), strict=True):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, other, atol=1e-6)
     assert store.verify(deep=True, progress=False).damage == ()
 
 
 def test_a_long_block_that_is_there_leaves_the_short_ones_a_pass_of_their_own(store: belvedere.Store) -> None:
     assert store.view(BOTH[0]).fill(slice(0, 1), progress=False).complete
     assert store.view(BOTH[1]).fill(slice(256, 264), progress=False).complete
-    steps = [step for step in engine(store).plan(units(store)).steps if step.images]
-    assert [len(step.units) for step in steps] == [6, *[1] * 32]
+    found = [step for step in engine(store).plan(units(store)).steps if step.images]
+    assert [len(step.units) for step in found] == [6, *[1] * 32]
     assert engine(store).fill(units(store)).filled == 38
     assert engine(store).plan(units(store)).steps == ()
 
 
 def test_a_few_short_blocks_have_a_pass_of_their_own(store: belvedere.Store) -> None:
     few = [*store.view(BOTH[0])._units(), *store.view(BOTH[1])._units()[:15]]
-    assert [step.most for step in engine(store).plan(few).steps if step.images] == [256, 256, *[8] * 15]
+    assert [len(step.units) for step in engine(store).plan(few).steps if step.images] == [1] * 17
 
 
-def test_a_last_block_of_one_image_makes_no_batches_of_one(store: belvedere.Store, world: World) -> None:
+def test_a_last_block_of_one_image_makes_no_batches_of_one(
+    store: belvedere.Store, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "AT_ONCE", 1)
     files = sorted(world.photos.iterdir())
     store.add_images("odd", files[:129])
     odd = [unit for name in BOTH for unit in store.view(name, images="odd")._units()]
@@ -133,6 +139,6 @@ def test_an_image_that_spoils_a_pass_spoils_the_units_that_it_is_in(
 def test_a_step_comes_apart_by_what_its_units_cover(store: belvedere.Store) -> None:
     step = next(step for step in engine(store).plan(units(store)).steps if step.images)
     apart = step.apart()
-    assert [(one.start, one.most, len(one.units)) for one in apart[:2]] == [(0, 256, 1), (0, 8, 1)]
+    assert [[(unit.start, unit.stop) for unit in one.units] for one in apart[:2]] == [[(0, 256)], [(0, 8)]]
     assert len(apart) == 33
     assert apart[1] == Step((step.units[1],))
