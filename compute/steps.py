@@ -14,7 +14,7 @@ import numpy as np
 from ..store.sets import Model
 from ..store.views import Unit, View
 from .gather import Row
-from .kinds import Assisted, ImagePass, OfWeights, TextModulePass, TextRows, TextTowerPass
+from .kinds import BLOCK, Assisted, ImagePass, OfWeights, TextModulePass, TextRows, TextTowerPass
 
 AT_ONCE = 2**28
 """So many bytes are taken of a batch where views keep much of each image; or more, where a block has more."""
@@ -27,8 +27,8 @@ class Step:
     """Units that are made in one go."""
 
     units: tuple[Unit, ...]
-    """The units; those of a pass over images, or over texts, are of the same model, and the first of them
-    covers what the others do."""
+    """The units; those of a pass over images are of the same model and set, those of one over texts cover the
+    same of them."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """By a unit's key, the rows that are copied from what is kept."""
 
@@ -112,9 +112,9 @@ class Step:
 def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
     """Join units of passes over the same images or texts with the same model; others stand alone. Pure.
 
-    Units of fewer images join one that covers these, too: 32 of 8 images one of 256; but not where they are
-    less than half of them, as all would go through the model in small batches for these. A unit of which
-    all rows are kept elsewhere needs no pass, and stands alone.
+    Units of fewer images join one that covers these, too, 32 of 8 images one of 256, or else each other; but
+    not one of which they are less than half, as all its images would be looked at as closely as theirs. A
+    unit of which all rows are kept elsewhere needs no pass, and stands alone.
     """
     groups: dict[object, list[Unit]] = {}
     copies: dict[str, Kept] = {}
@@ -143,7 +143,10 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
 
 
 def _nested(groups: Mapping[object, list[Unit]]) -> list[list[Unit]]:
-    """Put units of fewer images to those that cover these among others, where both have a pass."""
+    """Put units of fewer images to those that cover these among others, or beside each other.
+
+    Both where they have a pass; those beside each other are of the same `BLOCK` of images.
+    """
     passes: dict[object, list[list[Unit]]] = {}
     for key, group in groups.items():
         if isinstance(group[0].view, ImagePass) and isinstance(key, tuple):
@@ -162,11 +165,21 @@ def _nested(groups: Mapping[object, list[Unit]]) -> list[list[Unit]]:
             for host, mine in guests.values():
                 if 2 * sum(map(_length, mine)) < _length(host):
                     left += mine
-                    continue
-                host.extend(unit for group in mine for unit in group)
-                taken.update(map(id, mine))
+                else:
+                    taken.update(_join(host, mine))
             longer.append(sorted(left, key=_start))
+        for level in longer:
+            for _, window in groupby(level, key=lambda group: group[0].start // BLOCK):
+                first, *others = window
+                taken.update(_join(first, others))
     return [group for group in groups.values() if id(group) not in taken]
+
+
+def _join(group: list[Unit], others: Iterable[list[Unit]]) -> list[int]:
+    """Put the units of other groups to those of one; gives the others' identities."""
+    joined = list(others)
+    group.extend(unit for each in joined for unit in each)
+    return list(map(id, joined))
 
 
 _Level = list[list[Unit]]
