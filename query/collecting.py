@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from ..compute.head_sets import conditions
 from ..compute.pictures import kept_objects, paths_of
 from ..compute.views import all_views
 from ..store import digest, parts
@@ -25,7 +26,7 @@ WHAT = {
     "claims": "claims that nobody holds any more",
     "writers": "words of writers that are gone",
     "temporary": "temporary files",
-    "dropped": "tables of declared views that were dropped",
+    "dropped": "tables of declared views that were dropped, and what they chose heads for",
     "sets": "lists of images and texts that no name needs",
     "pictures": "pictures that no name needs",
     "imports": "tables of imports that were removed or not finished",
@@ -122,13 +123,26 @@ def _imports(folder: Folder, rows: Sequence[ObjectInfo], found: Found) -> Iterat
 
 
 def _dropped(folder: Folder, found: Found, keep: Set[str]) -> list[Litter]:
-    """List the tables that were kept of names which were declared once, and stand for nothing now."""
+    """List what was kept of names which were declared once, and stand for nothing now.
+
+    That is their tables, and units of other views of which they chose the heads.
+    """
     known = folder.objects.folders("names/declared/")
     known -= all_views().keys() | keep
     gone = {name for name in known if not folder.names.has("declared", name)}
-    mine = {path: info for info in found.units.values() if (path := info.path).split("/")[1] in gone}
+    chosen = set(_chosen_by(folder, gone, keep)) if gone else set()
+    paths = (info.path for info in found.units.values())
+    mine = [path for path in paths if path.split("/")[1] in gone or path.rpartition("/")[0] in chosen]
     records = ((path, eviction.read(folder, path)) for path in sorted(mine))
     return [replace(evicted(path, record), kind="dropped") for path, record in records if record is not None]
+
+
+def _chosen_by(folder: Folder, gone: Set[str], keep: Set[str]) -> Iterator[str]:
+    """List the folders of units whose heads were chosen by names that are gone."""
+    for view in sorted(folder.records.filled() - keep):
+        for _, recipe in folder.records.every_recipe(view):
+            if not gone.isdisjoint(conditions(recipe)):
+                yield f"units/{view}/{digest.of_facts(recipe)[:32]}"
 
 
 def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:

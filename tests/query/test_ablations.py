@@ -294,6 +294,10 @@ def test_rows_that_nobody_can_ask_for_any_more_are_told(ready: belvedere.Store) 
     statement = f"SELECT * FROM ablations WHERE heads = 'strong' AND {named}"
     said = "ablations: there is nothing with heads='strong' (no declared view 'strong'"
     assert str(ready.sql(statement, fill=True).completeness).startswith(said)
+    (line,) = ready.gc(dry_run=False).garbage
+    assert line.what == "tables of declared views that were dropped, and what they chose heads for"
+    assert line.count == 3
+    assert not [each for each in ready.status() if "strong" in each.view]
 
 
 def test_status_of_what_has_a_parameter_that_more_than_one_name_can_be(ready: belvedere.Store) -> None:
