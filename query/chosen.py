@@ -45,7 +45,10 @@ CATEGORISED = f"{DESCRIBED} JOIN texts USING (text_set, text_id)"
 """The same with the category of each description."""
 SUCH_AS = 'such as "role = \'background\'" or "layer > 8", or one head, such as "3.1"'
 """What a condition looks like, for messages."""
-_UNKNOWN = "nor is it a condition on heads; belvedere declare names a table of heads, gc removes what a dropped one left"
+_UNKNOWN = (
+    "nor is it a condition on heads; belvedere declare names a table of heads, and gc removes what is left "
+    "of one that was dropped"
+)
 """What to do about a name that nothing has."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _KIND = re.compile(r"^\w+ Error: ")
