@@ -24,24 +24,25 @@ from belvedere.store.views import Member
 
 from .row import Row
 
-BATCH, ROUNDS = 32, 9
+TOWERS = {"ViT-B-32": (32, 9), "ViT-B-16": (32, 9), "ViT-L-14": (8, 5)}
+"""Towers, each with how many images go through at once, and how often."""
 
 
 def rows() -> Iterator[Row]:
-    """Measure both towers, with heads kept, and with token factors before they would be written."""
+    """Measure each tower, with heads kept, and with token factors before they would be written."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for name in ("ViT-B-32", "ViT-B-16"):
-        heads, tokens = _measure(name)
+    for name, (batch, rounds) in TOWERS.items():
+        heads, tokens = _measure(name, batch, rounds)
         yield Row(f"filling head_contributions, against encode_image, {name}", heads, 1.05)
         yield Row(f"token factors before writing, against encode_image, {name}", tokens, 1.15)
     torch.set_num_threads(threads)
 
 
-def _measure(name: str) -> tuple[float, float]:
+def _measure(name: str, batch: int, rounds: int) -> tuple[float, float]:
     """Give the median ratios of both to a plain pass, in turn."""
     model = open_clip.create_model(name).eval()
-    images = torch.randn((BATCH, 3, *model.visual.image_size), generator=torch.Generator().manual_seed(0))
+    images = torch.randn((batch, 3, *model.visual.image_size), generator=torch.Generator().manual_seed(0))
     maps = vision(model.visual).constants()
 
     def plain() -> None:
@@ -58,7 +59,7 @@ def _measure(name: str) -> tuple[float, float]:
                 objects.put("factor", content)
 
         calls = {"plain": plain, "heads": heads, "tokens": lambda: tracer(images, tokens=True)}
-        times = _in_turn(calls)
+        times = _in_turn(calls, rounds)
     ratios = {kind: [a / b for a, b in zip(times[kind], times["plain"], strict=True)] for kind in times}
     return statistics.median(ratios["heads"]), statistics.median(ratios["tokens"])
 
@@ -68,10 +69,10 @@ def _member(factor: np.ndarray[Any, Any]) -> Member:
     return Member("factor", dims, factor.shape, "float32", (64, 1, *factor.shape[2:]))
 
 
-def _in_turn(calls: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+def _in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Time the calls alternately, forwards and backwards; the first round is not counted."""
     times: dict[str, list[float]] = {kind: [] for kind in calls}
-    for turn in range(ROUNDS + 1):
+    for turn in range(rounds + 1):
         for kind in list(calls) if turn % 2 else [*calls][::-1]:
             start = time.process_time()
             calls[kind]()
