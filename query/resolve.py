@@ -38,6 +38,7 @@ from ..store.views import Field, View
 
 if TYPE_CHECKING:
     from .engine import Engine
+from .presets import with_preset
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
 _NAMED = {
@@ -79,6 +80,8 @@ class Names:
         self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
         self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
         self._registry = registry
+        self.built: dict[object, View] = {}
+        """Views beneath others, by what they are asked for with."""
         self._listed: dict[NamedKind, list[str]] = {}
         self._found: dict[tuple[NamedKind, str], Clip | Instrument | NamedTexts] = {}
 
@@ -153,7 +156,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     cls = view_class(name).picked(params)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
-    params = _preset(cls, params)
+    params = with_preset(cls, params, fields)
     for param, value in params.items():
         if param not in fields:
             raise UnknownName(f"parameter of {asked}", param, fields)
@@ -170,34 +173,6 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     return _build(names, cls, inputs, values, name)
 
 
-def _preset(cls: type[View], params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Spell out `preset=…`; a parameter that is given goes before the preset's value of it."""
-    if "preset" not in params or not presets(cls):
-        return params
-    given = {key: value for key, value in params.items() if key != "preset"}
-    known = presets(cls)
-    if params["preset"] not in known:
-        raise UnknownName(f"preset of {cls.name()}", str(params["preset"]), known)
-    there = {field.name for field in parameters(cls)}
-    return {**{key: value for key, value in known[params["preset"]].items() if key in there}, **given}
-
-
-def presets(cls: type[View]) -> dict[str, dict[str, Any]]:
-    """List the presets of a view and of those beneath it, each with the values of all of them."""
-    found: dict[str, dict[str, Any]] = {}
-    for each in _classes(cls):
-        for name, values in each.presets.items():
-            found.setdefault(name, {}).update(values)
-    return found
-
-
-def _classes(cls: type[View]) -> Iterator[type[View]]:
-    yield cls
-    for field in cls.fields():
-        if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
-            yield from _classes(field.type)
-
-
 def modules_of(cls: type[View], model: Model) -> Mapping[str, Module]:
     """Give the modules that a view can be of: those that texts go through, or images."""
     return model.text_modules if _is_of_texts(cls) else model.modules
@@ -205,7 +180,7 @@ def modules_of(cls: type[View], model: Model) -> Mapping[str, Module]:
 
 @cache
 def _is_of_texts(cls: type[View]) -> bool:
-    return any(issubclass(each, TextModulePass) for each in _classes(cls))
+    return any(issubclass(each, TextModulePass) for each in cls.tree())
 
 
 def _which(names: Names, cls: type[View], inputs: Inputs, param: str) -> str:
@@ -316,12 +291,28 @@ def _build(
             values[field.name] = None if condition is None else names.heads(condition, inputs, model)
         elif field.role == "input":
             beneath = _model(cls, cls.bound[field.name]) if field.name in cls.bound else bound
-            values[field.name] = _build(names, field.type, inputs, params, asked, beneath)
+            values[field.name] = _beneath(names, field.type, inputs, params, asked, beneath)
         elif field.type in _NAMED:
             values[field.name] = _named(names, asked, field, params)
         elif field.name in params:
             values[field.name] = params[field.name]
     return cls(**values)
+
+
+def _beneath(
+    names: Names,
+    cls: type[View],
+    inputs: Inputs,
+    params: Mapping[str, Any],
+    asked: str,
+    bound: Field | None,
+) -> View:
+    """Build a view beneath another; the same one for all that one question asks for with the same of it."""
+    own = [each.name for each in parameters(cls)] + ([] if bound is None else [bound.name])
+    key = cls, bound, inputs, tuple((name, params[name]) for name in own if name in params)
+    if key not in names.built:
+        names.built[key] = _build(names, cls, inputs, params, asked, bound)
+    return names.built[key]
 
 
 def _named(names: Names, asked: str, field: Field, params: Mapping[str, Any]) -> Any:

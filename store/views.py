@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import (
@@ -156,6 +156,14 @@ class View(ABC):
     def fields(cls) -> tuple[Field, ...]:
         """List the fields in the order of their declaration."""
         return _declared(cls)
+
+    @classmethod
+    def tree(cls) -> Iterator[type[View]]:
+        """List the class, and those of the views beneath."""
+        yield cls
+        for field in cls.fields():
+            if field.role == "input" and isinstance(field.type, type) and issubclass(field.type, View):
+                yield from field.type.tree()
 
     def _values(self, role: str) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in self.fields() if field.role == role}
