@@ -132,7 +132,7 @@ def run(shell: Shell, kind: str, example: Example) -> str:
 
 
 def is_shown(shown: str, found: str) -> bool:
-    """Tell whether a page shows what came out; processors differ in the last decimal, or beyond the fifth."""
+    """Tell whether a page shows what came out; processors differ in the last decimals."""
     pairs = zip(PRECISE.finditer(shown), PRECISE.finditer(found), strict=False)
     alike = {new.start(): old[0] for old, new in pairs if _alike(old, new)}
     found = PRECISE.sub(lambda match: alike.get(match.start(), match[0]), found)
@@ -140,7 +140,8 @@ def is_shown(shown: str, found: str) -> bool:
 
 
 def _alike(shown: re.Match[str], found: re.Match[str]) -> bool:
-    last = 1.01 * 10.0 ** -len(shown[1]) if len(shown[1]) == len(found[1]) else 0.0
+    digits = len(shown[1])
+    last = (1.01 if digits < 4 else 5.01) * 10.0**-digits if digits == len(found[1]) else 0.0
     return math.isclose(float(shown[0]), float(found[0]), rel_tol=1e-5, abs_tol=last)
 
 
