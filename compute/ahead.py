@@ -27,9 +27,12 @@ class Ahead:
     def batches(self, step: Step, loaded: Loaded, pictures: Pictures) -> Batches:
         """Give the pictures of a step: those that were begun, where it is the one that was foreseen."""
         self._now = (step, loaded, pictures)
-        begun, self._begun = self._begun, None
+        begun, following = self._begun, self._following()
         if begun is not None and _same(begun[0], step):
+            self._begun = None
             return begun[1]
+        if begun is not None and (following is None or not _same(begun[0], following)):
+            self._begun = None  # nobody comes for them
         return _batches(step, loaded, pictures, self._pool)
 
     def begin(self, batch_size: int) -> None:
@@ -49,10 +52,12 @@ class Ahead:
 
 def _same(one: Step, other: Step) -> bool:
     """Tell whether two steps run the same images: one may have lost units to others meanwhile."""
-    first, second = (cast("ImagePass", each.view) for each in (one, other))
+    if not isinstance(one.view, ImagePass) or not isinstance(other.view, ImagePass):
+        return False
     if one.run != other.run or one.start != other.start:
         return False
-    return first.images.name == second.images.name and first.model.name == second.model.name
+    lists = one.view.images.all_contents, other.view.images.all_contents
+    return lists[0] == lists[1] and one.view.model.name == other.view.model.name
 
 
 def _batches(step: Step, loaded: Loaded, pictures: Pictures, pool: ThreadPoolExecutor) -> Batches:

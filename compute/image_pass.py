@@ -150,9 +150,11 @@ class _Drafts:
         self._hand_on([draft for draft in self._left if draft.whole])
 
     def lack(self, absent: Mapping[int, str]) -> None:
-        """Take note of pictures that could not be decoded."""
+        """Take note of pictures that could not be decoded; units that have no others are whole then."""
         for draft in self._left:
             draft.lack(absent)
+            if draft.whole:
+                self._hand_on([draft])
 
     def finish(self) -> None:
         """Hand on what is left, which is whole."""

@@ -60,7 +60,7 @@ PASSING = ("RequestFailed",)
 WAIT = 0.2
 """Seconds between two looks at units that other processes are making."""
 
-
+Facts = Mapping[str, Any]
 Outcome = Literal["done", "waiting"]
 
 
@@ -90,9 +90,10 @@ class Runner:
         """Set where what units are made from turned out damaged or gone: plan again, and go on."""
         self._pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1, "decode")
         self._pending: deque[Step] = deque()
-        self._ahead = Ahead(self._pool, self._following)
+        self._ahead = Ahead(self._pool, lambda: self._pending[0] if self._pending else None)
         self._behind: Behind[list[tuple[bool, int]]] = Behind()
         self._written: frozenset[str] = frozenset()
+        self._again = False
 
     def run(self, steps: Sequence[Step], ready: Collection[str]) -> Report:
         """Make the units of these steps, each after what it is made from; `ready` are keys known as done."""
@@ -127,6 +128,8 @@ class Runner:
         return Report(**self._counts, reasons=tuple(self._reasons))
 
     def _attempt(self, step: Step) -> Outcome:
+        if not self._written.isdisjoint(unit.key for unit in step.units):
+            self._behind.settle()
         left = [unit for unit in step.units if unit.key not in self._done and unit.key not in self._bad]
         needs = {need.key: need for unit in left for need in unit.needs if need.key not in self._done}
         if not self._written.isdisjoint(needs):
@@ -151,10 +154,6 @@ class Runner:
         if not mine:
             self._progress.advance(step.weight)
         return "done"
-
-    def _following(self) -> Step | None:
-        """Give the step that comes next, for what can be begun before its turn."""
-        return self._pending[0] if self._pending else None
 
     def _failed_before(self, unit: Unit) -> bool:
         """Tell whether a unit failed before, and not of what passes by itself, as a server's trouble."""
@@ -201,7 +200,7 @@ class Runner:
                 if isinstance(found, Exception):
                     self._fail(unit, found)
                 else:
-                    self._told(unit, self._write(unit, found, time.time() - started, ran=True))
+                    self._told(unit, self._write(unit, found, time.time() - started, self._where(unit)))
         except ENDING:
             raise
         except (DamagedUnit, MissingUnits) as error:
@@ -209,13 +208,12 @@ class Runner:
             self._bad.update(unit.key for unit in self._unmade(step))
         except (Exception, SystemExit) as error:  # whatever a model, a library or a plug-in raises
             left = self._unmade(step)
-            if isinstance(step.view, Assisted) and len(left) > 1:  # one of them; the others are good
-                for unit in left:
-                    self._make(step.only([unit]))
-                return
-            if isinstance(step.view, ImagePass) and len(apart := step.only(left).apart()) > 1:
-                for each in apart:  # as much as can be: one image spoils the units that it is in
+            apart = step.only(left).apart() if left else []
+            if len(apart) > 1:  # one of them is to blame; the others are good
+                self._again = isinstance(step.view, ImagePass)  # these images were counted
+                for each in apart:
                     self._make(each)
+                self._again = False
                 return
             for unit in left:
                 self._fail(unit, error)
@@ -225,38 +223,42 @@ class Runner:
                     self._claims.release(unit)
 
     def _unmade(self, step: Step) -> list[Unit]:
-        """List the units of a step that are neither there nor on their way to disk."""
-        return [unit for unit in step.units if unit.key not in self._done and unit.key not in self._written]
+        """List the units of a step that are neither there, nor on their way to disk, nor given up."""
+        settled = self._done | self._written | self._bad
+        return [unit for unit in step.units if unit.key not in settled]
 
     def _pass(self, step: Step, started: float) -> None:
         """Run images through a model, and keep each unit as soon as it is whole."""
         from . import image_pass
 
-        since: dict[int, float] = {}
-        tower = step.model.tower if step.model is not None else None
+        since: dict[str, float] = {}
+        device = self._settings.runs_on()
+        size = self._settings.at_once(device, step.model.tower if step.model is not None else None)
+        where = {"device": device, "batch_size": min(size, step.most)} if step.run else {}
 
         def keep(made: Mapping[str, Made]) -> None:
             now = time.time()
             for whole in step.only(unit for unit in step.units if unit.key in made).apart():
-                self._keep_behind(whole, made, now - since.get(whole.most, started), ran=bool(step.run))
-                since[whole.most] = now
+                before = since.get(whole.view.recipe_key, started)
+                self._keep_behind(whole, made, now - before, where)
+                since[whole.view.recipe_key] = now
 
         image_pass.make(
             step,
             lambda: self._loaded(step),
             self._reader,
             self._pictures,
-            batch_size=self._settings.at_once(self._settings.runs_on(), tower),
+            batch_size=size,
             ahead=self._ahead,
             tick=self._tick,
             keep=keep,
         )
 
-    def _keep_behind(self, step: Step, made: Mapping[str, Made], seconds: float, *, ran: bool) -> None:
+    def _keep_behind(self, step: Step, made: Mapping[str, Made], seconds: float, where: Facts) -> None:
         """Keep a step's units while the next is computed; their claims are held until they are kept."""
 
         def write() -> list[tuple[bool, int]]:
-            return [self._write(unit, made[unit.key], seconds, ran=ran) for unit in step.units]
+            return [self._write(unit, made[unit.key], seconds, where) for unit in step.units]
 
         def tell(future: Future[list[tuple[bool, int]]]) -> None:
             self._written = frozenset()
@@ -344,10 +346,10 @@ class Runner:
         return Pictures(self._folder.objects)
 
     def _tick(self, count: int) -> None:
-        self._progress.advance(count)
+        self._progress.advance(0 if self._again else count)
         self._claims.renew()
 
-    def _write(self, unit: Unit, made: Made, seconds: float, *, ran: bool) -> tuple[bool, int]:
+    def _write(self, unit: Unit, made: Made, seconds: float, where: Facts) -> tuple[bool, int]:
         """Put a unit to disk; tells whether it is the one that is kept, and how many rows are absent.
 
         What others look at is left alone: it may run in a thread.
@@ -357,7 +359,7 @@ class Runner:
             "host": socket.gethostname(),
             "run": self._run,
             "seconds": round(seconds, 3),
-            **(self._where(unit) if ran else {}),
+            **where,
             "libraries": libraries(unit.view),
         }
         data = encoded(unit, made)
@@ -375,10 +377,9 @@ class Runner:
         if kept:
             self._progress.kept()
 
-    def _where(self, unit: Unit) -> dict[str, Any]:
+    def _where(self, unit: Unit) -> Facts:
         device = "cpu" if isinstance(unit.view, Derived) else self._settings.runs_on()
-        tower = unit.view.model.tower if isinstance(unit.view, ImagePass) else None
-        return {"device": device, "batch_size": self._settings.at_once(device, tower)}
+        return {"device": device, "batch_size": self._settings.at_once(device)}
 
     def _note(self, started: float, steps: int) -> None:
         """Leave a row for the table `runs`."""

@@ -105,6 +105,6 @@ def machine(device: str, precision: str, batch_size: int) -> dict[str, Any]:
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
         "versions": {
             "python": platform.python_version(),
-            **{each: importlib.metadata.version(each) for each in (*LIBRARIES, "duckdb")},
+            **{each: importlib.metadata.version(each) for each in (*LIBRARIES, "transformers", "duckdb")},
         },
     }

@@ -27,8 +27,8 @@ class Step:
     """Units that are made in one go."""
 
     units: tuple[Unit, ...]
-    """The units; those of a pass over images are of the same model and set, those of one over texts cover the
-    same of them."""
+    """The units; those of a pass over images are of the same model and of one list of images, those of a pass
+    over texts cover the same of them."""
     kept: Mapping[str, Kept] = field(default_factory=dict)
     """By a unit's key, the rows that are copied from what is kept."""
 
@@ -82,7 +82,9 @@ class Step:
         return max(min(view.shard for view in views), AT_ONCE // max(each, 1))
 
     def apart(self) -> list[Step]:
-        """Give a step for each block of images that units of it cover; one, where all cover the same."""
+        """Give the steps that can be made one by one: of each block of images, or each unit with its aids."""
+        if isinstance(self.view, Assisted):
+            return [self.only([unit]) for unit in self.units]
         spans: dict[tuple[int, int], list[Unit]] = {}
         for unit in self.units:
             spans.setdefault((unit.start, unit.stop), []).append(unit)
@@ -126,7 +128,7 @@ def together(units: Iterable[Unit], kept: Callable[[Unit], Kept]) -> list[Step]:
             if rows:
                 copies[unit.key] = rows
             if len(rows) < unit.stop - unit.start:
-                key = (_side(view), view.contents(unit.start, unit.stop))
+                key = (_side(view), view.images.all_contents, unit.start, unit.stop)
         elif isinstance(view, TextTowerPass | TextModulePass):
             taken_apart = isinstance(view, TextTowerPass)
             key = (_side(view), view.contents(unit.start, unit.stop), taken_apart)
@@ -150,7 +152,7 @@ def _nested(groups: Mapping[object, list[Unit]]) -> list[list[Unit]]:
     passes: dict[object, list[list[Unit]]] = {}
     for key, group in groups.items():
         if isinstance(group[0].view, ImagePass) and isinstance(key, tuple):
-            passes.setdefault((key[0], group[0].view.images.name), []).append(group)
+            passes.setdefault(key[:2], []).append(group)
     taken: set[int] = set()
     for alike in passes.values():
         longer: list[_Level] = []
@@ -191,9 +193,7 @@ def _host(unit: Unit, longer: Iterable[_Level]) -> list[Unit] | None:
     for level in longer:
         place = bisect_right(level, unit.start, key=_start) - 1
         if place >= 0 and level[place][0].stop >= unit.stop:
-            asked = unit.start, unit.stop
-            if level[place][0].view.contents(*asked) == unit.view.contents(*asked):
-                return level[place]
+            return level[place]
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
+from itertools import product
 from typing import Any
 
 from . import duck
@@ -25,21 +25,12 @@ from .clauses import (
     parts,
 )
 from .constants import Constants, Scope
+from .options import SAME, Links, Named, Option, given_by, link, linked, picked, together
 
-Named = tuple[tuple[str, str], ...]
-"""Columns, each with a text that is asked for in it, in the order of their names."""
-
-_Option = Mapping[Column, str]
-"""Texts that columns have to have at the same time."""
-_Links = Sequence[tuple[Column, Column]]
-"""Pairs of columns of which the second has to have what the first one has."""
-_SAME = {"COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM"}
 _OTHER = {"COMPARE_NOTEQUAL", "COMPARE_DISTINCT_FROM", "COMPARE_NOT_IN"}
 _CONTAINS = {"contains", "list_contains", "list_has", "array_contains", "array_has"}
 _ROWS_OF = {"from_table", "where_clause", "cte_map", "modifiers"}
 """Parts of a SELECT that are read for themselves, or only order its rows."""
-COMBINATIONS = 2_000
-"""Where texts of several columns would make more combinations, further ones stand for themselves."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class Asking:
         """
         found: dict[str, set[Named]] = {table: set() for table in columns}
         every = {name for names in columns.values() for name in names}
-        holding: dict[int, list[_Option]] = {}
+        holding: dict[int, list[Option]] = {}
         for each in nested(self.statement.tree):
             node, places = each.node, self._places(each.node, columns)
             seen = {
@@ -86,11 +77,11 @@ class Asking:
             }
             relations = self.constants.scope([node, *each.speaks_of])
             scope = Scope(self.constants, relations, frozenset(_beside(node.get("from_table"))), every)
-            given = _given(node, each.around, holding)
+            given = given_by(node, each.around, holding)
             holding[id(node)], options = _Expressions(scope, every, known).of_select(node, given)
             for option, (alias, there) in product(options, {**seen, **places}.items()):
                 for table, passed in there.items():
-                    found[table].add(_pick(option, alias, passed, plain=alias in places))
+                    found[table].add(picked(option, alias, passed, plain=alias in places))
         return {table: frozenset(each - {()}) for table, each in found.items()}
 
     def _places(
@@ -99,22 +90,27 @@ class Asking:
         """Give the aliases in a FROM clause, each with the tables beneath and their columns that it has."""
         found: dict[str, dict[str, Collection[str]]] = {}
         for leaf in leaves(node.get("from_table")):
-            passed = self._passed(leaf)
             there = found.setdefault(called(leaf), {})
             for table in columns.keys() & {*_beneath(leaf, self._defined)}:
-                names = columns[table]
-                there[table] = names if passed is None else [each for each in names if each in passed]
+                there[table] = self._passed(leaf, columns[table])
         return found
 
-    def _passed(self, leaf: Node) -> set[str] | None:
-        """List the columns that a subquery, or a WITH, gives under their own names; None for all."""
+    def _passed(self, leaf: Node, names: Collection[str]) -> Collection[str]:
+        """List the columns that a FROM clause gives under their own names, through a subquery or a WITH."""
+        if leaf.get("column_name_alias"):
+            return []
         name = str(leaf.get("table_name") or "").lower()
         select = leaf["subquery"]["node"] if leaf.get("type") == "SUBQUERY" else self._defined.get(name)
-        listed = select.get("select_list") if select is not None else None
-        if not listed or any(each.get("class") == "STAR" for each in listed):
-            return None
-        kept = ((column(each), str(each.get("alias") or "").lower()) for each in listed)
-        return {key.name for key, alias in kept if key is not None and alias in ("", key.name)}
+        listed = (select.get("select_list") if select is not None else None) or []
+        stars = [each for each in listed if each.get("class") == "STAR"]
+        kept = [(column(each), str(each.get("alias") or "").lower()) for each in listed if each not in stars]
+        own = {key.name for key, alias in kept if key is not None and alias in ("", key.name)}
+        if listed and not stars:
+            return [each for each in names if each in own]
+        made = {alias for _, alias in kept} - own
+        made.update(str(each["key"]).lower() for star in stars for each in star["replace_list"])
+        left_out = {name for star in stars for name in _excluded(star)}
+        return [each for each in names if each not in made and (each not in left_out or each in own)]
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ class _Expressions:
     known: Mapping[str, Collection[str]]
     """The texts that there are in them."""
 
-    def of_select(self, node: Node, given: list[_Option]) -> tuple[list[_Option], list[_Option]]:
+    def of_select(self, node: Node, given: list[Option]) -> tuple[list[Option], list[Option]]:
         """List what all rows of a SELECT have to have, and that with all else that its expressions ask for.
 
         Those of SELECTs inside are left out; `given` is what it has to have because of those around it.
@@ -135,19 +131,17 @@ class _Expressions:
         tree = node.get("from_table")
         rest = [each for name, each in node.items() if name not in _ROWS_OF]
         pivots = [part for part in parts(tree) if part.get("type") == "PIVOT"]
-        equal = filter(None, map(_link, conjuncts(node.get("where_clause"))))
+        equal = filter(None, map(link, conjuncts(node.get("where_clause"))))
         both = [pair for each in equal for pair in (each, each[::-1])]
         held = self.all_of(must_hold(node), [*both, *self._joined(tree)], given)
         return held, [*held, *self.any_of(rest), *(option for each in pivots for option in self._pivot(each))]
 
-    def all_of(
-        self, nodes: Iterable[Node], links: _Links = (), given: Sequence[_Option] = ()
-    ) -> list[_Option]:
+    def all_of(self, nodes: Iterable[Node], links: Links = (), given: Sequence[Option] = ()) -> list[Option]:
         """Give what expressions ask for that hold together, and columns that are equal."""
         factors = [given, *map(self._read, nodes), *self._of_relations(links)]
-        return [_linked(each, links) for each in _together(factors)]
+        return [linked(each, links) for each in together(factors)]
 
-    def _of_relations(self, links: _Links) -> Iterator[list[_Option]]:
+    def _of_relations(self, links: Links) -> Iterator[list[Option]]:
         """Read tables of constants that are joined: each row asks for what columns have to have with it."""
         to: dict[str, list[tuple[str, Column]]] = {}
         for one, other in links:
@@ -158,9 +152,9 @@ class _Expressions:
             texts = [[(key, row.get(name)) for name, key in pairs] for row in self.scope.rows(alias)]
             yield [{key: text for key, text in row if isinstance(text, str)} for row in texts]
 
-    def any_of(self, nodes: Iterable[Any]) -> list[_Option]:
+    def any_of(self, nodes: Iterable[Any]) -> list[Option]:
         """Give what expressions ask for, each by itself, wherever they stand; not those of other SELECTs."""
-        found: list[_Option] = []
+        found: list[Option] = []
         for node in nodes:
             if isinstance(node, list):
                 found += self.any_of(node)
@@ -170,7 +164,7 @@ class _Expressions:
                 found += self.any_of(node.values())
         return found
 
-    def _read(self, node: Node) -> list[_Option]:
+    def _read(self, node: Node) -> list[Option]:
         kind = node.get("type")
         if kind == "OPERATOR_NOT":
             return self._denied(node["children"][0])
@@ -178,7 +172,9 @@ class _Expressions:
             return self.all_of(node["children"])
         if kind in _OTHER:
             return []
-        if kind in _SAME:
+        if kind in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+            return []
+        if kind in SAME:
             return self._same([node["left"]], [node["right"]], node)
         if kind == "COMPARE_IN":
             return self._same(node["children"][:1], node["children"][1:], node)
@@ -189,21 +185,23 @@ class _Expressions:
             return [] if column(listed) is not None else self._same([sought], [listed], node)
         return self.any_of(node.values())
 
-    def _denied(self, node: Node) -> list[_Option]:
+    def _denied(self, node: Node) -> list[Option]:
         """Read what stands under a NOT: only what is denied twice asks for something."""
         kind = node.get("type")
         if kind == "OPERATOR_NOT":
             return self._read(node["children"][0])
         if kind == "CONJUNCTION_OR":
-            return _together(map(self._denied, node["children"]))
+            return together(map(self._denied, node["children"]))
         if kind == "CONJUNCTION_AND":
             return [option for each in node["children"] for option in self._denied(each)]
         if kind == "COMPARE_NOT_IN":
             return self._same(node["children"][:1], node["children"][1:], node)
         return self._same([node["left"]], [node["right"]], node) if kind in _OTHER else []
 
-    def _same(self, left: list[Node], right: list[Node], node: Node) -> list[_Option]:
+    def _same(self, left: list[Node], right: list[Node], node: Node) -> list[Option]:
         """Read a comparison of one side with one or several others."""
+        if any(part.get("class") == "COLLATE" for part in parts([left, right])):
+            return self._wrapped(node)
         for one, others in ((left, right), (right, left)):
             selected = [each for each in others if each.get("subquery_type") == "SCALAR"]
             if selected:
@@ -217,7 +215,7 @@ class _Expressions:
         plain = [(key, side) for side in (left, right) for each in side if (key := self._mine(each))]
         if not plain:
             return self._wrapped(node)
-        found: list[_Option] = []
+        found: list[Option] = []
         for key, side in plain:
             found += [{key: text} for text in self.scope.texts(right if side is left else left)]
         return found
@@ -228,7 +226,7 @@ class _Expressions:
         mine = key is not None and key.name in self.columns and self.scope.place(key) is None
         return key if mine else None
 
-    def _in_select(self, sides: list[Node], node: Node) -> list[_Option]:
+    def _in_select(self, sides: list[Node], node: Node) -> list[Option]:
         """Read `column IN (SELECT …)` and `(a, b) IN (SELECT …)`.
 
         A SELECT that follows from no table asks for all its rows; one over tables for what it asks of its
@@ -252,7 +250,7 @@ class _Expressions:
         found = _Expressions(self.scope, inner, self.known).all_of(must_hold(select))
         return [{inner[key.name]: text for key, text in each.items() if key.name in inner} for each in found]
 
-    def _wrapped(self, node: Node) -> list[_Option]:
+    def _wrapped(self, node: Node) -> list[Option]:
         """Read a condition on a function of one column: it asks for the names that it admits.
 
         Tried are the statement's texts, and the names that there are which are these but for capitals and
@@ -281,7 +279,7 @@ class _Expressions:
             left, right = ({called(leaf) for leaf in leaves(join[side])} for side in ("left", "right"))
             names = [str(name).lower() for name in join.get("using_columns") or ()]
             names = [*self.columns] if join.get("ref_type") == "NATURAL" else names
-            equal = [*filter(None, map(_link, conjuncts(join.get("condition"))))]
+            equal = [*filter(None, map(link, conjuncts(join.get("condition"))))]
             if kind in ("INNER", "SEMI"):
                 yield from (pair for each in equal for pair in (each, each[::-1]))
                 equal = []
@@ -294,9 +292,9 @@ class _Expressions:
                     pairs = (each, each[::-1])
                     yield from (pair for pair in pairs if pair[0].alias in first and pair[1].alias in second)
 
-    def _pivot(self, node: Node) -> list[_Option]:
+    def _pivot(self, node: Node) -> list[Option]:
         """Read `PIVOT … ON column IN ('a', 'b')`."""
-        found: list[_Option] = []
+        found: list[Option] = []
         for each in node.get("pivots", ()):
             keys = [key for one in each.get("pivot_expressions", ()) if (key := self._mine(one))]
             texts = [
@@ -306,41 +304,8 @@ class _Expressions:
         return found
 
 
-def _given(node: Node, around: Sequence[Node], holding: Mapping[int, list[_Option]]) -> list[_Option]:
-    """List what a SELECT's columns have to have that are equal to columns of those around it."""
-    own = {called(leaf) for leaf in leaves(node.get("from_table"))}
-    pairs = [pair for each in filter(None, map(_link, must_hold(node))) for pair in (each, each[::-1])]
-    found: dict[tuple[tuple[Column, str], ...], None] = {}
-    for outer in around:
-        there = {called(leaf) for leaf in leaves(outer.get("from_table"))} - own
-        mine = [(key, theirs) for key, theirs in pairs if key.alias not in there and theirs.alias in there]
-        for option in holding.get(id(outer), ()) if mine else ():
-            texts = ((key, option.get(theirs) or option.get(Column("", theirs.name))) for key, theirs in mine)
-            found[tuple(sorted((key, text) for key, text in texts if text))] = None
-        own |= there
-    return list(map(dict, found))
-
-
 def _folded(text: str) -> str:
     return text.strip().casefold()
-
-
-def _together(factors: Iterable[Sequence[_Option]]) -> list[_Option]:
-    """Combine what each of some factors asks for, where that can be at the same time."""
-    found: list[_Option] = [{}]
-    loose: list[_Option] = []
-    for factor in filter(None, factors):
-        pairs = ({**one, **other} for one, other in product(found, factor) if _agree(one, other))
-        both: list[_Option] = [*islice(pairs, COMBINATIONS + 1)]
-        if len(both) > COMBINATIONS:
-            loose += factor
-        else:
-            found = both
-    return [each for each in (*found, *loose) if each]
-
-
-def _agree(one: _Option, other: _Option) -> bool:
-    return all(one.get(key, text) == text for key, text in other.items())
 
 
 def _beside(tree: Any) -> Iterator[str]:
@@ -350,35 +315,12 @@ def _beside(tree: Any) -> Iterator[str]:
         yield from (called(leaf) for leaf in leaves(join[side])) if side else ()
 
 
-def _link(node: Node) -> tuple[Column, Column] | None:
-    """Give the columns that a condition says are equal."""
-    if node.get("type") not in _SAME:
-        return None
-    left, right = column(node["left"]), column(node["right"])
-    return None if left is None or right is None else (left, right)
-
-
-def _linked(option: _Option, links: _Links) -> _Option:
-    """Add what columns have to have that follow those of an option."""
-    found, left = dict(option), list(option)
-    to: dict[Column, list[Column]] = {}
-    for one, other in links:
-        to.setdefault(one, []).append(other)
-    while left:
-        key = left.pop()
-        for other in to.get(key, ()):
-            if other not in found:
-                found[other] = found[key]
-                left.append(other)
-    return found
-
-
-def _pick(option: _Option, alias: str, columns: Collection[str], *, plain: bool) -> Named:
-    """Give what is asked of a table under one alias, and under none, where the SELECT is over it."""
-    mine = {key: text for key, text in option.items() if key.name in columns}
-    general = {key.name: text for key, text in mine.items() if not key.alias and plain}
-    own = {key.name: text for key, text in mine.items() if key.alias == alias}
-    return tuple(sorted({**general, **own}.items()))
+def _excluded(star: Node) -> Iterator[str]:
+    """List the columns that a star leaves out or calls otherwise."""
+    yield from (str(each).lower() for each in star["exclude_list"])
+    yield from (str(each["column"]).lower() for each in star.get("qualified_exclude_list") or ())
+    for each in star.get("rename_list") or ():
+        yield str(each["key"]["column"] if isinstance(each["key"], Mapping) else each["key"]).lower()
 
 
 def _equals(left: Node, right: Node) -> Node:

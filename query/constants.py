@@ -50,12 +50,14 @@ class Constants:
         return self._known[id(select)]
 
     def relation(self, leaf: Node) -> Relation | None:
-        """Give the table of constants that a FROM clause joins; None for any other."""
+        """Give the table of constants that a FROM clause joins; None for any other, and with a collation."""
         name = str(leaf.get("table_name") or "").lower()
         if leaf.get("type") not in _INLINE and (
             leaf.get("type") != "BASE_TABLE" or name not in self._defined
         ):
             return None
+        if any(part.get("class") == "COLLATE" for part in parts([leaf, self._defined.get(name)])):
+            return None  # its texts are equal to others, too
         relation = Relation(self, leaf)
         return relation if relation.columns else None
 

@@ -49,7 +49,7 @@ class Keeping(ABC):
             keep: Views whose units stay.
             views: Views whose units alone may go.
             grace: Leave temporary files, lists and pictures alone that are younger; in seconds, and at least
-                60 while other processes write to the store.
+                60 while other processes write to the store. What a name that was dropped left goes at once.
             dry_run: Only say what would go.
 
         Raises:

@@ -17,8 +17,8 @@ from ..store.parts import schema as arrow_schema
 from ..store.reader import Reader
 from ..store.views import ArrayView, TableView, Unit, View
 from . import cells
-from .asking import Named
 from .completeness import Refused
+from .options import Named
 from .pruning import OneOf, Pruner, admits, asks, holding
 
 Ready = Callable[[View], Collection[str]]

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from ..store.nearest import nearest
 from ..store.views import Unit, View
 from . import duck
-from .asking import Named
 from .completeness import Completeness, Touched
+from .options import Named
 from .scan import Scan, Spot
 
 LISTED = 4

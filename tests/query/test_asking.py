@@ -102,6 +102,7 @@ OTHERS: list[tuple[str, Any]] = [
 """Conditions that name nothing but what was filled."""
 
 
+Y: set[tuple[tuple[str, str], ...]] = {(("image_set", "y"),)}
 READ: list[tuple[str, set[tuple[tuple[str, str], ...]]]] = [
     ("WITH t AS (SELECT * FROM t WHERE model = 'x') SELECT * FROM t", {(("model", "x"),)}),
     (
@@ -119,6 +120,13 @@ READ: list[tuple[str, set[tuple[tuple[str, str], ...]]]] = [
     ("SELECT * FROM t ANTI JOIN (VALUES ('x')) v(model) USING (model)", set()),
     ("SELECT * FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.model = t.model AND u.model = 'x')", set()),
     ("SELECT 1 FROM u WHERE u.model = 'x' AND EXISTS (FROM t WHERE t.model = u.model)", {(("model", "x"),)}),
+    ("FROM (SELECT * REPLACE (upper(model) AS model) FROM t) WHERE model = 'X' AND image_set = 'y'", Y),
+    ("FROM (SELECT * EXCLUDE (model), 'x' AS model FROM t) WHERE model = 'x' AND image_set = 'y'", Y),
+    ("FROM (SELECT *, layer AS model FROM t) WHERE model = 'x' AND image_set = 'y'", Y),
+    ("SELECT * FROM t AS s(image_set, model) WHERE model = 'x'", set()),
+    ("SELECT * FROM t WHERE model = 'X' COLLATE NOCASE", {(("model", "x"),)}),
+    ("SELECT * FROM t WHERE (model IN ('x')) IS NULL AND image_set = 'y'", Y),
+    ("SELECT * FROM t JOIN (SELECT 'x' COLLATE NOCASE AS m) c ON model = c.m WHERE image_set = 'y'", Y),
     (
         "SELECT 1 FROM u b WHERE model = 'x' AND image_set = 'y' AND NOT EXISTS "
         "(SELECT 1 FROM t a WHERE a.model = b.model AND b.image_set = a.image_set AND layer = b.layer)",

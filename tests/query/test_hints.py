@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import belvedere
 from belvedere import Store
+from belvedere.query.answer import IncompleteAnswer
 from tests.worlds import World
 
 
@@ -153,3 +155,39 @@ def test_a_join_by_columns_of_different_types_leaves_nothing_out(labelled: Store
         "i.label = 'dog' JOIN images j ON j.grp = e.image_id AND j.label = 'dog' WHERE e.image_set = 'pets'"
     )
     assert sorted(answer.fetchall()) == [(0,), (1,), (2,)]
+
+
+def test_what_a_semi_join_hides_and_what_is_equal_by_collation_leaves_nothing_out(labelled: Store) -> None:
+    for name in ("photos", "pets"):
+        assert labelled.view("image_embeddings", images=name).fill(progress=False).complete
+    for statement, count in (
+        (
+            "SELECT count(*) FROM models SEMI JOIN image_embeddings e ON e.model = models.model "
+            "JOIN (VALUES ('zz')) t(image_set) ON t.image_set = image_set",
+            1,
+        ),
+        (
+            "SELECT count(*) FROM models m SEMI JOIN image_embeddings e ON e.image_set = 'photos' "
+            'JOIN (SELECT image_set AS "Image_Set", image_id FROM images WHERE image_id = 1) i '
+            "ON i.image_set = 'pets' WHERE image_set = 'pets'",
+            1,
+        ),
+        (
+            "SELECT count(*) FROM image_embeddings e JOIN (SELECT 'PETS' COLLATE NOCASE AS s) t "
+            "ON e.image_set = t.s",
+            300,
+        ),
+        (
+            "SELECT count(*) FROM image_embeddings e JOIN (VALUES (18446744073709551615::UBIGINT), (1)) "
+            "t(image_id) USING (image_id)",
+            2,
+        ),
+        (
+            "WITH t(s) AS (SELECT 'PETS' COLLATE NOCASE) SELECT count(*) FROM image_embeddings e JOIN t "
+            "ON e.image_set = t.s",
+            300,
+        ),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IncompleteAnswer)  # the first names more than it asks for
+            assert labelled.sql(statement).fetchone() == (count,), statement
