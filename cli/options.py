@@ -143,7 +143,7 @@ def prices_option(command: Command) -> Command:
         "--prices",
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
-        help="A TOML file: usd_in and usd_out, for a million tokens, by language model.",
+        help="A TOML file: usd_in and usd_out, for a million tokens, by the endpoint's name of the model.",
     )(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .entries import Adapter, Cells, Place, Score, Unreadable, numbers
+from .entries import Adapter, Cells, Place, Score, Unreadable, check_share, numbers
 
 NAMES = {"cosy_auc": "auc", "cosy_mad": "mad", "cosy_u": "u1", "cosy_p": "p"}
 """The measures, and their columns."""
@@ -15,8 +15,7 @@ def _read(place: Place, cells: Cells) -> Iterator[Score]:
     if not found:
         raise Unreadable("no number in any of its columns")
     for name in ("cosy_auc", "cosy_p"):
-        if name in found and not 0 <= found[name] <= 1:
-            raise Unreadable(f"{NAMES[name]} {found[name]:g} is not from 0 to 1")
+        check_share(NAMES[name], found.get(name))
     for name, value in found.items():
         yield Score(place, cells["concept"], name, value)
 

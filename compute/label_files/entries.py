@@ -156,6 +156,12 @@ def number(cells: Cells, column: str) -> float | None:
     return value
 
 
+def check_share(column: str, value: float | None) -> None:
+    """Refuse a number that is to be a share, and is not from 0 to 1."""
+    if value is not None and not 0 <= value <= 1:
+        raise Unreadable(f"{column} {value:g} is not from 0 to 1")
+
+
 def numbers(cells: Cells, columns: Mapping[str, str]) -> dict[str, float]:
     """Read some cells as numbers, under other names; those that are empty or not there are left out."""
     found = {name: number(cells, column) for name, column in columns.items() if column in cells}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .entries import Adapter, Cells, Label, Place, number
+from .entries import Adapter, Cells, Label, Place, check_share, number
 
 DIGITS = 16
 """Numbers of fewer digits are exact as float64."""
@@ -14,7 +14,9 @@ def _read(place: Place, cells: Cells) -> Iterator[Label]:
     """Give the concept; `concept_id`, a WordNet offset (of a noun) or a class's number, stands beside it."""
     identity = cells["concept_id"].strip().removeprefix("n")
     more = {"concept_id": float(identity)} if identity.isdecimal() and len(identity) < DIGITS else {}
-    yield Label(place, 0, cells["concept"], cells["concept"], number(cells, "metric"), "auroc", more=more)
+    auroc = number(cells, "metric")
+    check_share("metric", auroc)
+    yield Label(place, 0, cells["concept"], cells["concept"], auroc, "auroc", more=more)
 
 
 ADAPTER = Adapter(

@@ -181,7 +181,9 @@ def test_invert_falcon_and_cosy_are_read_whole(tmp_path: Path) -> None:
     ]
 
 
-def test_shares_beyond_one_are_no_measures_of_cosy(tmp_path: Path) -> None:
+def test_shares_beyond_one_are_refused(tmp_path: Path) -> None:
+    (reject,) = taken(tmp_path, files.INVERT.replace("0.875", "1.7")).rejects
+    assert reject.reason == "metric 1.7 is not from 0 to 1"
     wrong = "neuron,concept,AUC,MAD,p\n0,red,1.9,0.5,\n1,blue,0.5,0.5,-1\n2,teal,1,4,0\n"
     found = taken(tmp_path, wrong)
     assert [(each.line, each.reason) for each in found.rejects] == [
