@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from .compute.views import view_class
+from .compute.views import all_views, view_class
 from .demo.scenes import test_scenes as scenes
 from .query.lazy_array import LazyArray
 from .query.lazy_table import LazyTable
@@ -113,8 +113,11 @@ class ViewContract:
         assert _kept(store, self.view) == before, "a unit filled alone is not what it is among all"
 
     def test_it_is_as_declared(self, store: Store) -> None:
-        """Shapes, data types, columns and places are those that the view declares."""
+        """Shapes, data types, columns and places are those that the view declares, and `status` finds it."""
         lazy = self.ask(store)
+        if self.view in all_views():
+            fresh = [each.view for each in store.status(disk=False) if each.fresh]
+            assert any(view.startswith(lazy.title) for view in fresh), "store.status() does not list the view"
         if isinstance(lazy, LazyArray):
             _check_array(lazy)
         else:

@@ -22,7 +22,7 @@ def same_question(recipe: Recipe, view: View) -> bool:
     """
     before, defaults = recipe["parameters"], {field.name: field.default for field in view.fields()}
     now = view.recipe["parameters"]
-    if any(now[name] != before.get(name, defaults[name]) for name in now):
+    if any(now[name] != (before[name] if name in before else defaults.get(name)) for name in now):
         return False
     if [*conditions(recipe)] != [*conditions(view.recipe)]:
         return False

@@ -129,7 +129,8 @@ class Plan:
             more = str(self.work.get(view, ""))
             lines.append(f"  {count:>6} unit{'s' * (count != 1)} of {view}" + (f": {more}" if more else ""))
         if self.images and not self.lost:
-            lines.append(f"  {self.images:,} images through the model, in {self.passes} blocks")
+            blocks = f"{self.passes} block{'s' * (self.passes != 1)}"
+            lines.append(f"  {self.images:,} images through the model, in {blocks}")
         if self.copied:
             lines.append(f"  {self.copied:,} rows copied from what is kept of other image sets")
         if self.lost:

@@ -127,6 +127,15 @@ def test_texts_that_the_model_reads_in_part_have_no_score_and_become_no_label(
         assert [(row["label"], row["status"]) for row in labels] == [(None, "too_long")]
 
 
+def test_what_is_described_without_paintings_has_a_status_and_a_place_in_the_table(
+    store: belvedere.Store,
+) -> None:
+    assert store.view("probed_labels", **ASKED, clip="clip").where("neuron = 0").fill(progress=False).complete
+    names = [each.view for each in store.status() if each.ready]
+    assert {"probed_scores", "probed_labels"} <= {name.partition("[")[0] for name in names}
+    assert "probed_labels" in store.sql("FROM neuron_labels WHERE method = 'none'").completeness.views
+
+
 def test_where_all_images_are_at_the_top_nothing_is_told_apart(store: belvedere.Store) -> None:
     asked = {**ASKED, "images": "few", "k": 10, "clip": "clip"}
     rows = store.view("probed_labels", **asked).where("neuron = 0").arrow().to_pylist()

@@ -11,7 +11,7 @@ import pytest
 
 import belvedere
 from belvedere.compute.views import top_activations
-from belvedere.store.errors import BadSource
+from belvedere.store.errors import BadSelection, BadSource
 from tests.worlds import TEXTS, World, add_pictures
 
 MODULE = "visual.transformer.resblocks.1.mlp.gelu"
@@ -54,8 +54,10 @@ def test_a_condition_computes_only_the_neurons_it_can_touch(store: belvedere.Sto
         "top_activations": 1,
         "top_images": 1,
     }
-    assert wide.where("neuron = 64").plan().units == 0
-    assert wide.where("module = 'another'").plan().units == 0
+    for nothing in ("neuron = 64", "module = 'another'"):
+        with pytest.raises(BadSelection, match=f"row for which {nothing} holds; it has neuron 0 to 63"):
+            wide.where(nothing).plan()
+        assert len(wide.where(nothing).df()) == 0
 
 
 def test_sql_names_the_module_that_was_not_filled(store: belvedere.Store) -> None:
