@@ -10,11 +10,13 @@ import click
 if TYPE_CHECKING:
     from ..query.lazy import Lazy
     from ..query.store import Store
+    from ..store.views import View
 
 where_option = click.option(
     "--where",
     metavar="SQL",
-    help="Only the units that can have rows for which this holds; for views that are tables.",
+    help="Only the units that can have rows for which this holds; for views that are tables. Of views that "
+    "take a condition on heads, such as ablations, that condition.",
 )
 
 
@@ -28,7 +30,10 @@ def asked(
     texts: str | None,
     values: Mapping[str, str],
 ) -> Lazy[Any]:
-    """Find the view, narrowed where a condition is given."""
+    """Find the view, narrowed where a condition is given.
+
+    Of a view that takes a condition on heads it is that, where it does not speak of the view's own rows.
+    """
     from ..query.lazy_table import LazyTable
     from ..query.named import values_of
     from ..query.resolve import of_heads
@@ -38,12 +43,15 @@ def asked(
     found: Lazy[Any] = store.view(view, model=model, images=images, texts=texts, **given)
     if where is None:
         return found
-    if not isinstance(found, LazyTable):
+    cls: type[View] = type(found._view)
+    heads = [each for each in of_heads(cls) if each not in given]
+    if not isinstance(found, LazyTable) and not heads:
         raise click.UsageError(f"--where narrows views that are tables, and {view} is an array")
-    try:
-        return found.where(where)
-    except QueryError as error:
-        if of_heads(type(found._view)):
-            hint = f"--where is about rows of {view}, and heads are chosen by -p heads CONDITION"
-            raise click.UsageError(f"{error}\n{hint}") from error
-        raise
+    if isinstance(found, LazyTable):
+        try:
+            return found.where(where)
+        except QueryError:
+            if not heads:
+                raise
+    found = store.view(view, model=model, images=images, texts=texts, **given, **{heads[0]: where})
+    return found

@@ -85,7 +85,10 @@ def test_a_name_that_is_taken_is_refused_until_told(run: Run, bare: Path, tmp_pa
         (("plan", "head_roles", "-p", "self", "x"), "no view has a parameter self"),
         (("plan", "head_moments", "--where", "layer = 1"), "--where narrows views that are tables"),
         (("plan", "head_roles", "--where", "layr = 1"), 'Referenced column "layr" not found'),
-        (("plan", "similar_images", "--where", "layer = 1"), "heads are chosen by -p heads CONDITION"),
+        (
+            ("plan", "similar_images", "--where", "layr = 1"),
+            "'layr = 1' is no condition on heads: there is no",
+        ),
         (("status", "--model", "clip"), "name a VIEW"),
     ],
 )
@@ -96,6 +99,13 @@ def test_what_is_not_known_is_refused_with_what_is_there(
     assert (found.exit_code, found.stdout) == (2, "")
     assert message in found.stderr
     assert "\nError: " in f"\n{found.stderr}"
+
+
+def test_where_chooses_heads_of_a_view_that_takes_them(run: Run, bare: Path) -> None:
+    for view in ("similar_images", "chosen_contributions"):
+        by_where = run("plan", view, "--where", "layer = 1", "--store", bare)
+        by_name = run("plan", view, "-p", "heads", "layer = 1", "--store", bare)
+        assert (by_where.exit_code, by_where.stdout) == (0, by_name.stdout)
 
 
 def test_an_integer_is_a_value_of_a_parameter_that_is_a_float(run: Run, bare: Path) -> None:
