@@ -25,7 +25,7 @@ from .clauses import (
     parts,
 )
 from .constants import Constants, Scope
-from .options import SAME, Links, Named, Option, given_by, link, linked, picked, together
+from .options import SAME, Links, Named, Option, both_ways, given_by, linked, picked, together
 
 _OTHER = {"COMPARE_NOTEQUAL", "COMPARE_DISTINCT_FROM", "COMPARE_NOT_IN"}
 _CONTAINS = {"contains", "list_contains", "list_has", "array_contains", "array_has"}
@@ -131,9 +131,8 @@ class _Expressions:
         tree = node.get("from_table")
         rest = [each for name, each in node.items() if name not in _ROWS_OF]
         pivots = [part for part in parts(tree) if part.get("type") == "PIVOT"]
-        equal = filter(None, map(link, conjuncts(node.get("where_clause"))))
-        both = [pair for each in equal for pair in (each, each[::-1])]
-        held = self.all_of(must_hold(node), [*both, *self._joined(tree)], given)
+        links = [*both_ways(conjuncts(node.get("where_clause"))), *self._joined(tree)]
+        held = self.all_of(must_hold(node), links, given)
         return held, [*held, *self.any_of(rest), *(option for each in pivots for option in self._pivot(each))]
 
     def all_of(self, nodes: Iterable[Node], links: Links = (), given: Sequence[Option] = ()) -> list[Option]:
@@ -279,18 +278,16 @@ class _Expressions:
             left, right = ({called(leaf) for leaf in leaves(join[side])} for side in ("left", "right"))
             names = [str(name).lower() for name in join.get("using_columns") or ()]
             names = [*self.columns] if join.get("ref_type") == "NATURAL" else names
-            equal = [*filter(None, map(link, conjuncts(join.get("condition"))))]
+            equal = both_ways(conjuncts(join.get("condition")))
             if kind in ("INNER", "SEMI"):
-                yield from (pair for each in equal for pair in (each, each[::-1]))
+                yield from equal
                 equal = []
             follows = {"LEFT": [(left, right)], "RIGHT": [(right, left)], "ANTI": []}
             for first, second in follows.get(str(kind), [(left, right), (right, left)]):
                 for name in names:
                     yield from ((Column(alias, name), Column("", name)) for alias in first)
                     yield from ((Column("", name), Column(alias, name)) for alias in second)
-                for each in equal:
-                    pairs = (each, each[::-1])
-                    yield from (pair for pair in pairs if pair[0].alias in first and pair[1].alias in second)
+                yield from (pair for pair in equal if pair[0].alias in first and pair[1].alias in second)
 
     def _pivot(self, node: Node) -> list[Option]:
         """Read `PIVOT … ON column IN ('a', 'b')`."""

@@ -142,7 +142,7 @@ def _chosen_by(folder: Folder, gone: Set[str], keep: Set[str]) -> Iterator[str]:
     for view in sorted(folder.records.filled() - keep):
         for _, recipe in folder.records.every_recipe(view):
             if not gone.isdisjoint(conditions(recipe)):
-                yield f"units/{view}/{digest.of_facts(recipe)[:32]}"
+                yield f"units/{view}/{digest.key_of(recipe)}"
 
 
 def _pictures(objects: Objects, sets: Sequence[str]) -> set[str] | None:

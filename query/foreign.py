@@ -131,7 +131,7 @@ def _is_whole(data: bytes, key: str) -> bool:
     try:
         facts = json.loads(data)
         facts.pop("sha256", None)
-        return digest.of_facts(facts)[:32] == key
+        return digest.key_of(facts) == key
     except (AttributeError, TypeError, ValueError):
         return False
 

@@ -37,8 +37,12 @@ def _agree(one: Option, other: Option) -> bool:
     return all(one.get(key, text) == text for key, text in other.items())
 
 
-def link(node: Node) -> tuple[Column, Column] | None:
-    """Give the columns that a condition says are equal."""
+def both_ways(conditions: Iterable[Node]) -> list[tuple[Column, Column]]:
+    """List the pairs of columns that conditions say are equal, each either way round."""
+    return [pair for each in filter(None, map(_equal, conditions)) for pair in (each, each[::-1])]
+
+
+def _equal(node: Node) -> tuple[Column, Column] | None:
     if node.get("type") not in SAME:
         return None
     left, right = column(node["left"]), column(node["right"])
@@ -63,7 +67,7 @@ def linked(option: Option, links: Links) -> Option:
 def given_by(node: Node, around: Sequence[Node], holding: Mapping[int, list[Option]]) -> list[Option]:
     """List what a SELECT's columns have to have that are equal to columns of those around it."""
     own = {called(leaf) for leaf in leaves(node.get("from_table"))}
-    pairs = [pair for each in filter(None, map(link, must_hold(node))) for pair in (each, each[::-1])]
+    pairs = both_ways(must_hold(node))
     found: dict[tuple[tuple[Column, str], ...], None] = {}
     for outer in around:
         there = {called(leaf) for leaf in leaves(outer.get("from_table"))} - own

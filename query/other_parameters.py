@@ -46,7 +46,7 @@ def filled_otherwise(
         views, reasons = _asked_for(engine, names, cls, Inputs(**inputs), given)
         if not views and reasons:
             title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe), *_told_apart(cls, given)])}]"
-            units = len(engine.folder.records.places(cls, digest.of_facts(recipe)[:32]))
+            units = len(engine.folder.records.places(cls, digest.key_of(recipe)))
             if units and title not in lost and all(name in there[kind]() for kind, name in inputs.items()):
                 lost.add(title)
                 yield title, Lost(units, reasons[0])

@@ -235,7 +235,7 @@ class _Kept:
             facts = self._objects.get_sealed(path, "")
         except DamagedObject as error:
             return error.what
-        if top == "recipes" and digest.of_facts(facts)[:32] != _stem(path):
+        if top == "recipes" and digest.key_of(facts) != _stem(path):
             return "it is another recipe"
         if top == "imports" and facts.get("key") != _stem(path):
             return "it is another import"

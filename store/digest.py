@@ -25,6 +25,11 @@ def of_facts(facts: Any) -> str:
     return of_bytes(canonical(facts))
 
 
+def key_of(facts: Any) -> str:
+    """Give the key under which what has these facts is kept: half of their digest; errors are its."""
+    return of_facts(facts)[:32]
+
+
 def canonical(facts: Any) -> bytes:
     """Write plain values as canonical JSON.
 

@@ -196,7 +196,7 @@ class Instrument:
     @property
     def key(self) -> str:
         """The digest of all that identifies it."""
-        return digest.of_facts({**self.facts, "precision": self.precision})[:32]
+        return digest.key_of({**self.facts, "precision": self.precision})
 
 
 @dataclass(frozen=True, eq=False)

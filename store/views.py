@@ -260,7 +260,7 @@ class View(ABC):
     @cached_property
     def recipe_key(self) -> str:
         """The digest of the recipe."""
-        return digest.of_facts(self.recipe)[:32]
+        return digest.key_of(self.recipe)
 
     @property
     @abstractmethod
