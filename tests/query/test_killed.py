@@ -8,7 +8,7 @@ from tests.kills import Trial
 from tests.victims import KINDS
 from tests.worlds import World, add_pictures
 
-KILLS = 6
+KILLS = 12
 
 
 def test_kills_tear_nothing_lose_nothing_and_leave_nothing(world: World, tmp_path: Path) -> None:
