@@ -102,6 +102,9 @@ def _sizes(model: Model) -> str:
     metavar="DIR",
     help="Take each image's mask from here, by its path below the source or its name; or a table path,mask.",
 )
+@click.option(
+    "--concepts", metavar="FILE", help="A table value,concept of what the numbers in masks stand for."
+)
 @replace_option
 @store_option
 def images(
@@ -110,6 +113,7 @@ def images(
     statement: str | None,
     labels: Literal["folder"] | None,
     masks: str | None,
+    concepts: str | None,
     replace: bool,
     folder: Path | None,
 ) -> None:
@@ -121,7 +125,8 @@ def images(
     torchvision:NAME/FOLDER#SPLIT, demo:scenes or demo:crossed, of which "demo:scenes[:N]" are the first N.
     Their bytes are read once. Adding the same source again appends what it has gained.
 
-    A mask has the size of its image, and is black where the background is.
+    A mask has the size of its image, and is black where the background is; elsewhere is the thing that the
+    image's label names, or, with --concepts, what FILE calls the number of the pixel.
 
     QUERY answers with columns image_set and image_id, in the order that the images are to have; its
     answer has to be complete.
@@ -132,7 +137,14 @@ def images(
     source: Any = (sources[0] if len(sources) == 1 else list(sources)) if sources else None
     with Reading() as tick:
         added = store.add_images(
-            name, source, sql=statement, labels=labels, masks=masks, replace=replace, tick=tick
+            name,
+            source,
+            sql=statement,
+            labels=labels,
+            masks=masks,
+            concepts=concepts,
+            replace=replace,
+            tick=tick,
         )
     unreadable = f", {added.unreadable:,} unreadable" if added.unreadable else ""
     told = [(added.changed, "changed"), (added.gone, "gone"), (added.masks, "with masks")]

@@ -26,3 +26,5 @@ class Found:
     """Its digest, width, height, size and time, where the source knows them, so that it is not read."""
     mask: str | None = None
     """Where its mask lies, where the source gives one; as its own path is written."""
+    concepts: str | None = None
+    """What each number in its mask stands for, as JSON, where that was said."""

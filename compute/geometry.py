@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from ..store.views import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of a picture, the last two exclusive."""
@@ -40,6 +44,11 @@ class Window:
             min(width, int(np.floor(xs[1] + 0.5))),
             min(height, int(np.floor(ys[1] + 0.5))),
         )
+
+
+def seen(transform: Callable[[Image.Image], Tensor], width: int, height: int) -> Window | None:
+    """Find what a model's preprocessing keeps of pictures of a size, as `window` does."""
+    return window(lambda picture: np.asarray(transform(picture).float().cpu().numpy()), width, height)
 
 
 def window(prepare: Callable[[Image.Image], Array], width: int, height: int) -> Window | None:

@@ -20,7 +20,7 @@ from .decoding import measure
 from .found import Found, Row, Tick
 from .images_in_memory import InMemory
 from .masks import entry as mask_entry
-from .masks import with_masks
+from .masks import with_concepts, with_masks
 from .pictures import DATASET, DEMO, SUFFIXES, Pictures
 
 DEMO_SCENES = 2000
@@ -37,6 +37,7 @@ def find(
     pictures: Pictures,
     tick: Tick,
     masks: str | Path | None = None,
+    concepts: str | Path | Mapping[int, str] | None = None,
 ) -> list[Found]:
     """List the pictures of a source; those that are in memory are kept in the store, one after the other.
 
@@ -52,6 +53,7 @@ def find(
         pictures: The pictures of the store.
         tick: Told how many of how many pictures in memory are kept.
         masks: A folder or table of the pictures' masks; see `compute/masks.py`.
+        concepts: What each number in them stands for, or a table of that.
 
     Raises:
         BadSource: There is nothing of the kind, or no picture in it; or no masks, or of other pictures.
@@ -71,7 +73,8 @@ def find(
     twice = [path for path, count in Counter(each.path for each in found).items() if count > 1]
     if twice:
         raise BadSource(f"{what} names {twice[0]} twice; copy the file if it is to count twice")
-    return found if masks is None else with_masks(found, source, masks)
+    found = found if masks is None else with_masks(found, source, masks)
+    return found if concepts is None else with_concepts(found, concepts)
 
 
 def written(source: ImageSource, found: Sequence[Found]) -> str:

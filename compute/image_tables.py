@@ -81,6 +81,20 @@ def masks(path: Path) -> dict[str, str]:
     }
 
 
+def concepts(path: Path) -> list[tuple[Any, Any]]:
+    """Take what each number of a mask stands for, row by row, from the columns `value` and `concept`.
+
+    Raises `BadSource` where there is no such table, and `UnknownName` where it lacks a column.
+    """
+    if path.suffix.lower() not in (".csv", ".parquet") or not path.is_file():
+        raise BadSource(f"concepts={str(path)!r} is no .csv or .parquet table")
+    columns, rows = _rows(path)
+    for name in ("value", "concept"):
+        if name not in columns:
+            raise UnknownName(f"column of {path}", name, columns)
+    return [(row["value"], row["concept"]) for row in rows]
+
+
 def _waterbirds(path: Path, rows: list[dict[str, Any]], split: str) -> list[Found]:
     """Take the birds of one split or of all: the bird is the label, the place it stands in the group."""
     if split and split not in SPLITS:

@@ -1,11 +1,13 @@
-"""Masks of images: where in each the thing is that it shows, and where its background is."""
+"""Masks of images: where in each the thing is that it shows, or, by numbers, where each of several is."""
 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from PIL import Image
 
 from ..store import digest
 from ..store.errors import BadSource, PictureChanged, UnreadablePicture
+from ..store.sets import MASK
 from . import image_tables
 from .found import Found, Row
 from .pictures import DATASET, DEMO, KEPT, SUFFIXES, Pictures
@@ -20,6 +23,8 @@ from .pictures import DATASET, DEMO, KEPT, SUFFIXES, Pictures
 Mask = NDArray[np.bool_]
 _MODES = frozenset({"1", "L", "P", "I", "I;16", "RGB"})
 """Pillow's modes of masks; of a palette the numbers count, and not the colours."""
+HIGHEST = 65_535
+"""The largest number of a mask."""
 
 
 def with_masks(found: Sequence[Found], source: object, masks: str | Path) -> list[Found]:
@@ -101,11 +106,61 @@ def entry(found: Found, row: Row, pictures: Pictures) -> Row:
             f"the mask {found.mask} has {width} × {height} pixels, and its picture {found.path} has "
             f"{row['width']} × {row['height']}"
         )
-    return {**row, "mask": found.mask, "mask_digest": digest.of_bytes(data)}
+    said = {} if found.concepts is None else {"mask_concepts": found.concepts}
+    return {**row, "mask": found.mask, "mask_digest": digest.of_bytes(data), **said}
+
+
+def with_concepts(found: Sequence[Found], concepts: str | Path | Mapping[int, str]) -> list[Found]:
+    """Say what each number in the pictures' masks stands for, by a mapping or a table `value,concept`.
+
+    Raises:
+        BadSource: No picture has a mask, the table is none, or a number or a name in it cannot be.
+        UnknownName: The table lacks one of the two columns.
+    """
+    if not any(each.mask for each in found):
+        raise BadSource(
+            "concepts=… says what the numbers in masks stand for, and these images come without masks: "
+            "give masks=… (--masks) as well"
+        )
+    table = not isinstance(concepts, Mapping)
+    pairs = image_tables.concepts(Path(concepts)) if table else [*concepts.items()]  # type: ignore[arg-type,union-attr]
+    named: dict[int, str] = {}
+    for value, concept in pairs:
+        number, name = _number(value), str(concept or "").strip()
+        if number is None or not name:
+            raise BadSource(
+                f"concepts: {value!r} = {concept!r}; each is a number from 0 to {HIGHEST} and a name"
+            )
+        if named.setdefault(number, name) != name:
+            raise BadSource(f"concepts: {number} stands for {named[number]!r} and for {name!r}")
+    if not named:
+        raise BadSource("concepts=… names no number")
+    said = json.dumps(dict(sorted(named.items())), ensure_ascii=False)
+    return [replace(each, concepts=said) if each.mask else each for each in found]
+
+
+def _number(value: object) -> int | None:
+    """Read a number that a mask may have; None where it is none."""
+    text = str(value).strip()
+    return int(text) if text.isdecimal() and int(text) <= HIGHEST else None
 
 
 def fetch(pictures: Pictures, place: tuple[str, str]) -> Mask:
     """Read a mask that was added with this path and digest; `PictureChanged` where it is another one now."""
+    return decode(_bytes(pictures, place))
+
+
+def fetch_numbers(pictures: Pictures, place: tuple[str, str]) -> NDArray[np.uint16]:
+    """Read the numbers of a mask, "y x", as `fetch` does; `UnreadablePicture` where they are colours."""
+    numbers = _decoded(_bytes(pictures, place))
+    if numbers.ndim != 2:
+        raise UnreadablePicture("numbers were said to stand for concepts, and its pixels are colours")
+    if numbers.min() < 0 or numbers.max() > HIGHEST:
+        raise UnreadablePicture(f"its numbers go beyond {HIGHEST}")
+    return numbers.astype(np.uint16)
+
+
+def _bytes(pictures: Pictures, place: tuple[str, str]) -> bytes:
     path, sha256 = place
     try:
         data = pictures.read(path)
@@ -117,11 +172,18 @@ def fetch(pictures: Pictures, place: tuple[str, str]) -> Mask:
         raise PictureChanged(
             f"the mask {path} has changed since it was added; add its images again to take it as it is now"
         )
-    return decode(data)
+    return data
 
 
 def decode(data: bytes) -> Mask:
     """Decode a mask, "y x": true where it is not zero. `UnreadablePicture` says what is wrong with one."""
+    values = _decoded(data)
+    found: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=-1)
+    return found
+
+
+def _decoded(data: bytes) -> NDArray[Any]:
+    """Decode a mask: "y x", or "y x colour"."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             picture.load()
@@ -129,15 +191,13 @@ def decode(data: bytes) -> Mask:
                 raise UnreadablePicture(
                     f"a mask is black where the background is, and this is a picture of mode {picture.mode}"
                 )
-            values = np.asarray(picture)
+            return np.asarray(picture)
     except UnreadablePicture:
         raise
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
         raise UnreadablePicture("not a picture in a known format") from error
-    found: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=-1)
-    return found
 
 
 def kept(row: Mapping[str, object]) -> dict[str, object]:
     """Give what an entry knows of its mask, for a set that takes the image from another."""
-    return {name: row[name] for name in ("mask", "mask_digest") if row.get(name) is not None}
+    return {name: row[name] for name in MASK if row.get(name) is not None}

@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
-Masks = NDArray[np.bool_]
+Planes = NDArray[np.uint16]
+
+OUTSIDE = 65_535
+"""What stands in a plane where preprocessing padded, and there is no picture."""
 
 
 def positions(maps: Floats) -> Floats:
@@ -62,14 +65,21 @@ class Overlap:
         self._both = np.zeros((len(thresholds), concepts), np.int64)
         self._active, self._area = np.zeros(len(thresholds), np.int64), np.zeros(concepts, np.int64)
 
-    def add(self, maps: Floats, masks: Masks) -> None:
-        """Take images by their maps "image neuron y x" and the masks of all concepts "image concept y x"."""
-        for image, each in zip(maps, masks, strict=True):
+    def add(self, maps: Floats, planes: Planes) -> None:
+        """Take images by their maps "image neuron y x" and by what is where in them, "image plane y x".
+
+        A plane has at each place the number of a concept, counted from 1, or 0 for none; no concept is in
+        two planes of an image. Places that are `OUTSIDE` the picture do not count.
+        """
+        for image, each in zip(maps, planes, strict=True):
             lit = np.flatnonzero(image.max(axis=(1, 2)) > self._thresholds)  # no other place exceeds a map
             large = enlarged(image[lit], *each.shape[1:]).astype(np.float32)
-            active = (large > self._thresholds[lit, None, None]).reshape(len(lit), each[0].size)
-            some = np.flatnonzero(each.any(axis=(1, 2)))
-            there = each[some].reshape(len(some), each[0].size)
+            within = each[0] != OUTSIDE
+            active = ((large > self._thresholds[lit, None, None]) & within).reshape(len(lit), within.size)
+            some = np.setdiff1d(each, (0, OUTSIDE)).astype(np.int64) - 1
+            there = (
+                (each[None] == (some + 1)[:, None, None, None]).any(axis=1).reshape(len(some), within.size)
+            )
             # counts within one image are exact in float32, in which products of matrices are fast
             both = active.astype(np.float32) @ there.T.astype(np.float32)
             self._both[np.ix_(lit, some)] += both.astype(np.int64)

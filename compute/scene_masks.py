@@ -7,18 +7,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..demo.backgrounds import SIDE
 from ..demo.digests import digests
 from ..demo.scenes import Scene, scene
 from ..demo.words import VALUES
 from ..store.sets import ImageSet
 
-Masks = NDArray[np.bool_]
-
-KINDS = ("shape", "colour", "texture", "background")
-"""The attributes that are somewhere in a picture; a number is not."""
-CONCEPTS: tuple[str, ...] = tuple(value for kind in KINDS for value in VALUES[kind])
-"""What there are masks of."""
+CONCEPTS: tuple[str, ...] = tuple(
+    value for kind in ("shape", "colour", "texture", "background") for value in VALUES[kind]
+)
+"""What there are masks of: attributes that are somewhere in a picture, as a number is not."""
+PLANES = 3
+"""Concepts that may be at one pixel of a scene: a shape, a colour and a texture."""
 
 
 def scene_of(images: ImageSet, place: int) -> Scene | None:
@@ -38,14 +37,16 @@ def _numbers() -> dict[str, int]:
     return {each: number for number, each in enumerate(digests("scenes"))}
 
 
-def masks(found: Scene) -> Masks:
-    """Tell where each concept is, "concept y x".
+def planes(found: Scene) -> list[NDArray[np.object_]]:
+    """Tell what is where, plane by plane "y x", a concept or None at each pixel.
 
-    Shape, colour and texture of a scene are where its things are, its background is everywhere else; all
-    other concepts are nowhere.
+    Shape, colour and texture of a scene are where its things are, each in a plane of its own; its background
+    is everywhere else, in the first.
     """
     things = found.masks.any(axis=0)
-    there = np.zeros((len(CONCEPTS), SIDE, SIDE), bool)
-    for kind in KINDS:
-        there[CONCEPTS.index(found.attributes[kind])] = ~things if kind == "background" else things
-    return there
+    kinds = ("shape", "colour", "texture")
+    elsewhere = [found.attributes["background"], None, None]
+    return [
+        np.where(things, np.array(found.attributes[kind], object), np.array(rest, object))
+        for kind, rest in zip(kinds, elsewhere, strict=True)
+    ]

@@ -7,7 +7,7 @@ equal in it stays exactly equal, since ties count where maps are ranked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from .geometry import Window
 Maps = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Numbers = TypeVar("Numbers", NDArray[np.bool_], NDArray[np.uint16])
 
 
 def over_input(maps: Maps, size: tuple[int, int]) -> Doubles:
@@ -40,10 +41,10 @@ def over_picture(
     return stretched
 
 
-def at_input(mask: Mask, seen: Window, size: tuple[int, int]) -> tuple[Mask, Mask]:
+def at_input(mask: Numbers, seen: Window, size: tuple[int, int]) -> tuple[Numbers, Mask]:
     """Take a picture's mask "y x" to what a model sees, by the nearest pixel; tell where there is picture.
 
-    Both answers have so many pixels, y before x; where preprocessing pads, there is no picture.
+    Both answers have so many pixels, y before x; where preprocessing pads, there is no picture, and 0.
     """
     height, width = mask.shape
     ys, xs = (
@@ -52,7 +53,7 @@ def at_input(mask: Mask, seen: Window, size: tuple[int, int]) -> tuple[Mask, Mas
     )
     there = ((ys >= 0) & (ys < height))[:, None] & ((xs >= 0) & (xs < width))[None, :]
     found = mask[np.clip(ys, 0, height - 1)[:, None], np.clip(xs, 0, width - 1)[None, :]]
-    return found & there, there
+    return np.where(there, found, np.zeros((), found.dtype)), there
 
 
 def _middles(count: int, length: int) -> Doubles:

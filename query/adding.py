@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -120,13 +120,14 @@ def add_images(
     *,
     labels: Literal["folder"] | None,
     masks: str | Path | None,
+    concepts: str | Path | Mapping[int, str] | None,
     replace: bool,
     tick: Tick,
 ) -> Added:
     """Register a set of images, or append to it what its source has gained; see `Store.add_images`."""
     check_name("a set of images", name)
     pictures = Pictures(folder.objects)
-    offer = _offer(source, labels, masks, pictures, tick)
+    offer = _offer(source, labels, masks, concepts, pictures, tick)
     known: dict[str, dict[str, Any]] = {}
     while True:  # another process that adds to the set at the same time makes this one look again
         after = folder.names.version("images", name)
@@ -161,12 +162,13 @@ def _offer(
     source: ImageSource | Subset,
     labels: Literal["folder"] | None,
     masks: str | Path | None,
+    concepts: str | Path | Mapping[int, str] | None,
     pictures: Pictures,
     tick: Tick,
 ) -> _Offer:
     if isinstance(source, Subset):
         return _Offer(source.source, source.found, exact=True, outlived=False)
-    found = image_sources.find(source, labels, pictures, tick, masks)
+    found = image_sources.find(source, labels, pictures, tick, masks, concepts)
     named = isinstance(source, str | Path)
     return _Offer(image_sources.written(source, found), found, exact=named, outlived=named)
 

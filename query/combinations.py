@@ -22,7 +22,6 @@ from ..store.errors import (
     NoTextTower,
     NotImported,
     QueryError,
-    UnknownPreprocessing,
     UnsuitableModule,
     UnsupportedTower,
 )
@@ -48,7 +47,7 @@ from .resolve import parameters as declared
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (
     *(CannotJudge, NoCategories, NoLaterHead, NotAnnotated, NoTextTower, NotImported),
-    *(UnknownPreprocessing, UnsuitableModule, UnsupportedTower),
+    *(UnsuitableModule, UnsupportedTower),
 )
 """Errors that say that a view cannot be of some combination; it is left out."""
 

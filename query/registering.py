@@ -91,6 +91,7 @@ class Registering(ABC):
         sql: str | None = None,
         labels: Literal["folder"] | None = None,
         masks: str | os.PathLike[str] | None = None,
+        concepts: str | os.PathLike[str] | Mapping[int, str] | None = None,
         replace: bool = False,
         tick: Tick = lambda done, total: None,
     ) -> Added:
@@ -114,12 +115,15 @@ class Registering(ABC):
                 name, such as `masks/cat/3.png` of `photos/cat/3.jpg`; or a .csv or .parquet table with
                 path,mask. A mask has the size of its image, and is black where the background is. Masks
                 that are not given anew stay.
+            concepts: What each number in these masks stands for, as in `{1: "cat", 2: "grass"}`, or a .csv
+                or .parquet table with value,concept. Numbers that are not in it stand for nothing. Without
+                it a mask shows where the thing is that the image's label names.
             replace: Let the name stand for other images than before.
             tick: Told how many of how many images have been read.
 
         Raises:
             BadSource: There is nothing there, or no picture in it, or one that is named twice; or no mask,
-                or one of another size than its image.
+                or one of another size than its image; or concepts that are no numbers and names.
             NameTaken: The name stands for other images, or for one that the statement leaves out now.
             MissingUnits: The statement's answer would be incomplete.
             MissingExtra: The source needs a library that is not installed.
@@ -130,17 +134,18 @@ class Registering(ABC):
         given: ImageSource | subset.Subset
         if source is not None and sql is None:
             given = source
-        elif sql is not None and source is None and labels is None and masks is None:
+        elif sql is not None and all(each is None for each in (source, labels, masks, concepts)):
             store = cast("Store", self)
             given = subset.choose(folder.names, lambda: store.sql(sql, require_complete=True), sql)
         else:
             raise BadSource(
-                "images come from a source, perhaps with labels and masks, or from sql: give one of the two"
+                "images come from a source, perhaps with labels, masks and concepts, or else from sql"
             )
         with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
-            path = None if masks is None else os.fspath(masks)
+            place = None if masks is None else os.fspath(masks)
+            named = os.fspath(concepts) if isinstance(concepts, os.PathLike) else concepts
             return adding.add_images(
-                folder, name, given, labels=labels, masks=path, replace=replace, tick=tick
+                folder, name, given, labels=labels, masks=place, concepts=named, replace=replace, tick=tick
             )
 
     def add_texts(

@@ -25,7 +25,6 @@ BelvedereError
 │   ├── CannotRun (RuntimeError)           a model that was imported, or a module that has to be given again
 │   ├── NotImported (LookupError)          a view of what is imported, of a model that is not
 │   ├── NotAnnotated (LookupError)         images without the classes or masks that a view is made from
-│   ├── UnknownPreprocessing (ValueError)  a model that may see any part of a picture
 │   ├── NoCategories (LookupError)         texts without the categories that a view is made from
 │   ├── CannotJudge (LookupError)          labels with nothing to compare them with
 │   ├── WeightsChanged (ValueError)        the checkpoint is no longer the one that was added
@@ -200,10 +199,6 @@ class NotAnnotated(InputError, LookupError):
     def __init__(self, images: str, lacking: str, hint: str) -> None:
         self.images, self.lacking = images, lacking
         super().__init__(f"the images {images!r} have no {lacking}: {hint}")
-
-
-class UnknownPreprocessing(InputError, ValueError):
-    """A model of which it is not known what part of a picture it sees."""
 
 
 class NoCategories(InputError, LookupError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -256,8 +257,9 @@ class OrderedSet(ABC):
         return {}
 
 
-MASK = ("mask", "mask_digest")
-"""The columns that the entries of a set have beside its own where some images have masks."""
+MASK = ("mask", "mask_digest", "mask_concepts")
+"""The columns that the entries of a set have beside its own where some images have masks: where one lies,
+its digest, and as JSON what each number in it stands for, where it was said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,8 +282,20 @@ class ImageSet(OrderedSet):
         """Where the mask of each image lies, with the digest of its bytes; None where it has none."""
         if MASK[0] not in self.entries.column_names:
             return [None] * len(self)
-        found = zip(*(self.entries[name].to_pylist() for name in MASK), strict=True)
+        found = zip(*(self.entries[name].to_pylist() for name in MASK[:2]), strict=True)
         return [None if path is None else (path, sha256) for path, sha256 in found]
+
+    @cached_property
+    def mask_concepts(self) -> list[Mapping[int, str] | None]:
+        """What each number in the mask of an image stands for; None where that was not said."""
+        if MASK[2] not in self.entries.column_names:
+            return [None] * len(self)
+        column = self.entries[MASK[2]].combine_chunks().dictionary_encode()
+        known = [
+            {int(number): str(concept) for number, concept in json.loads(each).items()}
+            for each in map(str, column.dictionary.to_pylist())
+        ]
+        return [None if place is None else known[place] for place in column.indices.to_pylist()]
 
 
 @dataclass(frozen=True, eq=False)

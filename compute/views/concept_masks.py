@@ -1,48 +1,78 @@
-"""The view of where concepts are in each image, for image sets of which that is known."""
+"""The view of where concepts are in each image, as the model sees it, for images of which that is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...store.errors import NotAnnotated
+from ...store import digest
+from ...store.errors import BadSource, NotAnnotated
 from ...store.grid import Grid
-from ...store.sets import ImageSet
-from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Parts, Unit
-from ..kinds import BLOCK, Derived, Made
+from ...store.sets import ImageSet, Model
+from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
+from ..kinds import BLOCK, Assisted, Made
+from ..overlap import OUTSIDE
+
+if TYPE_CHECKING:
+    from ..aids import Aids
+    from ..concept_planes import ConceptPlanes
+    from ..geometry import Window
+
+LARGEST = 512
+"""Pixels of a mask's side, at most."""
 
 
 @dataclass(frozen=True)
-class ConceptMasks(Derived, ArrayView):
-    """Where in each image each concept is: shapes, colours, textures and backgrounds of the demo's scenes.
+class ConceptMasks(Assisted, ArrayView):
+    """Where in each image each concept is, at `mask_side` × `mask_side` places of what the model sees.
 
-    The demo's scenes are recognised by their bytes; a picture among them that is none has no masks, and its
-    row is absent. Where a scene's things are, there are its shape, colour and texture; its background is
-    everywhere else.
+    An image that was added with a mask has the concepts that the mask's numbers stand for (`concepts=…`);
+    where that was not said, its label is where the mask is not black. The demo's scenes are recognised by
+    their bytes: where a scene's things are, there are its shape, colour and texture, and its background is
+    everywhere else. An image of which nothing is known has an absent row.
+
+    Masks are taken through the model's own preprocessing by the nearest pixel. Network Dissection (Bau et
+    al. 2017) has masks of 112 × 112 for networks that see 224 × 224 pixels.
     """
 
+    model: Input[Model]
     images: Input[ImageSet]
-    version: ClassVar[int] = 2  # 1 knew a scene by its file's name as well
+    mask_side: Param[int] = 112
+    """Places of a side."""
+    version: ClassVar[int] = 3  # 2 knew the demo's scenes alone, at their own size
     axis: ClassVar[str] = "image"
+    by_masks: ClassVar[bool] = True
+    together: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Refuse images of which nothing is known: `NotAnnotated`."""
-        from ..scene_masks import shows_scenes
-
-        if not shows_scenes(self.images):
-            hint = "the demo's scenes have (belvedere add images NAME demo:scenes)"
+        if not 1 <= self.mask_side <= LARGEST:
+            raise BadSource(f"mask_side={self.mask_side}: from 1 to {LARGEST} places of a side")
+        if not self.concepts:
+            hint = (
+                "add them again with masks, and labels or a table of what the masks' numbers stand for "
+                "(--masks DIR --concepts FILE); the demo's scenes have their own"
+            )
             raise NotAnnotated(self.images.name, "masks of concepts", hint)
+        if len(self.concepts) >= OUTSIDE:
+            raise BadSource(
+                f"{self.images.name} has masks of {len(self.concepts):,} concepts, which are too many"
+            )
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:
-        """The names of the concepts."""
-        from ..scene_masks import CONCEPTS
+        """The names of the concepts: of the demo's scenes in their order, then others by the alphabet."""
+        return self._truth.concepts
 
-        return CONCEPTS
+    @cached_property
+    def _truth(self) -> ConceptPlanes:
+        from ..concept_planes import ConceptPlanes
+
+        return ConceptPlanes(self.images)
 
     @property
     def grid(self) -> Grid:
@@ -50,8 +80,10 @@ class ConceptMasks(Derived, ArrayView):
         return Grid(len(self.images), BLOCK)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the images' bytes."""
-        return self.images.contents(start, stop)
+        """Give the digest of the images, of their masks, of what is in these, and of all concepts."""
+        masks = ("" if each is None else each[1] for each in self.images.masks[start:stop])
+        said = (repr(sorted(self._truth.said(row).items(), key=str)) for row in range(start, stop))
+        return digest.of_sequence([self.images.contents(start, stop), *masks, *said, *self.concepts])
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -61,9 +93,7 @@ class ConceptMasks(Derived, ArrayView):
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of these axes."""
-        from ...demo.backgrounds import SIDE
-
-        return (len(self.images), len(self.concepts), SIDE, SIDE)
+        return (len(self.images), len(self.concepts), self.mask_side, self.mask_side)
 
     @property
     def shown(self) -> np.dtype[np.bool_]:
@@ -75,31 +105,60 @@ class ConceptMasks(Derived, ArrayView):
         return {"concept": self.concepts}
 
     def members(self) -> tuple[Member, ...]:
-        """The masks, eight pixels of a row a byte, and which images have any."""
-        images, concepts, height, width = self.shape
-        shape = (images, concepts, height, width // 8)
+        """Planes with the number of the concept that is at each place, from 1, and which images have any."""
+        shape = (self.shape[0], self._truth.depth, *self.shape[2:])
         return (
-            Member("bits", ("image", "concept", "y", "byte"), shape, "uint8", (64, *shape[1:])),
-            Member("known", ("image",), (images,), "uint8", (BLOCK,)),
+            Member("planes", ("image", "plane", "y", "x"), shape, "uint16", (64, *shape[1:])),
+            Member("known", ("image",), shape[:1], "uint8", (BLOCK,)),
         )
 
-    def derive(self, unit: Unit, parts: Parts) -> Made:
-        """Paint each scene again, and where it is the picture take its masks."""
-        from ..scene_masks import masks, scene_of
+    def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
+        """Read each mask, or paint the scene again, and take it to what the model sees."""
+        seen = _Seen(self.model, aids)
+        return {unit.key: self._made(unit, seen, aids) for unit in units}
 
-        found = np.zeros((unit.stop - unit.start, *self.shape[1:]), bool)
+    def _made(self, unit: Unit, seen: _Seen, aids: Aids) -> Made:
+        from ..stretch import at_input
+
+        count, side = unit.stop - unit.start, self.mask_side
+        found = np.zeros((count, self._truth.depth, side, side), np.uint16)
         absent: dict[int, str] = {}
-        for row in range(len(found)):
-            scene = scene_of(self.images, unit.start + row)
-            if scene is None:
-                absent[row] = "it is not one of the demo's scenes, so that nothing is known of its masks"
+        for row in range(count):
+            planes = self._truth.of(unit.start + row, aids.pictures)
+            window = None if isinstance(planes, str) else seen.of(planes.shape[2], planes.shape[1])
+            if isinstance(planes, str):
+                absent[row] = planes
+            elif window is None:
+                absent[row] = f"where {self.model.name} looks in a picture of its size cannot be told"
             else:
-                found[row] = masks(scene)
-        known = np.array([row not in absent for row in range(len(found))], np.uint8)
-        return Made(arrays={"bits": np.packbits(found, axis=-1), "known": known}, absent=absent)
+                for plane, numbers in enumerate(planes):
+                    at, there = at_input(numbers, window, (side, side))
+                    found[row, plane] = np.where(there, at, OUTSIDE)
+        known = np.array([row not in absent for row in range(count)], np.uint8)
+        return Made(arrays={"planes": found, "known": known}, absent=absent)
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
-        """Unpack the bits."""
-        *rows, across = selection
-        bits = parts.array(self, "bits", rows)
-        return np.unpackbits(bits, axis=-1).view(bool)[..., across]
+        """Tell where the chosen concepts are."""
+        rows, concepts, *places = selection
+        planes = parts.array(self, "planes", (rows, slice(None), *places))
+        numbers = np.arange(1, len(self.concepts) + 1, dtype=np.uint16)[concepts]
+        found: Array = (planes[:, None] == numbers[:, None, None, None]).any(axis=2)
+        return found
+
+
+class _Seen:
+    """Finds what a model sees of pictures; its preprocessing is asked once for each size."""
+
+    def __init__(self, model: Model, aids: Aids) -> None:
+        self._model, self._aids = model, aids
+        self._known: dict[tuple[int, int], Window | None] = {}
+
+    def of(self, width: int, height: int) -> Window | None:
+        """Give the part of pictures of a size, its ends to a tenth of a pixel; None where it is none."""
+        from ..geometry import Window, seen
+
+        if (width, height) not in self._known:
+            found = seen(self._aids.loaded(self._model).transform, width, height)
+            ends = found and (found.left, found.top, found.right, found.bottom)
+            self._known[width, height] = Window(*(round(each, 1) for each in ends)) if ends else None
+        return self._known[width, height]

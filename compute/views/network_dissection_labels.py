@@ -20,7 +20,6 @@ from ..neuron_labels import COLUMNS, Label, rows
 from ..neuron_state import NeuronState, State
 from ..overlap import Overlap, positions, rank_of
 from ..pooled import NEURONS
-from ..seen import middle, seen_share
 from .activation_maps import ActivationMaps
 from .concept_masks import ConceptMasks
 
@@ -36,8 +35,7 @@ class NetworkDissectionLabels(Derived, TableView):
 
     `score` is the intersection over union of a concept's masks with the places at which the neuron's map,
     enlarged to the masks' size, exceeds `threshold`: the value that a share `quantile` of all positions of
-    all images exceed (`compute/overlap.py`). Masks are cut to what the model's preprocessing lets through
-    (`compute/seen.py`); images without masks are left out. The published code calls a
+    all images exceed (`compute/overlap.py`). Images without masks are left out. The published code calls a
     neuron interpretable above 0.04. A neuron that is dead or constant has a status and no label, one that
     meets no concept a label that is null. `m` concepts of each neuron are shown.
     """
@@ -52,16 +50,11 @@ class NetworkDissectionLabels(Derived, TableView):
     columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "threshold": "float64"}
 
     def __post_init__(self) -> None:
-        """Refuse parameters that mean nothing, and a model of which it is not known what it sees."""
+        """Refuse parameters that mean nothing."""
         if not 1 <= self.m <= KEPT:
             raise BadSource(f"m={self.m}: from 1 to {KEPT} concepts of each neuron are kept")
         if not 0 < self.quantile < 1:
             raise BadSource(f"quantile={self.quantile}: it is a share of all positions, between 0 and 1")
-        _ = self._share
-
-    @property
-    def _share(self) -> float:
-        return seen_share(self.maps.model)
 
     @property
     def grid(self) -> Grid:
@@ -88,10 +81,15 @@ class NetworkDissectionLabels(Derived, TableView):
         """Find the thresholds in one pass over the maps, and the overlaps in a second."""
         neurons = slice(unit.start, unit.stop)
         images = np.flatnonzero(parts.array(self.masks, "known"))
+        if not len(images):
+            raise ArithmeticError(
+                f"no image of {self.masks.images.name!r} has masks as {self.masks.model.name!r} sees it; "
+                "reading concept_masks says why"
+            )
         states, thresholds, seen = self._thresholds(neurons, images, parts)
         overlap = Overlap(thresholds, len(self.masks.concepts))
         for some, maps in self._maps(neurons, images, parts):
-            overlap.add(maps, middle(self.masks.show(parts, (some, *[slice(None)] * 3)), self._share))
+            overlap.add(maps, parts.array(self.masks, "planes", (some, *[slice(None)] * 3)))
         iou = overlap.iou()
         labels = {
             neuron: list(self._labels(iou[neuron], float(thresholds[neuron])))

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
-from ..geometry import Box, window
+from ..geometry import Box, seen
 from ..kinds import Assisted, Made
 from ..pooled import NEURONS
 from ..regions import SIDE, Heat, Rules, regions
@@ -218,11 +216,7 @@ class _Places:
         if self._frame == "squashed":
             return Window(0, 0, width, height)
         transform = self._aids.loaded(self._model).transform
-
-        def prepare(picture: Image.Image) -> Array:
-            return np.asarray(transform(picture).float().cpu().numpy())
-
-        found = window(prepare, self._square or width, self._square or height)
+        found = seen(transform, self._square or width, self._square or height)
         if found is None:
             raise ArithmeticError(
                 f"the preprocessing of {self._model.name!r} keeps no straight part of a picture, so a map "

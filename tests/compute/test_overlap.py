@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from belvedere.compute.largest import Largest
-from belvedere.compute.overlap import Overlap, enlarged, positions, rank_of
+from belvedere.compute.overlap import OUTSIDE, Overlap, enlarged, positions, rank_of
 from belvedere.compute.pooling import map_side, maps
 
 IMAGES, NEURONS, CONCEPTS = 20, 5, 4
@@ -23,6 +23,12 @@ def world(height: int = 4, width: int = 3) -> tuple[NDArray[np.float32], NDArray
     masks = dice.random((IMAGES, CONCEPTS, 10, 8)) < 0.3
     masks[dice.random((IMAGES, CONCEPTS)) < 0.4] = False
     return found, masks
+
+
+def planes(masks: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Give each concept a plane of its own, in another order in each image."""
+    numbers = masks * np.arange(1, masks.shape[1] + 1, dtype=np.uint16)[:, None, None]
+    return np.stack([np.roll(each, place, axis=0) for place, each in enumerate(numbers)])
 
 
 @pytest.mark.parametrize("size", [(10, 8), (4, 3), (7, 19), (2, 2)])
@@ -49,7 +55,7 @@ def test_intersection_over_union_is_its_definition(step: int) -> None:
     thresholds = np.array([0.0, 0.5, 1.2, 9.0, -9.0], np.float32).astype(np.float64)
     overlap = Overlap(thresholds, CONCEPTS)
     for start in range(0, IMAGES, step):
-        overlap.add(small[start : start + step], masks[start : start + step])
+        overlap.add(small[start : start + step], planes(masks[start : start + step]))
     large = torch.nn.functional.interpolate(
         torch.from_numpy(small).double(), (10, 8), mode="bilinear"
     ).float()
@@ -65,7 +71,7 @@ def test_a_map_that_is_level_at_its_threshold_does_not_exceed_it() -> None:
     level = np.full((1, 1, 7, 7), np.float32(0.1))
     level[0, 0, 3, 3] = 0.2
     overlap = Overlap(level[:, 0, 0, 0].astype(np.float64), 1)
-    overlap.add(level, np.ones((1, 1, 375, 375), bool))
+    overlap.add(level, np.ones((1, 1, 375, 375), np.uint16))
     peak = np.zeros((7, 7))
     peak[3, 3] = 1
     assert overlap.iou()[0, 0] == (enlarged(peak, 375, 375) > 1e-6).mean()
@@ -74,7 +80,7 @@ def test_a_map_that_is_level_at_its_threshold_does_not_exceed_it() -> None:
 def test_a_concept_that_is_nowhere_meets_no_neuron() -> None:
     small, masks = world()
     overlap = Overlap(np.full(NEURONS, 9.0), CONCEPTS)
-    overlap.add(small, masks & False)
+    overlap.add(small, planes(masks & False))
     np.testing.assert_array_equal(overlap.iou(), np.zeros((NEURONS, CONCEPTS)))
 
 
@@ -110,3 +116,15 @@ def test_maps_are_cut_from_every_layout(shape: tuple[int, ...], channels: str, s
 def test_what_is_no_map_is_refused(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         map_side(shape, "auto")
+
+
+def test_where_there_is_no_picture_nothing_counts() -> None:
+    small, masks = world()
+    padded = Overlap(np.zeros(NEURONS), CONCEPTS)
+    seen = planes(masks)
+    seen[:, :, :, 5:] = OUTSIDE
+    padded.add(small, seen)
+    large = enlarged(small, 10, 8).astype(np.float32)[..., :5] > 0
+    for neuron, concept in np.ndindex(NEURONS, CONCEPTS):
+        active, there = large[:, neuron], masks[:, concept, :, :5]
+        assert padded.iou()[neuron, concept] == (active & there).sum() / (active | there).sum()

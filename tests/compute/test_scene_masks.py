@@ -26,8 +26,7 @@ def test_a_scene_has_its_masks_whatever_its_file_is_called(
         for file, scene in zip(called, scenes, strict=True):
             (tmp_path / name / f"{file}.png").write_bytes(scene.png())
         store.add_images(name, tmp_path / name)
-        asked = {"model": "clip"} if view == "foreground_masks" else {}
-        found.append(store.view(view, images=name, **asked)[...])
+        found.append(store.view(view, model="clip", images=name)[...])
     np.testing.assert_array_equal(*found)
     if view == "foreground_masks":
         np.testing.assert_array_equal(found[0], [scene.masks.any(axis=0) for scene in scenes])
@@ -35,6 +34,7 @@ def test_a_scene_has_its_masks_whatever_its_file_is_called(
 
 def test_scenes_may_stand_after_other_pictures(tests: Sequence[Scene], tmp_path: Path) -> None:
     store = belvedere.open(tmp_path / "store")
+    store.add_model("clip", "demo:clip")
     (tmp_path / "mixed").mkdir()
     for name, data in (("a", picture(1)), ("b", tests[7].png())):
         (tmp_path / "mixed" / f"{name}.png").write_bytes(data)

@@ -18,7 +18,7 @@ from belvedere.compute.views.clip_dissect_labels import ClipDissectLabels
 from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.demo.words import FORMS
 from belvedere.query.lazy_table import LazyTable
-from belvedere.store.errors import BadSource, NotAnnotated, UnknownPreprocessing, UnsuitableModule
+from belvedere.store.errors import BadSource, NotAnnotated, UnsuitableModule
 from tests.known_neurons import COLOURS, GROUNDS, SCENES, store_of
 from tests.worlds import World, add_pictures
 
@@ -175,14 +175,14 @@ def test_invert_names_the_class_that_a_neuron_tells(known: belvedere.Store) -> N
 def test_network_dissection_names_the_concept_that_is_where_a_neuron_is_active(
     known: belvedere.Store,
 ) -> None:
-    table = known.view("network_dissection_labels", model="known", images="scenes", module="colours")
+    params: dict[str, Any] = {"model": "known", "images": "scenes", "module": "colours", "mask_side": 64}
+    table = known.view("network_dissection_labels", **params)
     assert list(table.columns) == ["model", "image_set", *FIRST, "threshold"]
     found = best(table)
     assert found["label"].tolist() == list(COLOURS)
     maps = known.view("activation_maps", model="known", images="scenes", module="colours")[...]
-    masks = known.view("concept_masks", images="scenes")
-    truth = masks[...]
-    names = known.view("concept_masks", images="scenes")._view.concepts
+    masks = known.view("concept_masks", model="known", images="scenes", mask_side=64)
+    truth, names = masks[...], masks._view.concepts
     for neuron, colour in enumerate(COLOURS):
         large = enlarged(maps[:, neuron], 64, 64)
         threshold = np.sort(maps[:, neuron].reshape(-1))[::-1][int(0.005 * maps[:, neuron].size)]
@@ -192,7 +192,7 @@ def test_network_dissection_names_the_concept_that_is_where_a_neuron_is_active(
 
 
 def test_masks_are_where_the_scenes_were_painted(known: belvedere.Store) -> None:
-    masks = known.view("concept_masks", images="scenes")
+    masks = known.view("concept_masks", model="known", images="scenes", mask_side=64)
     assert (masks.dims, masks.shape) == (("image", "concept", "y", "x"), (SCENES, 26, 64, 64))
     names = masks._view.concepts
     scene = scenes(SCENES)[7]
@@ -212,10 +212,11 @@ def test_a_picture_that_is_no_scene_has_no_masks_and_is_left_out(
         files[-1].write_bytes(scene.png())
     Image.new("RGB", (64, 64), "teal").save(files[9])
     known.add_images("mixed", files)
-    assert known.view("concept_masks", images="mixed").fill().absent == 1
-    assert known.view("concept_masks", images="mixed").read(missing="mask").mask[:, 0, 0, 0].sum() == 1
-    with pytest.raises(belvedere.BelvedereError, match="it is not one of the demo's scenes"):
-        known.view("concept_masks", images="mixed")[...]
+    masks = known.view("concept_masks", model="known", images="mixed")
+    assert masks.fill().absent == 1
+    assert masks.read(missing="mask").mask[:, 0, 0, 0].sum() == 1
+    with pytest.raises(belvedere.BelvedereError, match="it was added without a mask"):
+        masks[...]
     params = {"model": "known", "module": "colours"}
     with_one = known.view("network_dissection_labels", images="mixed", **params).df()
     known.add_images("rest", [*files[:9], *files[10:]])
@@ -252,7 +253,7 @@ def test_images_that_tell_nothing_are_refused(store: belvedere.Store, world: Wor
     ):
         store.view("invert_labels", module=gelu)
     with pytest.raises(
-        NotAnnotated, match="the images 'photos' have no masks of concepts: the demo's scenes"
+        NotAnnotated, match="the images 'photos' have no masks of concepts: add them again with masks"
     ):
         store.view("network_dissection_labels", module=gelu)
     with pytest.raises(
@@ -301,19 +302,16 @@ def test_a_condition_on_one_neuron_asks_for_its_whole_layer(store: belvedere.Sto
     )
 
 
-def test_a_model_that_may_see_any_part_of_a_picture_stands_in_no_others_way(tmp_path: Path) -> None:
+def test_masks_lie_where_the_models_own_preprocessing_looks(tmp_path: Path) -> None:
     store = store_of(tmp_path / "store")
     sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     folder, side = tmp_path / "vit", {"height": 64, "width": 64}
     transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=64)).save_pretrained(folder)
     transformers.ViTImageProcessor(do_resize=False, size=side).save_pretrained(folder)
     store.add_model("vit", f"hf:{folder}")
-    labels = store.view(
-        "neuron_labels", model="known", images="scenes", module="colours", method="network_dissection"
-    )
-    assert labels.fill(progress=False).complete
-    asked = "SELECT count(*) FROM neuron_labels WHERE model = 'known' AND method = 'network_dissection'"
-    assert store.sql(asked).fetchall() == [(len(labels.df()),)]
+    asked: dict[str, Any] = {"images": "scenes", "mask_side": 64}
+    masks = store.view("concept_masks", model="vit", **asked)[:20]
+    np.testing.assert_array_equal(masks, store.view("concept_masks", model="known", **asked)[:20])
     conv = "embeddings.patch_embeddings.projection"
-    with pytest.raises(UnknownPreprocessing, match="what part of a picture 'vit' sees is not known"):
-        store.view("neuron_labels", model="vit", images="scenes", module=conv, method="network_dissection")
+    found = store.view("network_dissection_labels", model="vit", images="scenes", module=conv).df()
+    assert found["status"].tolist() == ["ok"] * len(found)
