@@ -66,7 +66,8 @@ def command(
         from ..query.resolve import read_value
 
         given = {name: read_value(text) for name, text in values.items()}
-        _show(store.plan(sys.stdin.read() if query == "-" else query, given or None), form)
+        statement = sys.stdin.read() if query == "-" else query
+        _show(store.plan(statement, given or None, prices=prices), form)
         return
     lazy = asked(store, str(view), where, model=model, images=images, texts=texts, values=values)
     found = lazy.plan(prices=prices)
@@ -79,13 +80,18 @@ def command(
 
 
 def _show(found: Forecast, form: str) -> None:
-    rows = found.rows()
-    columns = ["view", *(each for name in COSTS for each in (name, f"{name}_at_most"))]
+    told = found.rows()
+    rows = [{**row, "work": row["work"] and row["work"].facts()} for row in told]
+    columns = ["view", *(each for name in COSTS for each in (name, f"{name}_at_most")), "work"]
     if form == "table" and not rows:
         click.echo(found)
         return
-    people = [[row["view"], *(_range(row, name) for name in COSTS)] for row in rows]
-    show(Rows.of(columns, rows), form, people=Rows(("view", *COSTS), people))
+    more = ("work",) if any(row["work"] for row in told) else ()
+    people = [
+        [row["view"], *(_range(row, name) for name in COSTS), *(str(row[name] or "") for name in more)]
+        for row in told
+    ]
+    show(Rows.of(columns, rows), form, people=Rows(("view", *COSTS, *more), people))
     if found.lacking:
         click.echo(f"incomplete: {found.lacking}", err=True)
 

@@ -23,6 +23,7 @@ from .models import Loaded
 from .modules import Watch
 from .pictures import Pictures
 from .pixels import pixels_of
+from .pooled import refuse_infinite
 from .room import in_room
 from .views.neuron_activations import NeuronActivations
 
@@ -135,8 +136,7 @@ class Aids:
 
         def make() -> Array:
             found = self.outputs(view, pictures, take)
-            if not np.isfinite(found).all():
-                raise ArithmeticError(f"module {view.module} gave activations that are not finite")
+            refuse_infinite(found, view.module)
             return found
 
         return self._kept("activations", layer_cause(view, map(pixels_of, pictures)), make)

@@ -19,6 +19,18 @@ NEURONS = 256
 """Neurons of one inner chunk, and of one unit of what is made from them."""
 
 
+def refuse_infinite(found: Array, module: str) -> None:
+    """Raise `ArithmeticError` where activations, "input neuron …", are not finite; say of which neurons."""
+    if np.isfinite(found).all():
+        return
+    neurons = np.flatnonzero(~np.isfinite(found).all(axis=(0, *range(2, found.ndim))))
+    listed = ", ".join(map(str, neurons[:5].tolist())) + (", …" if len(neurons) > 5 else "")
+    raise ArithmeticError(
+        f"module {module} gave activations that are not finite: of {len(neurons)} of its {found.shape[1]} "
+        f"neurons ({listed}); nothing was kept"
+    )
+
+
 class Pooled(ArrayView):
     """An array of one number for each input and each neuron of a module."""
 
@@ -67,10 +79,7 @@ class Pooled(ArrayView):
     def _finite(self, pooled: Tensor) -> Array:
         """Copy to the host, as a module further on may write into it; `ArithmeticError` if not finite."""
         found: Array = pooled.cpu().numpy().copy()
-        if not np.isfinite(found).all():
-            raise ArithmeticError(
-                f"module {self.module} gave activations that are not finite; nothing was kept"
-            )
+        refuse_infinite(found, self.module)
         return found
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:

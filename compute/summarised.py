@@ -59,6 +59,15 @@ class Summarised(Assisted, TableView):
             raise BadSource(f"temperature={self.temperature}: from 0 to 2")
         return Sampling(temperature=self.temperature, seed=self.seed, epoch=self.epoch)
 
+    def refuse_what_cannot_be_asked(self) -> None:
+        """Raise `BadSource` for choices that are none, and for a language that the rules do not know."""
+        wanted = self.settings.language
+        if self.summarises and self.language.facts.get("kind") == "rules" and wanted != "en":
+            raise BadSource(
+                f"label_language={wanted!r}: rules know English only; register a language model that writes "
+                "others (belvedere add language NAME openai:MODEL or hf:FOLDER) and name it (language=…)"
+            )
+
     @property
     @abstractmethod
     def sentences(self) -> int:

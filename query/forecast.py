@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..compute.language.prices import Price
+from ..compute.work import Work
 from . import duck
 from .engine import Engine
 from .plan import Cost, Plan
@@ -32,11 +35,14 @@ class Forecast:
         """Give a row for each view: units, passes, images, bytes and seconds, each at least and at most.
 
         `seconds` are None where nothing like it was made yet; a forward pass that views share is counted for
-        the first of them. Of several, a last row, `all`, adds up.
+        the first of them. `work` is what models and instruments have to do for all that it could compute,
+        captions, calls, tokens and paintings; None where they have nothing to do. Of several views, a last
+        row, `all`, adds up.
         """
-        least, most = self.least.costs(), self.most.costs()
-        found = [_row(view, least.get(view, Cost()), most[view]) for view in most]
-        total = _row("all", sum(least.values(), Cost()), sum(most.values(), Cost()))
+        least, most, work = self.least.costs(), self.most.costs(), self.most.work
+        found = [_row(view, least.get(view, Cost()), most[view], work.get(view)) for view in most]
+        whole = sum(work.values(), Work()) if work else None
+        total = _row("all", sum(least.values(), Cost()), sum(most.values(), Cost()), whole)
         return [*found, total] if len(found) > 1 else found
 
     def __str__(self) -> str:
@@ -49,7 +55,13 @@ class Forecast:
         return "\n".join([f"at least:\n{_indented(self.least)}\nat most:\n{_indented(self.most)}", *lines])
 
 
-def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck.Params) -> Forecast:
+def forecast(
+    engine: Engine,
+    query: str,
+    statement: duck.Statement,
+    params: duck.Params,
+    prices: Mapping[str, Price],
+) -> Forecast:
     """Find what a statement would compute; see `Store.plan`.
 
     The most is what the statement's own filters leave of each table. What it computes in any case is found
@@ -58,21 +70,22 @@ def forecast(engine: Engine, query: str, statement: duck.Statement, params: duck
     tables = lazy_tables(engine, statement, params, looking=True)
     with duck.unhinted(tables) as con:
         run(con, query, params, tables)
-    most, lacking = engine.plan(touched(tables)), completeness(tables).lacking
+    most, lacking = engine.told(engine.plan(touched(tables)), prices), completeness(tables).lacking
     if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
         return Forecast(most, most, lacking)
     tables = lazy_tables(engine, statement, params)
     with duck.connection(tables) as con:
         run(con, query, params, tables)
     missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
-    return Forecast(engine.plan(missing[:1] if statement.limited else missing), most, lacking)
+    least = engine.plan(missing[:1] if statement.limited else missing)
+    return Forecast(engine.told(least, prices), most, lacking)
 
 
-def _row(view: str, least: Cost, most: Cost) -> dict[str, Any]:
+def _row(view: str, least: Cost, most: Cost, work: Work | None) -> dict[str, Any]:
     row: dict[str, Any] = {"view": view}
     for name in ("units", "passes", "images", "bytes", "seconds"):
         row |= {name: getattr(least, name), f"{name}_at_most": getattr(most, name)}
-    return row
+    return {**row, "work": work}
 
 
 def _indented(plan: Plan) -> str:

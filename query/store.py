@@ -21,7 +21,7 @@ from .registering import Registering
 from .sharing import Sharing
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
-    from ..compute.allowance import Allowance
+    from ..compute.allowance import Allowance, Prices
     from ..compute.report import Progress
     from ..store.failures import Failure
     from .answer import Answer
@@ -153,16 +153,23 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)
 
-    def plan(self, query: str, params: Params = None) -> Forecast:
+    def plan(self, query: str, params: Params = None, *, prices: Prices = None) -> Forecast:
         """Tell what `sql(query, params, fill=True)` would compute; nothing is computed, no model started.
 
         Where only running can tell, as when one table's rows choose those of another or a LIMIT stops early,
         the answer has the least and the most. Errors are those of `sql`.
+
+        Args:
+            query: The statement.
+            params: Values of its parameters.
+            prices: A TOML file, or a mapping: `usd_in` and `usd_out` for a million tokens, by language model.
         """
+        from ..compute.allowance import Allowance
         from . import duck
         from .forecast import forecast
 
-        return forecast(self._engine, query, duck.parse(query), params)
+        known = Allowance(prices=prices).known()
+        return forecast(self._engine, query, duck.parse(query), params, known)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view, and every declared one: its kind, what it holds, its inputs and parameters."""

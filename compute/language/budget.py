@@ -158,19 +158,14 @@ class Budget:
 
 
 def price(model: LanguageModel, prices: Mapping[str, Price]) -> Price | None:
-    """Find what a model costs: nothing where it runs here, else what the table says."""
-    return prices.get(model.name) if model.terms.billed else FREE
-
-
-def budget(model: LanguageModel, limits: Limits, prices: Mapping[str, Price]) -> Budget:
-    """Make a budget for a model.
+    """Find what a model costs: nothing where it runs here, else what the table says; None without a table.
 
     Raises:
-        UnknownName: Dollars are limited, and the table has no price of this model.
+        UnknownName: There is a table, and it has no price of this model.
     """
-    found = price(model, prices)
-    if limits.max_usd is not None and found is None:
-        columns = f'["{model.name}"] with usd_in and usd_out'
-        hint = f"max_usd needs one: {columns} in a table of prices (prices=…, --prices FILE)"
+    if not model.terms.billed:
+        return FREE
+    if prices and model.name not in prices:
+        hint = f'tables of prices name models as endpoints do, ["{model.name}"] with usd_in and usd_out'
         raise UnknownName("price of", model.name, prices, hint)
-    return Budget(limits, found)
+    return prices.get(model.name)

@@ -13,7 +13,7 @@ from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts
 from .. import pooling
 from ..kinds import ModulePass
-from ..pooled import NEURONS
+from ..pooled import NEURONS, refuse_infinite
 from .neuron_activations import NeuronActivations
 
 if TYPE_CHECKING:
@@ -83,10 +83,7 @@ class ActivationMaps(ModulePass):
                 f"module {self.module} gave maps of {sides[0]}, and {sides[1]} when its model was added: "
                 "maps need a preprocessing that gives all pictures one size"
             )
-        if not np.isfinite(found).all():
-            raise ArithmeticError(
-                f"module {self.module} gave activations that are not finite; nothing was kept"
-            )
+        refuse_infinite(found, self.module)
         return {"map": found}
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:

@@ -72,7 +72,7 @@ class LabelCandidates(Summarised):
 
     def __post_init__(self) -> None:
         """Refuse what no language model can be asked."""
-        _ = self.settings
+        self.refuse_what_cannot_be_asked()
 
     @property
     def settings(self) -> Settings:

@@ -181,7 +181,7 @@ class NeuronExemplars(Assisted, TableView):
 
         values = [float(value) for value in aids.outputs(view, pictures, take)]
         if not np.isfinite(values).all():
-            raise ArithmeticError(f"module {view.module} gave activations that are not finite")
+            raise ArithmeticError(f"neuron {neuron} of {view.module} gave activations that are not finite")
         return values
 
     def _chosen(self, ranked: Sequence[tuple[int, Shown]]) -> Iterator[tuple[int, Shown]]:

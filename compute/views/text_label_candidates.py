@@ -58,7 +58,7 @@ class TextLabelCandidates(Summarised):
                 f"k={self.k} top texts are looked at, and ties are found among the "
                 f"top_k={self.statistics.top_k} largest activations alone; give top_k={self.k} as well"
             )
-        _ = self.settings
+        self.refuse_what_cannot_be_asked()
 
     @property
     def settings(self) -> Settings:

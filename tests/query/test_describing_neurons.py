@@ -27,7 +27,7 @@ from belvedere.compute.pixels import pixels_of
 from belvedere.compute.report import Progress
 from belvedere.compute.views.captions import Captions
 from belvedere.store import digest
-from belvedere.store.errors import BadKey, BudgetSpent, UnknownName
+from belvedere.store.errors import BadKey, BadSource, BudgetSpent, UnknownName
 from belvedere.store.memos import Memos
 from belvedere.store.sets import Captioner, Painter
 from tests.chat_server import ChatServer, Said, error, serving, words
@@ -168,6 +168,15 @@ def test_a_plan_tells_calls_captions_and_paintings_exactly_once_what_they_need_i
         asked = {"language": "gpt"}
         before = stage(store, "described_labels", **asked).where("neuron < 3").plan()
         told = {name: work.facts() for name, work in before.work.items()}
+        store.declare("called", "described_labels", model="net", module="fc", language="gpt", **BRIEF)
+        prices = {"small": {"usd_in": 1.0, "usd_out": 2.0}}
+        query = "SELECT label FROM called WHERE neuron < 3"
+        costs = {row["view"]: row["work"] for row in store.plan(query, prices=prices).rows()}
+        assert (costs["captions"].captions.most, costs["synthetic_images"].paintings.most) == (12, 18)
+        assert costs["all"].usd is not None
+        assert costs["all"].usd.most > 0
+        with pytest.raises(UnknownName, match=r"no price of 'small'.*\(tables of prices name models as"):
+            store.plan(query, prices={"gpt": prices["small"]})
         assert (told["captions"]["captions"], told["captions"]["captions_at_least"]) == (12, 0)
         assert (told["label_candidates"]["calls_at_least"], told["label_candidates"]["calls"]) == (0, 18)
         assert told["synthetic_images"]["paintings"] == 3 * 3 * 2
@@ -200,6 +209,13 @@ def test_a_plan_tells_calls_captions_and_paintings_exactly_once_what_they_need_i
             )
         stage(store, "described_labels", **asked).where("neuron < 3").fill(progress=False)
         assert stage(store, "described_labels", **asked).where("neuron < 3").plan().work == {}
+
+
+def test_another_language_than_the_rules_know_is_refused_before_anything_runs(path: Path) -> None:
+    store = belvedere.open(path)
+    with pytest.raises(BadSource, match=r"label_language='de': rules know English only; register a language"):
+        stage(store, "described_labels", label_language="de")
+    assert stage(store, "described_labels", label_language="de", summarise=False).plan().units
 
 
 def test_replies_are_asked_for_once_and_shared(path: Path) -> None:

@@ -92,6 +92,8 @@ def test_the_command_prints_a_row_for_each_view(store: Store, run: Run) -> None:
     assert done.stdout.splitlines()[0].split() == ["view", "units", "passes", "images", "bytes", "seconds"]
     assert "image_embeddings  1 to 2  1 to 2  256 to 300" in done.stdout
     told = run("plan", "--sql", NESTED, "--json", "--store", str(store.path))
-    assert {row["view"] for row in json.loads(told.stdout)} >= {"head_moments", "all"}
+    rows = json.loads(told.stdout)
+    assert {row["view"] for row in rows} >= {"head_moments", "all"}
+    assert {row["work"] for row in rows} == {None}
     both = run("plan", "head_roles", "--sql", NESTED, "--store", str(store.path))
     assert (both.exit_code, "name a VIEW, or a statement with --sql" in both.stderr) == (2, True)

@@ -297,7 +297,7 @@ def test_activations_that_are_not_finite_are_a_failure_and_not_kept(own: belvede
     report = own.view("neuron_activations", model="odd", module="0").fill()
     assert (report.filled, report.failed) == (0, 2)
     assert {each.message for each in own.errors()} == {
-        "module 0 gave activations that are not finite; nothing was kept"
+        "module 0 gave activations that are not finite: of 3 of its 3 neurons (0, 1, 2); nothing was kept"
     }
     assert records(own) == {}
 

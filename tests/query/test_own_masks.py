@@ -131,10 +131,8 @@ def test_what_masks_are_of_is_kept_in_subsets_and_when_images_come(
     asked: dict[str, Any] = {"masks": tmp_path / "masks", "concepts": tmp_path / "concepts.csv"}
     store.add_images("own", tmp_path / "photos", **asked)
     before = store.view("concept_masks", model="known", images="own")[...]
-    store.add_images(
-        "few",
-        sql="SELECT image_set, image_id FROM images WHERE image_set = 'own' AND image_id IN (7, 3) ORDER BY 2",
-    )
+    query = "SELECT image_set, image_id FROM images WHERE image_set = 'own' AND image_id IN (7, 3) ORDER BY 2"
+    store.add_images("few", sql=query)
     few = store.view("concept_masks", model="known", images="few")
     assert few._view.concepts == store.view("concept_masks", model="known", images="own")._view.concepts
     np.testing.assert_array_equal(few[...], before[[3, 7]])

@@ -10,7 +10,7 @@ import pytest
 
 from belvedere.compute.language import find, prompts
 from belvedere.compute.language.asking import Asker
-from belvedere.compute.language.budget import Budget, Limits, Purse, Spent, budget, price
+from belvedere.compute.language.budget import Budget, Limits, Purse, Spent, price
 from belvedere.compute.language.messages import Request, Sampling
 from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.language.prices import FREE, Price, read
@@ -27,7 +27,8 @@ def question(sample: int = 0) -> Request:
 
 def asker(server: ChatServer, limits: Limits, **policy: int) -> Asker:
     model = OpenAI("small", server.environ)
-    return Asker(model, budget=budget(model, limits, PRICES), policy=Policy(pause=lambda _: None, **policy))
+    held = Budget(limits, price(model, PRICES))
+    return Asker(model, budget=held, policy=Policy(pause=lambda _: None, **policy))
 
 
 def test_what_a_call_took_is_counted_as_the_provider_counts_it() -> None:
@@ -153,11 +154,11 @@ def test_without_usage_tokens_are_estimated() -> None:
 
 def test_money_cannot_be_limited_where_the_price_is_not_known() -> None:
     model = OpenAI("large", {"OPENAI_API_KEY": "k"})
-    with pytest.raises(UnknownName, match=r"no price of 'large'.* \(max_usd needs one"):
-        budget(model, Limits(max_usd=1.0), PRICES)
+    with pytest.raises(UnknownName, match=r"no price of 'large'.* name models as endpoints do"):
+        price(model, PRICES)
     with pytest.raises(BadSource, match="max_usd=1 can be held only where the price of the model is known"):
         Budget(Limits(max_usd=1.0), None)
-    unknown = budget(model, Limits(max_tokens=10), PRICES)
+    unknown = Budget(Limits(max_tokens=10), price(model, {}))
     assert unknown.of(5, 5) == Spent(1, 5, 5, None)
     assert str(unknown.of(5, 5)) == "1 call, 5 tokens in and 5 out"
     with pytest.raises(BudgetSpent, match=r"5 tokens in and 6 out; replies"):
@@ -167,7 +168,7 @@ def test_money_cannot_be_limited_where_the_price_is_not_known() -> None:
 def test_what_runs_here_costs_no_money_and_rules_count_for_nothing() -> None:
     rules = find("rules")
     assert price(rules, PRICES) == price(find("hf:anything"), PRICES) == FREE
-    ask = Asker(rules, budget=budget(rules, Limits(max_calls=0, max_tokens=0, max_usd=0), {}))
+    ask = Asker(rules, budget=Budget(Limits(max_calls=0, max_tokens=0, max_usd=0), price(rules, {})))
     assert ask(question()).text == "red"
     assert ask.spent == Spent()
 
