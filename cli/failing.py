@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..compute.report import Report
 
 SHOWN = 3
 """So many reasons are shown; `belvedere errors` lists all."""
 
 
-def say_why(reasons: Sequence[str], remedy: str = "--retry-failed tries again") -> None:
+def say_why(report: Report) -> None:
     """Say why units failed, and how they are tried again."""
-    click.echo(f"some units failed; belvedere errors lists them, {remedy}", err=True)
+    click.echo(f"some units failed; belvedere errors lists them, {report.remedy}", err=True)
+    reasons = report.reasons
     for reason in reasons[:SHOWN]:
         click.echo(f"  {reason}", err=True)
     if len(reasons) > SHOWN:

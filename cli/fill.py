@@ -65,5 +65,5 @@ def command(
         what = f"{report.absent} images or texts could not be read"
         click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)
     if not report.complete:
-        say_why(report.reasons, "and those that failed before are tried again with --retry-failed only")
+        say_why(report)
         click.get_current_context().exit(FAILED)

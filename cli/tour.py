@@ -121,7 +121,7 @@ def _fill(store: Store, names: Names) -> bool:
             f"  {report.absent} images or texts could not be read: belvedere errors lists them", err=True
         )
     if not report.complete:
-        say_why(report.reasons)
+        say_why(report)
     return bool(report.complete)
 
 
@@ -280,7 +280,7 @@ def _filled(view: Lazy[Any]) -> bool:
 
     report = view.fill(progress=Bar())
     if not report.complete:
-        say_why(report.reasons)
+        say_why(report)
     return bool(report.complete)
 
 

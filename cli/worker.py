@@ -80,7 +80,7 @@ def command(
     if found.ended:
         click.echo("ended before all was done: what is finished is kept, and a worker goes on", err=True)
     if not found.report.complete:
-        say_why(found.report.reasons)
+        say_why(found.report)
     if not found.complete:
         click.get_current_context().exit(FAILED)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
+from ..store import digest
 from ..store.errors import WeightsChanged
 from ..store.registry import Kept
 from ..store.sets import Captioner, Instrument, Judge, Language, Painter
@@ -53,13 +55,20 @@ def rules() -> Language:
     return Language(RULES, RULES, find(Language, RULES).facts())
 
 
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say what differs of what an instrument is identified by."""
+    found = "; ".join(digest.differences(before, now))
+    return f"{found}: see OPENAI_BASE_URL" if before.get("host") != now.get("host") else found
+
+
 def load(each: Instrument, device: str) -> Any:
     """Load an instrument to run it; `WeightsChanged` where it is no longer what was registered."""
     emit("load", each.name)
     found = find(type(each), each.source, device)
     if found.facts() != dict(each.facts):
         raise WeightsChanged(
-            f"{each.name!r} is no longer what {each.source} was when it was added; add it again with "
-            "replace=True (--replace), or under another name"
+            f"{each.name!r} is no longer what {each.source} was when it was added "
+            f"({differing(each.facts, found.facts())}); add it again with replace=True (--replace), or under "
+            "another name"
         )
     return found if isinstance(each, Language) else found.load(device, each.precision)

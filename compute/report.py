@@ -86,11 +86,14 @@ class Report:
     """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
     reasons: tuple[str, ...] = field(default=(), compare=False)
     """Why units failed, each reason once."""
+    passing: int = field(default=0, compare=False)
+    """Of those that failed, how many for a reason that may pass, and so are tried again by the next fill."""
 
     def __add__(self, other: Report) -> Report:
         """Add up what two runs did with different units."""
         counts = {name: count + getattr(other, name) for name, count in self.counts().items()}
-        return Report(**counts, reasons=tuple(dict.fromkeys((*self.reasons, *other.reasons))))
+        reasons = tuple(dict.fromkeys((*self.reasons, *other.reasons)))
+        return Report(**counts, reasons=reasons, passing=self.passing + other.passing)
 
     def counts(self) -> dict[str, int]:
         """Give the numbers by name."""
@@ -98,7 +101,16 @@ class Report:
 
     def forgiven(self) -> Report:
         """Give it without what failed or was skipped, which is tried again or there by now."""
-        return replace(self, failed=0, skipped=0, reasons=())
+        return replace(self, failed=0, skipped=0, reasons=(), passing=0)
+
+    @property
+    def remedy(self) -> str:
+        """Say how what failed is tried again, as an option of a command."""
+        if not self.passing:
+            return "only --retry-failed tries again"
+        if self.passing == self.failed:
+            return "and the same command tries again"
+        return f"the same command tries {self.passing:,} of them again, --retry-failed all"
 
     @property
     def complete(self) -> bool:

@@ -82,7 +82,7 @@ class Runner:
         self._settings, self._progress = settings, progress
         self._claims: Claims = folder.claims()
         self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        self._counts = {"filled": 0, "reused": 0, "failed": 0, "skipped": 0, "absent": 0}
+        self._counts = {"filled": 0, "reused": 0, "failed": 0, "skipped": 0, "absent": 0, "passing": 0}
         self._reasons: dict[str, None] = {}
         self._bad: set[str] = set()
         self._done: set[str] = set()
@@ -283,6 +283,7 @@ class Runner:
         found = failure(unit, type(error).__name__, str(error))
         self._folder.failures.put(unit, [found])
         self._reasons[found.message] = None
+        self._counts["passing"] += found.error in PASSING
         self._give_up("failed", [unit], 0)
 
     def _compute(self, step: Step) -> Mapping[str, Made | Exception]:

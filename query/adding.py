@@ -108,7 +108,8 @@ def add_instrument(
         if folder.names.has(under, name) and not replace:
             before = folder.names.instrument(kind, name)
             if before.key != found.key:
-                raise _taken(said, name, f"{before.source} at {before.precision}, other weights or settings")
+                other = instruments.differing(before.facts, found.facts) or "another precision"
+                raise _taken(said, name, f"{before.source} at {before.precision} ({other})")
         if folder.names.put_instrument(found, after):
             return folder.names.instrument(kind, name)
 

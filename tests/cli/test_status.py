@@ -91,10 +91,7 @@ def test_a_unit_that_failed_is_left_alone_until_told_and_filled_once_the_cause_i
         "mlp_contributions: 0 filled, 0 reused, 1 failed, 0 skipped units\n",
     )
     said, reason = again.stderr.splitlines()[-2:]
-    assert said == (
-        "some units failed; belvedere errors lists them, and those that failed before are tried again "
-        "with --retry-failed only"
-    )
+    assert said == "some units failed; belvedere errors lists them, only --retry-failed tries again"
     assert "cannot be read any more" in reason
     last = run(*words, "--retry-failed")
     assert (last.exit_code, last.stdout) == (

@@ -27,7 +27,7 @@ from belvedere.compute.pixels import pixels_of
 from belvedere.compute.report import Progress
 from belvedere.compute.views.captions import Captions
 from belvedere.store import digest
-from belvedere.store.errors import BadKey, BadSource, BudgetSpent, UnknownName
+from belvedere.store.errors import BadKey, BadSource, BudgetSpent, NameTaken, UnknownName, WeightsChanged
 from belvedere.store.memos import Memos
 from belvedere.store.sets import Captioner, Painter
 from tests.chat_server import ChatServer, Said, error, serving, words
@@ -395,10 +395,27 @@ def test_a_request_that_fails_leaves_other_neurons_be_and_nothing_is_asked_again
         report = asked.fill(progress=False)
         seeds = [body["seed"] for body in server.asked]
     assert (report.failed, [each.error for each in store.errors()]) == (1, ["RequestFailed"])
+    assert report.remedy == "and the same command tries again"
     assert seeds.count(failing[0]) == 6, "as often as a request is tried"
     others = [seed for seed in seeds if seed not in failing]
     assert len(others) == len(set(others)) == 2 * 8
     assert store.sql("SELECT count(*) FROM errors").fetchall() == [(1,)]
+
+
+def test_another_endpoint_is_another_model_and_says_so(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        asked = stage(store, "label_candidates", language="gpt").where("neuron = 1")
+        del os.environ["OPENAI_BASE_URL"]
+        wanted = r"host changed: 127\.0\.0\.1 → api\.openai\.com: see OPENAI_BASE_URL"
+        with pytest.raises(NameTaken, match=rf"'gpt' stands for openai:small at float32 \({wanted}\)"):
+            store.add_language("gpt", "openai:small")
+        with pytest.raises(
+            WeightsChanged, match=rf"'gpt' is no longer what openai:small .* \({wanted}\)"
+        ):
+            asked.fill(progress=False)
+    assert server.calls == 0
 
 
 def test_captions_can_be_candidates_themselves(path: Path) -> None:
