@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field
 from functools import cache, partial
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from ..compute import pictures
 from ..compute.head_sets import takes_heads
-from ..compute.joined import JOINED
+from ..compute.joined import JOINED, Joined
 from ..compute.pooling import layout
 from ..compute.views import all_views, view_class
 from ..store.errors import UnknownName
@@ -25,7 +25,7 @@ from ..store.registry import INSTRUMENTS, Registry
 from ..store.sets import ImageSet, Instrument, Model, Module, OrderedSet, TextSet
 from ..store.views import ArrayView, Field, TableView, View
 from . import declared
-from .columns import columns_of
+from .columns import columns_of, joined_columns
 from .engine import Engine
 from .part import distinct
 from .resolve import needed_inputs
@@ -89,7 +89,7 @@ def _source(each: OrderedSet) -> dict[str, Any]:
 def show(engine: Engine, name: str, rows: int) -> list[Shown]:
     """Tell all that a name stands for; `UnknownName` with the nearest one where it is nothing."""
     names = engine.folder.names
-    known: list[tuple[Sequence[str], Callable[[], Shown]]] = [
+    known: list[tuple[Collection[str], Callable[[], Shown]]] = [
         (names.models(), lambda: _model(names.model(name))),
         (names.image_sets(), lambda: _images(names.image_set(name), rows)),
         (names.text_sets(), lambda: _texts(names.text_set(name), rows)),
@@ -97,7 +97,8 @@ def show(engine: Engine, name: str, rows: int) -> list[Shown]:
             (names.names(under), partial(lambda kind: _instrument(names.instrument(kind, name)), kind))
             for kind, under in INSTRUMENTS.items()
         ),
-        ([*all_views(), *JOINED], lambda: _view(view_class(name))),
+        (all_views(), lambda: _view(view_class(name))),
+        (JOINED, lambda: _joined(name, JOINED[name])),
         (names.names("declared"), lambda: _declared(engine, name)),
     ]
     found = [tell() for there, tell in known if name in there]
@@ -237,6 +238,35 @@ def _view(view: type[View]) -> Shown:
     }
     lists = {"parameters": list(_parameters(view)), "columns": _columns(view)}
     return Shown("view", view.name(), view.summary(), facts, lists)
+
+
+def _joined(name: str, joined: Joined) -> Shown:
+    """Tell what several views are that are one table, and the parameters of each, a common one once."""
+    views = {value: view_class(each) for value, each in joined.views.items()}
+    facts = {
+        "gives": "table",
+        "axes": None,
+        "inputs": ", ".join(dict.fromkeys(each for view in views.values() for each in needed_inputs(view))),
+    }
+    picks: Row = {
+        "parameter": joined.param,
+        "default": next(iter(joined.views)),
+        "values": ", ".join(joined.views),
+        "chosen": "on filling",
+        "of": name,
+        "means": "Which of them is meant; SQL shows all.",
+    }
+    beneath = [row for view in views.values() for row in _parameters(view)]
+    kinds = {row["column"]: row for view in views.values() for row in _columns(view)}
+    lists = {
+        "views": [
+            {joined.param: value, "view": view.name(), "holds": view.summary()}
+            for value, view in views.items()
+        ],
+        "parameters": [picks, *{(row["of"], row["parameter"]): row for row in beneath}.values()],
+        "columns": [kinds[column] for column in joined_columns(joined)],
+    }
+    return Shown("view", name, joined.summary, facts, lists)
 
 
 def _axes(view: type[View]) -> tuple[str, ...]:

@@ -411,9 +411,7 @@ def test_another_endpoint_is_another_model_and_says_so(path: Path) -> None:
         wanted = r"host changed: 127\.0\.0\.1 → api\.openai\.com: see OPENAI_BASE_URL"
         with pytest.raises(NameTaken, match=rf"'gpt' stands for openai:small at float32 \({wanted}\)"):
             store.add_language("gpt", "openai:small")
-        with pytest.raises(
-            WeightsChanged, match=rf"'gpt' is no longer what openai:small .* \({wanted}\)"
-        ):
+        with pytest.raises(WeightsChanged, match=rf"'gpt' is no longer what openai:small .* \({wanted}\)"):
             asked.fill(progress=False)
     assert server.calls == 0
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import belvedere
+from belvedere.compute.joined import JOINED
 from belvedere.query import show
 from belvedere.query.show import Shown
 from belvedere.query.store import Store
@@ -121,6 +122,21 @@ def test_images_have_counts_of_sizes_and_labels_and_of_what_cannot_be_read(mixed
             },
         ],
     }
+
+
+@pytest.mark.parametrize("name", sorted(JOINED))
+def test_a_name_for_several_views_is_told_with_all_of_them(store: Store, name: str) -> None:
+    found, joined = only(store.show(name)), JOINED[name]
+    assert (found.name, found.holds) == (name, joined.summary)
+    picks, *others = found.lists["parameters"]
+    assert (picks["parameter"], picks["values"]) == (joined.param, ", ".join(joined.views))
+    assert {row["of"] for row in others} >= {*joined.views.values()} & {
+        row["of"] for each in joined.views.values() for row in only(store.show(each)).lists["parameters"]
+    }
+    assert [row["column"] for row in found.lists["columns"]] == list(
+        store.sql(f"FROM {name} LIMIT 0").columns
+    )
+    assert [(row[joined.param], row["view"]) for row in found.lists["views"]] == list(joined.views.items())
 
 
 def test_texts_have_categories_in_order_of_their_count(store: Store, tmp_path: Path) -> None:
