@@ -39,6 +39,7 @@ COLUMNS = ("what", "count", "seconds", "per_second", "ratio", "bytes_each")
     "--batch-size", type=click.IntRange(min=1), help="Images in one pass.  [default: what a fill takes]"
 )
 @click.option("--device", help="Where to run, such as cpu or cuda:0.  [default: a GPU where there is one]")
+@click.option("--compile", "compiled", is_flag=True, help="Let torch compile parts of the tower for filling.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -55,6 +56,7 @@ def command(
     count: int,
     batch_size: int | None,
     device: str | None,
+    compiled: bool,
     out: Path | None,
     overwrite: bool,
     form: str,
@@ -78,6 +80,7 @@ def command(
         count=count,
         batch_size=batch_size,
         device=device,
+        compiled=compiled,
         tell=lambda row: click.echo(f"{row.what}: {row.per_second:,.1f} a second", err=True),
     )
     if out is not None:

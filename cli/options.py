@@ -148,7 +148,7 @@ def prices_option(command: Command) -> Command:
 
 
 def computing(command: Command) -> Command:
-    """Add --device, --batch-size, --workers and --retry-failed, given to the command under these names.
+    """Add --device, --batch-size, --workers, --retry-failed and --compile, given to the command by name.
 
     And --max-calls, --max-tokens, --max-usd and --prices, given to it as `allowance`.
     """
@@ -178,6 +178,12 @@ def computing(command: Command) -> Command:
             help="Threads that decode images. [default: one for each core]",
         ),
         click.option("--retry-failed", is_flag=True, help="Try units again that failed before."),
+        click.option(
+            "--compile",
+            "compiled",
+            is_flag=True,
+            help="Let torch compile parts of towers; that takes a while at first.",
+        ),
         click.option(
             "--max-calls",
             type=click.IntRange(min=0),

@@ -26,6 +26,7 @@ from .pictures import Pictures
 from .room import in_room
 from .steps import Kept, Step
 from .towers.check import TOLERANCE, check, directed
+from .towers.tower import Tracing
 from .towers.trace import Trace
 
 _Taken = tuple[list[Mapping[str, Array]], float | None]
@@ -39,6 +40,7 @@ def make(
     pictures: Pictures,
     *,
     batch_size: int,
+    compiled: bool,
     ahead: Ahead,
     tick: Callable[[int], None],
     keep: Callable[[Mapping[str, Made]], None],
@@ -46,17 +48,20 @@ def make(
     """Make units that cover the same images: copy the rows that are kept, run the others through the model.
 
     `keep` is given units as soon as they are whole: those of few images before those of many. The model is
-    asked for only where an image has to go through it. Pictures that cannot be decoded are rows of NaN,
-    listed as absent. Raises `PictureChanged` for a file that is not the one that was added, `NoDirection`
-    where the model embeds as zeros or as no numbers, and `InexactDecomposition` where the terms do not sum
-    to the model's own embedding within the tolerance of its precision; no unit with that image is kept then.
+    asked for only where an image has to go through it; `compiled` lets torch compile what it can of a tower
+    that is taken apart, where that embeds a first batch the same within the tolerance. Pictures that cannot
+    be decoded are rows of NaN, listed as absent. Raises `PictureChanged` for a file that is not the one that
+    was added, `NoDirection` where the model embeds as zeros or as no numbers, and `InexactDecomposition`
+    where the terms do not sum to the model's own embedding within the tolerance of its precision; no unit
+    with that image is kept then.
     """
     drafts = _Drafts(step, reader, keep)
     if step.run:
         loaded = load()
         batches = ahead.batches(step, loaded, pictures)
         size = min(batch_size, step.most)
-        _run(drafts, step.run, loaded, batches, batches.of(size, partial(ahead.begin, batch_size)), tick)
+        decoded = batches.of(size, partial(ahead.begin, batch_size))
+        _run(drafts, step.run, _Pass(loaded, drafts.views, compiled=compiled), batches, decoded, tick)
     else:
         tick(step.weight)
     drafts.finish()
@@ -169,7 +174,7 @@ class _Drafts:
 def _run(
     drafts: _Drafts,
     rows: Sequence[int],
-    loaded: Loaded,
+    watched: _Pass,
     batches: Batches,
     decoded: Iterator[tuple[int, list[int], list[Tensor]]],
     tick: Callable[[int], None],
@@ -181,7 +186,7 @@ def _run(
         drafts.lack(absent)
         drafts.put(some, taken)
 
-    with closing(Behind[_Taken]()) as behind, _Pass(loaded, drafts.views) as running:
+    with closing(Behind[_Taken]()) as behind, watched as running:
         for count, places, pixels in decoded:
             absent = {rows[place]: reason for place, reason in batches.absent.items()}
             for some, take in running.parts([rows[place] for place in places], pixels):
@@ -194,7 +199,7 @@ def _run(
 class _Pass:
     """A model, watched for some views while the `with` block lasts."""
 
-    def __init__(self, loaded: Loaded, views: Sequence[ImagePass]) -> None:
+    def __init__(self, loaded: Loaded, views: Sequence[ImagePass], *, compiled: bool) -> None:
         self._loaded, self._views, self._hooks = loaded, views, ExitStack()
         self._precision = views[0].model.precision
         towers = [view for view in views if isinstance(view, TowerPass)]
@@ -205,12 +210,15 @@ class _Pass:
         )  # patches are checked by it
         neurons = sorted({layer for view in towers for layer in view.neurons})
         self._tracer = loaded.tower.watch(neurons) if towers else None
+        self._compiled = loaded.compiled if compiled and towers else None
         self._watch = Watch(loaded.net, _looks([view for view in views if isinstance(view, ModulePass)]))
 
     def __enter__(self) -> _Pass:
         if self._tracer is not None:
             self._hooks.enter_context(self._tracer)
         self._hooks.enter_context(self._watch)
+        if self._compiled is not None and self._compiled.same:
+            self._hooks.enter_context(self._compiled.running())
         return self
 
     def __exit__(self, *raised: Any) -> None:
@@ -237,11 +245,26 @@ class _Pass:
         pixels = pixels.to(self._loaded.device, non_blocking=True)
         trace = None
         if self._tracer is not None:
-            trace = self._tracer(pixels, self._tokens, self._patches, self._class_token)
+            trace = self._traced(pixels)
         else:
             with torch.inference_mode():
                 self._loaded.run(pixels)
         return partial(self._taken, trace, self._watch.take())
+
+    def _traced(self, pixels: Tensor) -> Trace:
+        """Trace a part; the first one of a model twice, to see whether compiled parts of it do the same."""
+        tracer, asked = cast("Tracing", self._tracer), (self._tokens, self._patches, self._class_token)
+        if self._compiled is None or self._compiled.same is not None:
+            return tracer(pixels, *asked)
+
+        def once() -> Trace:
+            self._watch.forget()
+            return tracer(pixels, *asked)
+
+        trace, same = self._compiled.prove(once, TOLERANCE[self._precision])
+        if same:
+            self._hooks.enter_context(self._compiled.running())
+        return trace
 
     def _taken(self, trace: Trace | None, watched: Mapping[str, Mapping[int, Mapping[str, Array]]]) -> _Taken:
         """Check a part, and take from it what each view keeps."""

@@ -21,6 +21,7 @@ from . import modules, pictures
 from .families.family import Found, Transform
 
 if TYPE_CHECKING:
+    from .compiled import Compiled
     from .towers.tower import Tower
     from .towers.trace import Constants
 
@@ -52,6 +53,13 @@ class Loaded:
     """Why it cannot be taken apart."""
     fits: int | None = None
     """The largest batch that is known to fit after one did not."""
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """Those of its parts that torch can compile."""
+        from .compiled import Compiled
+
+        return Compiled(self.side)
 
     @property
     def tower(self) -> Tower:

@@ -38,6 +38,9 @@ class Settings:
     """Whether to try units again that failed before."""
     allowance: Allowance | None = None
     """What may be spent on language models; None for no limit."""
+    compiled: bool = False
+    """Whether torch compiles parts of a tower that is taken apart, such as its MLPs; that takes a while at
+    first, and is left be where compiled parts do not embed a first batch the same."""
     purse: Purse = field(default_factory=Purse, repr=False, compare=False)
     """What was spent of it, by all runs of one call together."""
 
@@ -86,7 +89,7 @@ class Report:
     """Images and texts that could not be read, in the units filled; the table `errors` lists them."""
     reasons: tuple[str, ...] = field(default=(), compare=False)
     """Why units failed, each reason once."""
-    passing: int = field(default=0, compare=False)
+    passing: int = field(default=0, compare=False, repr=False)
     """Of those that failed, how many for a reason that may pass, and so are tried again by the next fill."""
 
     def __add__(self, other: Report) -> Report:

@@ -40,7 +40,7 @@ from .ahead import Ahead
 from .allowance import Allowance
 from .behind import Behind
 from .encoding import absences, encoded, libraries
-from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows
+from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows, TowerPass
 from .report import Progress, Report, Settings
 from .residents import Residents
 from .steps import Step, described
@@ -240,7 +240,7 @@ class Runner:
             now = time.time()
             for whole in step.only(unit for unit in step.units if unit.key in made).apart():
                 before = since.get(whole.view.recipe_key, started)
-                self._keep_behind(whole, made, now - before, where)
+                self._keep_behind(whole, made, now - before, where | self._compiled(whole))
                 since[whole.view.recipe_key] = now
 
         image_pass.make(
@@ -249,10 +249,17 @@ class Runner:
             self._reader,
             self._pictures,
             batch_size=size,
+            compiled=self._settings.compiled,
             ahead=self._ahead,
             tick=self._tick,
             keep=keep,
         )
+
+    def _compiled(self, step: Step) -> dict[str, Any]:
+        """Say whether units were made by compiled parts of their tower, where that was asked for."""
+        if not (self._settings.compiled and step.run and isinstance(step.view, TowerPass)):
+            return {}
+        return {"compiled": self._loaded(step).compiled.same is True}
 
     def _keep_behind(self, step: Step, made: Mapping[str, Made], seconds: float, where: Facts) -> None:
         """Keep a step's units while the next is computed; their claims are held until they are kept."""

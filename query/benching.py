@@ -55,6 +55,7 @@ def bench(
     count: int = 256,
     batch_size: int | None = None,
     device: str | None = None,
+    compiled: bool = False,
     tell: Callable[[Measured], None] = lambda row: None,
 ) -> Bench:
     """Time a model and some pictures: decoding, the plain pass, filling, reading, SQL.
@@ -71,6 +72,7 @@ def bench(
             left out of what is filled.
         batch_size: Images in one forward pass; None is what a fill would take.
         device: Where to run; a GPU is taken where there is one.
+        compiled: Whether fills let torch compile parts of the tower; compiling itself is not counted.
         tell: Told of each line once it is measured.
 
     Raises `BadSource` for sources without models or pictures, and `UnsupportedTower` for a tower that is not
@@ -82,7 +84,7 @@ def bench(
 
     if count < 2 or (batch_size is not None and batch_size < 1):
         raise BadSource(f"count={count}, batch_size={batch_size}: take at least 2 images, 1 at a time")
-    settings = Settings(device=device, batch_size=batch_size)
+    settings = Settings(device=device, batch_size=batch_size, compiled=compiled)
     where = settings.runs_on()
     rows: list[Measured] = []
 
@@ -107,11 +109,13 @@ def bench(
         _choose(store, "images", "taken", decoded.readable)
         _choose(store, "few", "images", range(min(FEW, readable)))
         del decoded
-        for row in _fillings(store, least, where, size, readable):
+        how: dict[str, Any] = {"device": where, "batch_size": size, "compiled": compiled, "progress": False}
+        for row in _fillings(store, least, how, readable):
             note(row)
-        for row in _answers(store, where, size, readable):
+        for row in _answers(store, how, readable):
             note(row)
-    return Bench(model, images, speed.machine(where, precision, size), rows)
+    quick = compiled and loaded.compiled.same is True
+    return Bench(model, images, {**speed.machine(where, precision, size), "compiled": quick}, rows)
 
 
 def _add(store: Store, images: str, count: int) -> None:
@@ -144,19 +148,19 @@ def _files(path: Path, count: int) -> list[Path]:
     return files
 
 
-def _fillings(store: Store, least: float, device: str, batch_size: int, count: int) -> Iterator[Measured]:
+def _fillings(store: Store, least: float, how: dict[str, Any], count: int) -> Iterator[Measured]:
     """Fill views one by one, each in a copy of the store; the model is in memory.
 
     What a first fill has to import and set up is not counted.
     """
-    _copy(store, "warm").view(VIEWS[0], images="few").fill(device=device, progress=False)
+    _copy(store, "warm").view(VIEWS[0], images="images" if how["compiled"] else "few").fill(**how)
     for name in (*VIEWS, *BY_TOKEN):
         images, some = ("few", min(FEW, count)) if name in BY_TOKEN else ("images", count)
         with suppress(UnsupportedTower):
             copy = _copy(store, name)
             view = copy.view(name, images=images)
             start = time.perf_counter()
-            view.fill(device=device, batch_size=batch_size, progress=False)
+            view.fill(**how)
             seconds = time.perf_counter() - start
             kept = sum(row.bytes for row in copy.status(disk=False) if row.view.startswith(f"{name}["))
             yield Measured(f"fill {name}", some, seconds, seconds / some / least, round(kept / some))
@@ -171,11 +175,10 @@ def _copy(store: Store, name: str) -> Store:
     return copy
 
 
-def _answers(store: Store, device: str, batch_size: int, count: int) -> Iterator[Measured]:
+def _answers(store: Store, how: dict[str, Any], count: int) -> Iterator[Measured]:
     """Time reading, TextSpan and SQL on what is filled for it."""
-    settings: dict[str, Any] = {"device": device, "batch_size": batch_size, "progress": False}
     heads = store.view("head_contributions", images="images")
-    heads.fill(**settings)
+    heads.fill(**how)
     yield _timed("read head_contributions, dense", count, lambda: heads[:])
     statement = (
         "SELECT image_id, layer, head, vector FROM head_contributions "
@@ -187,11 +190,11 @@ def _answers(store: Store, device: str, batch_size: int, count: int) -> Iterator
         store.add_texts("general", store._engine.folder.names.text_set("every").texts[:TEXTS])
         texts = store.view("text_embeddings", texts="general")
         start = time.perf_counter()
-        texts.fill(**settings)
+        texts.fill(**how)
         yield Measured("embed texts", texts.shape[0], time.perf_counter() - start)
-        store.view("head_moments", images="images").fill(**settings)
+        store.view("head_moments", images="images").fill(**how)
         start = time.perf_counter()
-        store.view("head_descriptions", images="images", texts="general").fill(**settings)
+        store.view("head_descriptions", images="images", texts="general").fill(**how)
         yield Measured("TextSpan, all heads", texts.shape[0], time.perf_counter() - start)
 
 

@@ -80,6 +80,7 @@ class Declaring(ABC):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Mapping[str, Report]:
         """Bring declared views up to date, all of them unless some are named.
@@ -93,6 +94,7 @@ class Declaring(ABC):
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Returns:
@@ -105,7 +107,7 @@ class Declaring(ABC):
         from . import declared
         from .progress import teller
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         return declared.refresh(self._engine, names, settings, teller(progress))
 
     def drop(self, name: str, *, dry_run: bool = False) -> Declaration:

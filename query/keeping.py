@@ -80,6 +80,7 @@ class Keeping(ABC):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
         stop: Callable[[], bool] = lambda: False,
     ) -> Worked:
@@ -94,6 +95,7 @@ class Keeping(ABC):
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
             allowance: What may be spent on language models; no limit unless it is given.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: Show a progress bar where stderr is a terminal; or tell this one.
             stop: Asked after each batch whether to end; claims are given back then.
 
@@ -104,6 +106,6 @@ class Keeping(ABC):
         from .progress import teller
         from .working import Limit, work
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         limit = Limit(max_seconds, stop)
         return work(cast("Store", self), views, settings, teller(progress), limit, poll)

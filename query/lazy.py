@@ -65,6 +65,7 @@ class Lazy(Generic[V]):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing, and what that is made from.
@@ -76,6 +77,7 @@ class Lazy(Generic[V]):
             workers: Threads that decode images; one for each core unless said.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Returns:
@@ -83,7 +85,7 @@ class Lazy(Generic[V]):
         """
         return self._fill(
             self._asked(),
-            Settings(device, batch_size, workers, retry_failed, allowance),
+            Settings(device, batch_size, workers, retry_failed, allowance, compiled),
             progress,
         )
 

@@ -208,11 +208,14 @@ class LazyArray(Lazy[ArrayView]):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Report:
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
         units = self._reading.touched(parse(selection, self.dims, self.shape))
-        return self._fill(units, Settings(device, batch_size, workers, retry_failed, allowance), progress)
+        return self._fill(
+            units, Settings(device, batch_size, workers, retry_failed, allowance, compiled), progress
+        )
 
     def part(self, select: Select = "") -> Part:
         """Find what `export` takes for a text such as `image=0:1000,layer=-1`: its axes and their lengths."""
@@ -232,6 +235,7 @@ class LazyArray(Lazy[ArrayView]):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Exported:
         """Write a plain dense copy for other programs, block by block; missing units are filled first.
@@ -253,5 +257,5 @@ class LazyArray(Lazy[ArrayView]):
         from .export_array import export_array
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         return export_array(self, dest, form, select, missing, settings, progress, overwrite=overwrite)

@@ -110,6 +110,7 @@ class LazyTable(Lazy[TableView]):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Exported:
         """Write the rows for other programs, unit by unit; those that are missing are filled first.
@@ -125,7 +126,7 @@ class LazyTable(Lazy[TableView]):
         from .export_table import export_table
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         return export_table(self, dest, form, missing, settings, progress, overwrite=overwrite)
 
     def _units(self) -> tuple[Unit, ...]:

@@ -137,7 +137,9 @@ def _made(node: Node) -> Iterator[str]:
     when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
     hosts, devices, batches = (_values(made, name) for name in ("host", "device", "batch_size"))
     ran = f", {devices}, batch {batches}" if devices else ""
-    yield f"made {when} on {hosts}{ran}"
+    quick = sum(bool(each.get("compiled")) for each in made)
+    how = f", {'' if quick == len(made) else 'some '}compiled" if quick else ""
+    yield f"made {when} on {hosts}{ran}{how}"
     pulled = dict.fromkeys(str(each["pulled"][-1]["from"]) for each in made if "pulled" in each)
     if pulled:
         yield f"pulled from {' and '.join(pulled)}"

@@ -84,6 +84,7 @@ class Looking(ABC):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
         **parameters: Any,
     ) -> pd.DataFrame:
@@ -103,6 +104,7 @@ class Looking(ABC):
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: Nothing is spent here.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: As in `fill`.
             parameters: Parameters of the view, such as target="label".
 
@@ -121,7 +123,7 @@ class Looking(ABC):
 
         asked = [methods] if isinstance(methods, str) else list(methods)
         inputs = {"model": model, "images": images, "texts": texts}
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         return segment(self._store, asked, inputs, settings, progress, parameters)
 
     def heads_for(

@@ -90,6 +90,7 @@ class Sharing(ABC):
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
         **parameters: Any,
     ) -> Exemplars:
@@ -116,6 +117,7 @@ class Sharing(ABC):
             workers: Threads that decode images.
             retry_failed: Try units again, once, that failed before.
             allowance: What may be spent on language models; no limit unless it is given.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: Show a progress bar where stderr is a terminal; or tell this one.
             parameters: Other parameters of `top_images`, such as `pool`.
 
@@ -136,7 +138,10 @@ class Sharing(ABC):
         chosen = None if neurons is None else tuple(neurons)
         order = Order(Path(dest).expanduser(), chosen, side, masks, overwrite)
         return export_exemplars(
-            lazy, order, Settings(device, batch_size, workers, retry_failed, allowance), teller(progress)
+            lazy,
+            order,
+            Settings(device, batch_size, workers, retry_failed, allowance, compiled),
+            teller(progress),
         )
 
     def renew(self) -> str | None:

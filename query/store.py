@@ -103,6 +103,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         workers: int | None = None,
         retry_failed: bool = False,
         allowance: Allowance | None = None,
+        compiled: bool = False,
         progress: bool | Progress = True,
     ) -> Answer:
         """Answer a SELECT over views and the catalog's tables, with DuckDB; nothing is computed unless asked.
@@ -127,6 +128,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             workers: Threads that decode images.
             retry_failed: Try units again that failed before.
             allowance: What may be spent on language models; no limit unless it is given.
+            compiled: Whether torch compiles parts of towers (`Settings.compiled`).
             progress: Show a progress bar where stderr is a terminal; or tell this one.
 
         Raises:
@@ -148,7 +150,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .sql import sql
         from .supply import Filling
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance)
+        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
         budget = Budget(max_units, max_seconds, None if max_bytes is None else bytes_of(max_bytes))
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)

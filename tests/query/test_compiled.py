@@ -1,0 +1,98 @@
+"""Parts of towers may be compiled: numbers stay the same but for rounding, whoever looks into them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.fx import GraphModule
+
+import belvedere
+from belvedere import Store
+from belvedere.compute import compiled
+from belvedere.store.errors import CannotRun
+from tests.shell import Run
+
+GELU = "visual.transformer.resblocks.1.mlp.gelu"
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[GraphModule]:
+    """Have torch hand over what it would compile, which needs no compiler here; lists what it handed over."""
+    found: list[GraphModule] = []
+
+    def take(graph: GraphModule, inputs: Any) -> Callable[..., Any]:
+        found.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(compiled, "BACKEND", take)
+    return found
+
+
+@pytest.fixture
+def twin(store: Store, tmp_path: Path) -> Store:
+    """A copy of the store."""
+    return belvedere.open(Path(shutil.copytree(store.path, tmp_path / "twin")))
+
+
+def test_compiled_parts_give_the_same_numbers(store: Store, twin: Store, seen: list[GraphModule]) -> None:
+    heads, plain = (each.view("head_contributions") for each in (store, twin))
+    assert heads.fill(progress=False, compiled=True).complete
+    assert plain.fill(progress=False).complete
+    assert seen
+    np.testing.assert_allclose(heads[...], plain[...], atol=1e-6)
+    assert ", compiled" in str(store.lineage("head_contributions"))
+    assert ", compiled" not in str(twin.lineage("head_contributions"))
+
+
+def test_what_is_looked_into_is_not_compiled(store: Store, twin: Store, seen: list[GraphModule]) -> None:
+    found = []
+    for each, quick in ((store, True), (twin, False)):
+        both = [each.view("head_contributions"), each.view("neuron_activations", module=GELU)]
+        each.work(both, compiled=quick, progress=False)
+        found.append([view.read(missing="raise") for view in both])
+    assert seen
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert (
+        store.view("neuron_activations", module=GELU, pool="max").fill(compiled=True, progress=False).complete
+    )
+
+
+def test_parts_that_do_something_else_once_compiled_are_left_be(
+    store: Store, twin: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(graph: GraphModule, inputs: Any) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            return tuple(2 * each + 1 for each in graph.forward(*given))
+
+        return run
+
+    monkeypatch.setattr(compiled, "BACKEND", wrong)
+    heads, plain = (each.view("head_contributions") for each in (store, twin))
+    assert heads.fill(progress=False, compiled=True).complete
+    np.testing.assert_array_equal(heads[...], plain[...])
+    assert ", compiled" not in str(store.lineage("head_contributions"))
+
+
+def test_where_nothing_can_be_compiled_the_fill_ends_and_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(graph: GraphModule, inputs: Any) -> Callable[..., Any]:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(compiled, "BACKEND", broken)
+    heads = store.view("head_contributions")
+    with pytest.raises(CannotRun, match=r"cannot be compiled here .*no compiler here.*leave compiled=True"):
+        heads.fill(progress=False, compiled=True)
+    assert store.errors() == []
+    assert heads.fill(progress=False).complete
+
+
+def test_the_command_compiles_where_it_is_told_to(store: Store, run: Run, seen: list[GraphModule]) -> None:
+    done = run("fill", "head_contributions", "--compile", "--store", str(store.path))
+    assert (done.exit_code, bool(seen)) == (0, True)
