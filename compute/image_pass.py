@@ -222,7 +222,7 @@ class _Pass:
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        self._hooks.close()
+        self._hooks.__exit__(*raised)
 
     def parts(
         self, rows: Sequence[int], pixels: Sequence[Tensor]

@@ -92,8 +92,11 @@ class Generator:
             self._nested,
             self._sorted,
             self._selves,
+            *[self._listed] * 2,
         ]
         whole = self._pick(shapes)()
+        if self._dice.random() < 0.1:
+            whole = re.sub(r"\b([abs])\.([a-z_]+)\b", lambda m: f'{m[1]}."{m[2].upper()}"', whole)
         limit = self._pick((1, 5, 300)) if self._dice.random() < 0.08 else None
         text = whole if limit is None else f"FROM ({whole}) LIMIT {limit}"
         style = self._pick(("literal", "literal", "?", "$1", "$name"))
@@ -338,6 +341,34 @@ class Generator:
         end = self._pick(("LIMIT 7", "LIMIT 1", "LIMIT 20 OFFSET 3"))
         way = self._pick(("", " DESC"))
         return f"SELECT {some} FROM {table} AS a WHERE {self._where(table, 'a')} ORDER BY ALL{way} {end}"
+
+    def _listed(self) -> str:
+        """Draw a table with rows that are written down beside it, or that follow from its own."""
+        table = self._table()
+        known = [c for c in COLUMNS[table].split() if c in _INTS or c in _WORDS]
+        keys = self._dice.sample(known, min(len(known), self._pick((1, 1, 2))))
+        rows = [
+            ", ".join(self._value(self._pick(_INTS.get(key) or _WORDS[key])) for key in keys)
+            for _ in range(self._pick((1, 2, 4)))
+        ]
+        listed, names = ", ".join(f"({row})" for row in rows), ", ".join(keys)
+        values = f"(VALUES {listed}) AS v({names})"
+        where, some = self._where(table, "a"), self._some(table, "a")
+        mine = ", ".join(f"a.{key}" for key in keys)
+        on = " AND ".join(f"v.{key} = a.{key}" for key in keys)
+        how = self._pick(("JOIN", "LEFT JOIN", "RIGHT JOIN", "SEMI JOIN", "ANTI JOIN"))
+        forms = (
+            f"SELECT {some} FROM {table} AS a {how} {values} USING ({names}) WHERE {where}",
+            f"SELECT {some} FROM {table} AS a JOIN {values} ON {on} WHERE {where}",
+            f"WITH v({names}) AS (VALUES {listed}) SELECT {some} FROM v, {table} AS a WHERE {on} AND {where}",
+            f"SELECT {some} FROM {table} AS a WHERE ({mine}) IN ({listed}) AND {where}",
+            f"SELECT {some} FROM {table} AS a WHERE ({mine}) IN (VALUES {listed}) OR {where}",
+            f"SELECT {some}, v.n FROM {table} AS a, LATERAL (SELECT count(*) AS n FROM images AS s "
+            f"WHERE s.image_set = a.image_set AND s.image_id < 3) AS v WHERE {where}"
+            if "image_set" in known
+            else f"SELECT {some} FROM {table} AS a WHERE {where}",
+        )
+        return str(self._pick(forms))
 
     def _selves(self) -> str:
         """Join a table with itself."""

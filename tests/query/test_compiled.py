@@ -93,6 +93,25 @@ def test_where_nothing_can_be_compiled_the_fill_ends_and_says_so(
     assert heads.fill(progress=False).complete
 
 
+def test_what_fails_to_compile_later_ends_the_fill_as_well(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[Any] = []
+
+    def once(graph: GraphModule, inputs: Any) -> Callable[..., Any]:
+        shapes.append(inputs)
+        if len(shapes) > 1:
+            raise RuntimeError("no more of it")
+        return graph.forward
+
+    monkeypatch.setattr(compiled, "BACKEND", once)
+    heads = store.view("head_contributions")
+    with pytest.raises(CannotRun, match=r"cannot be compiled here .*no more of it"):
+        heads.fill(progress=False, compiled=True, batch_size=100)
+    assert store.errors() == []
+    assert heads.fill(progress=False).complete
+
+
 def test_the_command_compiles_where_it_is_told_to(store: Store, run: Run, seen: list[GraphModule]) -> None:
     done = run("fill", "head_contributions", "--compile", "--store", str(store.path))
     assert (done.exit_code, bool(seen)) == (0, True)
