@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch.fx import GraphModule
 
 import belvedere
@@ -18,6 +19,13 @@ from belvedere.store.errors import CannotRun
 from tests.shell import Run
 
 GELU = "visual.transformer.resblocks.1.mlp.gelu"
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Have torch forget what it compiled for another test: of one function it keeps a few versions only."""
+    yield
+    torch._dynamo.reset()
 
 
 @pytest.fixture
