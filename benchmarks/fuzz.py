@@ -71,7 +71,7 @@ class Tally:
     every: Units = field(default_factory=Units)
     """Units of all sampled statements."""
     plain: Units = field(default_factory=Units)
-    """Units of those of which every row shows."""
+    """Units of those of which every row shows, and there is one."""
 
 
 def fuzz(world: Path, statements: int, seed: int, minutes: float) -> dict[str, Tally]:
@@ -108,7 +108,7 @@ def _one(
         _bounded(store, asked, len(seen.of("compute")), gone, tally)
     needed = set(_needed(native, asked))
     used = _used(found) if mode == "ready" else sum(e.filled for e in _views(found))
-    every = [tally.every] if _MORE.search(asked.query) else [tally.every, tally.plain]
+    every = [tally.every] if _MORE.search(asked.query) or not needed else [tally.every, tally.plain]
     for units in every:
         units.read += used
         units.needed += len(needed if mode == "ready" else needed & gone)
