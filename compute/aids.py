@@ -20,7 +20,7 @@ from ..store.views import Array, Unit
 from . import pooling
 from .causes import embedding_cause, layer_cause
 from .models import Loaded
-from .modules import Watch
+from .modules import Watch, entry
 from .pictures import Pictures
 from .pixels import pixels_of
 from .pooled import refuse_infinite
@@ -149,7 +149,7 @@ class Aids:
 
         def make() -> Array:
             loaded = self.loaded(clip)
-            kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
+            kind = entry(loaded.side)
 
             def run(batch: Tensor) -> Array:
                 found: Array = loaded.net.encode_image(batch.to(loaded.device, kind)).float().cpu().numpy()

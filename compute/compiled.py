@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo import config
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._inductor.exc import InductorError
 
 from ..store.errors import CannotRun
 from .towers.trace import Trace
 
 BACKEND: str | Callable[..., Any] = "inductor"
 """What compiles them; on a processor it needs a C++ compiler."""
+VERSIONS = 64
+"""The most versions of one function that torch compiles, for parts that differ and batches of two sizes; it
+would run more than 8 uncompiled, without a word."""
 
 
 class Compiled:
@@ -42,8 +46,9 @@ class Compiled:
                     part.compile(backend=BACKEND)
                     self._known[part] = part._compiled_call_impl
                 part._compiled_call_impl = self._known[part]
-            yield
-        except (TorchDynamoException, torch._inductor.exc.InductorError) as error:
+            with config.patch(recompile_limit=VERSIONS, fail_on_recompile_limit_hit=True):
+                yield
+        except (TorchDynamoException, FailOnRecompileLimitHit, InductorError) as error:
             reason = " ".join(str(error).split("Set TORCHDYNAMO_VERBOSE")[0].split())[:300]
             raise CannotRun(
                 f"{type(self._side).__name__} cannot be compiled here ({type(error).__name__}: {reason}); "
@@ -54,14 +59,17 @@ class Compiled:
                 part._compiled_call_impl = None
 
     def prove(self, trace: Callable[[], Trace], tolerance: float) -> tuple[Trace, bool]:
-        """Trace a batch compiled, and as it is; give the second, and whether both embed the same."""
+        """Trace a batch as it is, and compiled; give the second where both embed the same, and whether.
+
+        Where they do not, it is traced a third time, as it is: what is watched is what was traced last.
+        """
+        plain = trace()
         with self.running():
             quick = trace()
-        plain = trace()
         with np.errstate(all="ignore"):
             apart = np.linalg.norm(quick.embedding - plain.embedding, axis=-1)
             self.same = bool((apart <= tolerance * np.linalg.norm(plain.embedding, axis=-1)).all())
-        return plain, self.same
+        return (quick if self.same else trace()), self.same
 
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:

@@ -83,10 +83,11 @@ class LoadedConcepts:
         import torch
 
         del decoding
-        kind = next(each.dtype for each in self.net.parameters() if each.is_floating_point())
+        from .modules import entry
+
         pixels = torch.stack([self.transform(picture.convert("RGB")) for picture in pictures])
         with torch.inference_mode():
-            found = self.net.encode_image(pixels.to(self.device, kind)).float().cpu().numpy()
+            found = self.net.encode_image(pixels.to(self.device, entry(self.net))).float().cpu().numpy()
         return [self.texts[int(at)] for at in (found @ self._directions.T).argmax(axis=1)]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..store import digest
 from ..store.errors import UnreadablePicture
 from ..store.sets import ImageSet
 from .masks import HIGHEST, fetch, fetch_numbers
@@ -16,46 +19,68 @@ from .scene_masks import CONCEPTS, PLANES, planes, scene_of, shows_scenes
 Planes = NDArray[np.uint16]
 
 
+@dataclass(frozen=True, eq=False)
+class _Meaning:
+    """What the pixels of some masks stand for."""
+
+    numbers: Mapping[Any, int]
+    """The numbers of concepts, by what stands in a mask; None is all but 0."""
+    key: str
+    """A digest of these and of what the concepts are called."""
+
+
 class ConceptPlanes:
-    """Knows the concepts of a set of images, and where they are in each."""
+    """Knows the concepts of a set of images, and where they are in each.
+
+    Concepts are numbered from 1 in the order in which they come: those of the demo's scenes, then image by
+    image those of its mask. So what is kept of an image stays when others are appended.
+    """
 
     def __init__(self, images: ImageSet) -> None:
         """Take what was said of the images and of their masks; nothing is read."""
         self._images = images
-        self._labels = images.entries["label"].to_pylist()
         scenes = shows_scenes(images)
-        named = {concept for row in range(len(images)) for concept in self.said(row).values()}
-        of_scenes = CONCEPTS if scenes else ()
-        self.concepts: tuple[str, ...] = (*of_scenes, *sorted(named - {*of_scenes}))
-        """The concepts: of the demo's scenes in their order, then others by the alphabet."""
+        self._numbers: dict[str, int] = {}
+        self._number(CONCEPTS if scenes else ())
         self.depth = PLANES if scenes else 1
         """How many concepts may be at one pixel."""
+        known: dict[object, _Meaning | None] = {}
+        labels = images.entries["label"].to_pylist()
+        self._meanings: list[_Meaning | None] = []
+        for mask, concepts, label in zip(images.masks, images.mask_concepts, labels, strict=True):
+            cause = None if mask is None else label if concepts is None else id(concepts)
+            if cause not in known:
+                said: Mapping[Any, str] = concepts or {None: str(label)}
+                known[cause] = None if cause is None else self._meaning(said)
+            self._meanings.append(known[cause])
 
-    def said(self, image_id: int) -> Mapping[int | None, str]:
-        """Tell what each number in an image's mask stands for; None is all but 0, its thing."""
-        if self._images.masks[image_id] is None:
-            return {}
-        concepts, label = self._images.mask_concepts[image_id], self._labels[image_id]
-        if concepts is not None:
-            return dict(concepts.items())
-        return {} if label is None else {None: str(label)}
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """The concepts, in the order of their numbers."""
+        return tuple(self._numbers)
+
+    def contents(self, start: int, stop: int) -> str:
+        """Give the digest of some images, of their masks, and of what these stand for."""
+        masks = ("" if each is None else each[1] for each in self._images.masks[start:stop])
+        said = ("" if each is None else each.key for each in self._meanings[start:stop])
+        return digest.of_sequence([self._images.contents(start, stop), str(self.depth), *masks, *said])
 
     def of(self, image_id: int, pictures: Pictures) -> Planes | str:
         """Give the planes "plane y x" of an image at its own size, or why there are none.
 
         Raises `PictureChanged` where its mask is another one than was added.
         """
-        place, said, entries = self._images.masks[image_id], self.said(image_id), self._images.entries
+        place, meaning, entries = self._images.masks[image_id], self._meanings[image_id], self._images.entries
         if place is None:
             scene = scene_of(self._images, image_id)
             return "it was added without a mask" if scene is None else self._scene(planes(scene))
-        if not said:
+        if meaning is None:
             return "it has a mask, and neither a label nor concepts that the mask's numbers stand for"
         width, height = (entries[name][image_id].as_py() for name in ("width", "height"))
         if width is None:
             return "it cannot be read"
         try:
-            found = self._mask(place, said, pictures)
+            found = _read(place, meaning, pictures)
         except UnreadablePicture as error:
             return f"its mask cannot be read: {error}"
         if found.shape != (height, width):
@@ -64,21 +89,29 @@ class ConceptPlanes:
         whole[0] = found
         return whole
 
-    def _mask(self, place: tuple[str, str], said: Mapping[int | None, str], pictures: Pictures) -> Planes:
-        """Give a mask with its numbers replaced by those of their concepts."""
-        if None in said:
-            return fetch(pictures, place) * np.uint16(self._number(said[None]))
-        numbers = np.zeros(HIGHEST + 1, np.uint16)
-        for value, concept in said.items():
-            numbers[value] = self._number(concept)
-        return numbers[fetch_numbers(pictures, place)]
+    def _meaning(self, said: Mapping[Any, str]) -> _Meaning:
+        """Number what a mask's numbers stand for."""
+        self._number(said.values())
+        numbers = {value: self._numbers[concept] for value, concept in said.items()}
+        key = digest.of_sequence(f"{value}\t{numbers[value]}\t{concept}" for value, concept in said.items())
+        return _Meaning(numbers, key)
+
+    def _number(self, concepts: Iterable[str]) -> None:
+        for concept in concepts:
+            self._numbers.setdefault(concept, len(self._numbers) + 1)
 
     def _scene(self, there: Sequence[NDArray[np.object_]]) -> Planes:
         found = np.zeros((self.depth, *there[0].shape), np.uint16)
         for plane, names in zip(found, there, strict=True):
             for name in {str(each) for each in names.flat if each}:
-                plane[names == name] = self._number(name)
+                plane[names == name] = self._numbers[name]
         return found
 
-    def _number(self, concept: str) -> int:
-        return self.concepts.index(concept) + 1
+
+def _read(place: tuple[str, str], meaning: _Meaning, pictures: Pictures) -> Planes:
+    """Read a mask, with its numbers replaced by those of the concepts that they stand for."""
+    if None in meaning.numbers:
+        return fetch(pictures, place) * np.uint16(meaning.numbers[None])
+    of = np.zeros(HIGHEST + 1, np.uint16)
+    of[list(meaning.numbers)] = list(meaning.numbers.values())
+    return of[fetch_numbers(pictures, place)]

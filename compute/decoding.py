@@ -106,6 +106,11 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
+def upright(picture: Image.Image, data: bytes) -> Image.Image:
+    """Turn an opened picture, whose bytes these are, as its EXIF orientation says."""
+    return _upright(picture, _told(picture, data))
+
+
 def _upright(picture: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS.get(orientation)
     return picture if turn is None else picture.transpose(turn)

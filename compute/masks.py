@@ -15,8 +15,9 @@ from PIL import Image
 
 from ..store import digest
 from ..store.errors import BadSource, PictureChanged, UnreadablePicture
-from ..store.sets import MASK
+from ..store.sets import CONCEPTS, MASK
 from . import image_tables
+from .decoding import upright
 from .found import Found, Row
 from .pictures import DATASET, DEMO, KEPT, SUFFIXES, Pictures
 
@@ -106,7 +107,7 @@ def entry(found: Found, row: Row, pictures: Pictures) -> Row:
             f"the mask {found.mask} has {width} × {height} pixels, and its picture {found.path} has "
             f"{row['width']} × {row['height']}"
         )
-    said = {} if found.concepts is None else {"mask_concepts": found.concepts}
+    said = {} if found.concepts is None else {CONCEPTS: found.concepts}
     return {**row, "mask": found.mask, "mask_digest": digest.of_bytes(data), **said}
 
 
@@ -183,7 +184,7 @@ def decode(data: bytes) -> Mask:
 
 
 def _decoded(data: bytes) -> NDArray[Any]:
-    """Decode a mask: "y x", or "y x colour"."""
+    """Decode a mask, upright as its EXIF orientation says: "y x", or "y x colour"."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             picture.load()
@@ -191,7 +192,7 @@ def _decoded(data: bytes) -> NDArray[Any]:
                 raise UnreadablePicture(
                     f"a mask is black where the background is, and this is a picture of mode {picture.mode}"
                 )
-            return np.asarray(picture)
+            return np.asarray(upright(picture, data))
     except UnreadablePicture:
         raise
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to

@@ -87,8 +87,7 @@ class Loaded:
 
     def run(self, pixels: Tensor) -> None:
         """Run preprocessed images, "image channel y x", through the model at its device and precision."""
-        kind = next((each.dtype for each in self.side.parameters() if each.is_floating_point()), None)
-        self.side(pixels.to(device=self.device, dtype=kind))
+        self.side(pixels.to(device=self.device, dtype=modules.entry(self.side)))
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -177,3 +177,14 @@ class Watch(Generic[T]):
         self, name: str, look: Callable[[Tensor], T], module: nn.Module, args: Any, output: Any
     ) -> None:
         self._seen[name].append(look(single(output)))
+
+
+def entry(side: nn.Module) -> torch.dtype | None:
+    """Give the data type in which a module wants its images: that of its first layer's weights.
+
+    Not that of its first parameter: in half precision open_clip leaves those of no layer, such as the class
+    token, in float32. None where it has no weights.
+    """
+    layers = (getattr(each, "weight", None) for each in side.modules())
+    weights = [*(each for each in layers if isinstance(each, Tensor)), *side.parameters()]
+    return next((each.dtype for each in weights if each.is_floating_point()), None)

@@ -240,7 +240,7 @@ class Runner:
             now = time.time()
             for whole in step.only(unit for unit in step.units if unit.key in made).apart():
                 before = since.get(whole.view.recipe_key, started)
-                self._keep_behind(whole, made, now - before, where | self._compiled(whole))
+                self._keep_behind(whole, made, now - before, where | self._compiled(step))
                 since[whole.view.recipe_key] = now
 
         image_pass.make(
@@ -256,8 +256,9 @@ class Runner:
         )
 
     def _compiled(self, step: Step) -> dict[str, Any]:
-        """Say whether units were made by compiled parts of their tower, where that was asked for."""
-        if not (self._settings.compiled and step.run and isinstance(step.view, TowerPass)):
+        """Say whether compiled parts of a tower made a step's units, where that was asked for."""
+        towers = any(isinstance(unit.view, TowerPass) for unit in step.units)
+        if not (self._settings.compiled and step.run and towers):
             return {}
         return {"compiled": self._loaded(step).compiled.same is True}
 

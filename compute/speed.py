@@ -23,6 +23,7 @@ from .batches import Batches
 from .encoding import LIBRARIES
 from .measured import Measured
 from .models import Loaded
+from .modules import entry
 from .pictures import Pictures
 
 KEPT = 512
@@ -64,7 +65,7 @@ def decode(loaded: Loaded, images: ImageSet, pictures: Pictures, batch_size: int
 
 def forward(loaded: Loaded, pixels: Sequence[Tensor], batch_size: int) -> Measured:
     """Run all pictures through the plain tower, after a batch that is not counted."""
-    kind = next(each.dtype for each in loaded.side.parameters() if each.is_floating_point())
+    kind = entry(loaded.side)
     batches = [torch.stack(list(some)) for some in _parts(pixels, batch_size)]
 
     def run(batch: Tensor) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..store.memos import Memos
 from ..store.views import Unit
+from .by_neuron import ByNeuron
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,6 +101,8 @@ class Known:
     ) -> None:
         """Take the memos, what gives a unit's rows where it is done, and what gives a language model."""
         self.memos, self._rows, self.asker = memos, rows, asker
+        self.blocks = ByNeuron(self.rows)
+        """The rows of units that cover many neurons, where they are done."""
 
     def rows(self, unit: Unit) -> list[dict[str, Any]] | None:
         """Give the rows of a unit; None where it is not done."""

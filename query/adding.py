@@ -18,7 +18,7 @@ from ..compute.text_sources import TextSource
 from ..store.errors import BadSource, NameTaken
 from ..store.folder import Folder
 from ..store.registry import INSTRUMENTS, Kept, Registry, check_name, image_entries
-from ..store.sets import ImageSet, Model, TextSet
+from ..store.sets import CONCEPTS, ImageSet, Model, TextSet
 from .subset import Subset
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def add_images(
             known = {row["path"]: row for row in before.entries.to_pylist()} | known
         read = {row["path"]: row for row in image_sources.read_all(offer.found, known, pictures, tick)}
         rows = _merged(before.entries.to_pylist() if before else [], read, pictures)
+        rows = _meant(name, rows, alike=not isinstance(source, Subset))
         entries = pa.Table.from_pylist(rows, schema=image_entries(any(row.get("mask") for row in rows)))
         if folder.names.put_image_set(ImageSet(name, offer.source, entries), after):
             return _told(name, before.entries.to_pylist() if before else [], rows)
@@ -216,6 +217,24 @@ def _merged(
     paths = {row["path"] for row in before}
     rows += [row for path, row in read.items() if path not in paths]
     return [{**row, "image_id": place} for place, row in enumerate(rows)]
+
+
+def _meant(name: str, rows: list[dict[str, Any]], *, alike: bool) -> list[dict[str, Any]]:
+    """Let what numbers stand for in masks of a set hold for those that came without being told of.
+
+    Raises `BadSource` where these could mean one thing or another, and where they are not `alike`, since
+    they come from several sets.
+    """
+    told = {row.get(CONCEPTS) for row in rows if row.get("mask")}
+    if None not in told or len(told) == 1:
+        return rows
+    if len(told) > 2 or not alike:
+        raise BadSource(
+            f"in some masks of {name!r} numbers stand for concepts, and of others that is not said: say it "
+            "of all (concepts=…, --concepts), or keep them in sets of their own"
+        )
+    (same,) = told - {None}
+    return [{**row, CONCEPTS: same} if row.get("mask") else row for row in rows]
 
 
 def add_texts(

@@ -257,9 +257,10 @@ class OrderedSet(ABC):
         return {}
 
 
-MASK = ("mask", "mask_digest", "mask_concepts")
-"""The columns that the entries of a set have beside its own where some images have masks: where one lies,
-its digest, and as JSON what each number in it stands for, where it was said."""
+CONCEPTS = "mask_concepts"
+"""The column that says as JSON what each number in an image's mask stands for; null where it was not said."""
+MASK = ("mask", "mask_digest", CONCEPTS)
+"""The columns that the entries of a set have beside its own where some images have masks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,9 +289,9 @@ class ImageSet(OrderedSet):
     @cached_property
     def mask_concepts(self) -> list[Mapping[int, str] | None]:
         """What each number in the mask of an image stands for; None where that was not said."""
-        if MASK[2] not in self.entries.column_names:
+        if CONCEPTS not in self.entries.column_names:
             return [None] * len(self)
-        column = self.entries[MASK[2]].combine_chunks().dictionary_encode()
+        column = self.entries[CONCEPTS].combine_chunks().dictionary_encode()
         known = [
             {int(number): str(concept) for number, concept in json.loads(each).items()}
             for each in map(str, column.dictionary.to_pylist())

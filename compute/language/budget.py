@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...store.errors import BadSource, BudgetSpent, UnknownName
+from ...store.errors import BadSource, BudgetSpent
 from .messages import LanguageModel
 from .prices import FREE, Price
 
@@ -161,11 +161,13 @@ def price(model: LanguageModel, prices: Mapping[str, Price]) -> Price | None:
     """Find what a model costs: nothing where it runs here, else what the table says; None without a table.
 
     Raises:
-        UnknownName: There is a table, and it has no price of this model.
+        BadSource: There is a table, and it has no price of this model.
     """
     if not model.terms.billed:
         return FREE
     if prices and model.name not in prices:
-        hint = f'tables of prices name models as endpoints do, ["{model.name}"] with usd_in and usd_out'
-        raise UnknownName("price of", model.name, prices, hint)
+        raise BadSource(
+            f"the table of prices has none of {model.name!r}; it has {', '.join(sorted(prices))}. It names "
+            f'models as their endpoint does: ["{model.name}"] with usd_in and usd_out'
+        )
     return prices.get(model.name)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...store import digest
 from ...store.errors import BadSource, NotAnnotated
 from ...store.grid import Grid
 from ...store.sets import ImageSet, Model
@@ -65,7 +64,7 @@ class ConceptMasks(Assisted, ArrayView):
 
     @cached_property
     def concepts(self) -> tuple[str, ...]:
-        """The names of the concepts: of the demo's scenes in their order, then others by the alphabet."""
+        """The names of the concepts, in the order in which they come in the set."""
         return self._truth.concepts
 
     @cached_property
@@ -80,10 +79,8 @@ class ConceptMasks(Assisted, ArrayView):
         return Grid(len(self.images), BLOCK)
 
     def contents(self, start: int, stop: int) -> str:
-        """Give the digest of the images, of their masks, of what is in these, and of all concepts."""
-        masks = ("" if each is None else each[1] for each in self.images.masks[start:stop])
-        said = (repr(sorted(self._truth.said(row).items(), key=str)) for row in range(start, stop))
-        return digest.of_sequence([self.images.contents(start, stop), *masks, *said, *self.concepts])
+        """Give the digest of the images, of their masks, and of what is in these."""
+        return self._truth.contents(start, stop)
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class ForegroundMasks(Assisted, ArrayView):
 
     model: Input[Model]
     images: Input[ImageSet]
-    version: ClassVar[int] = 2  # 1 knew a scene by its file's name as well
+    version: ClassVar[int] = 3  # 2 took masks as they lie, whatever orientation they state
     axis: ClassVar[str] = "image"
     by_masks: ClassVar[bool] = True
     together: ClassVar[int] = 1

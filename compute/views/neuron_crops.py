@@ -11,6 +11,7 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
+from ..by_neuron import ByNeuron
 from ..geometry import Box, seen
 from ..kinds import Assisted, Made
 from ..pooled import NEURONS
@@ -116,9 +117,9 @@ class NeuronCrops(Assisted, TableView):
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run each neuron's top images through the model, by themselves, and look at its maps."""
-        placed, made = _Places(self, aids), {}
+        placed, blocks, made = _Places(self, aids), ByNeuron.beneath(parts), {}
         for unit in units:
-            shown = self.shown(unit, parts)
+            shown = self.shown(unit.start, blocks)
             maps = self._maps(unit.start, shown, aids) if self.crops and self.mapped else {}
             made[unit.key] = Made(rows=self._rows(unit.start, shown, maps, placed))
         return made
@@ -129,18 +130,15 @@ class NeuronCrops(Assisted, TableView):
             return Work()
         total, most = Work(), min(self.k, len(self.top.activations.images))
         for unit in units:
-            rows = known.rows(self.top.units[unit.start // NEURONS])
-            count = Amount(0, most) if rows is None else exactly(len(self._of(unit, rows)))
+            rows = known.blocks.known(self.top.units[unit.start // NEURONS], unit.start)
+            count = Amount(0, most) if rows is None else exactly(sum(row["rank"] < self.k for row in rows))
             total += Work(pictures=count)
         return total
 
-    def shown(self, unit: Unit, parts: Parts) -> list[tuple[int, int, float]]:
-        """List the top images of a unit's neuron: rank, image_id and activation."""
-        return self._of(unit, parts.rows(self.top.units[unit.start // NEURONS]).to_pylist())
-
-    def _of(self, unit: Unit, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, float]]:
-        mine = [row for row in rows if row["neuron"] == unit.start and row["rank"] < self.k]
-        return [(row["rank"], row["image_id"], row["activation"]) for row in mine]
+    def shown(self, neuron: int, blocks: ByNeuron) -> list[tuple[int, int, float]]:
+        """List the top images of a neuron that are looked at: rank, image_id and activation."""
+        rows = blocks.of(self.top.units[neuron // NEURONS], neuron)
+        return [(row["rank"], row["image_id"], row["activation"]) for row in rows if row["rank"] < self.k]
 
     @property
     def mapped(self) -> bool:

@@ -14,6 +14,7 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..activity import state_in
+from ..by_neuron import ByNeuron
 from ..geometry import Box
 from ..kinds import Assisted, Made
 from ..pixels import pixels_of
@@ -125,9 +126,9 @@ class NeuronExemplars(Assisted, TableView):
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Run each neuron's top images and crops through the model, by themselves, and rank them."""
-        made = {}
+        made, blocks = {}, ByNeuron.beneath(parts)
         for unit in units:
-            offers = self._offers(unit, parts, aids)
+            offers = self._offers(unit, parts, blocks, aids)
             pictures = [self.picture(aids, shown) for shown in offers]
             values = self._activations(unit.start, pictures, aids)
             order = sorted(range(len(offers)), key=lambda place: (-values[place], place))
@@ -140,25 +141,24 @@ class NeuronExemplars(Assisted, TableView):
         """Count the top images and their crops."""
         total = Work()
         for unit in units:
-            top = known.rows(self.seen.top.units[unit.start // NEURONS])
+            block, k = unit.start // NEURONS, self.seen.k
+            top = known.blocks.known(self.seen.top.units[block], unit.start)
+            states = known.blocks.known(self.statistics.units[block], unit.start)
             crops = known.rows(self.seen.units[unit.start])
-            states = known.rows(self.statistics.units[unit.start // NEURONS])
-            k = self.seen.k
             if top is None or crops is None or states is None:
                 total += Work(pictures=Amount(0, k * (1 + self.seen.crops * self.seen.mapped)))
             elif self.state(unit.start, states) == "ok":
-                images = sum(row["neuron"] == unit.start and row["rank"] < k for row in top)
-                total += Work(pictures=exactly(images + len(crops)))
+                total += Work(pictures=exactly(sum(row["rank"] < k for row in top) + len(crops)))
         return total
 
-    def _offers(self, unit: Unit, parts: Parts, aids: Aids) -> list[Shown]:
+    def _offers(self, unit: Unit, parts: Parts, blocks: ByNeuron, aids: Aids) -> list[Shown]:
         """List a neuron's top images that can be read, each followed by its crops."""
-        statistics = parts.rows(self.statistics.units[unit.start // NEURONS]).to_pylist()
+        statistics = blocks.of(self.statistics.units[unit.start // NEURONS], unit.start)
         if self.state(unit.start, statistics) != "ok":
             return []
         crops = parts.rows(self.seen.units[unit.start]).to_pylist()
         images = self.seen.top.activations.images
-        ids = [image_id for _, image_id, _ in self.seen.shown(self.seen.units[unit.start], parts)]
+        ids = [image_id for _, image_id, _ in self.seen.shown(unit.start, blocks)]
         found: list[Shown] = []
         for image_id, picture in aids.readable(images, ids).items():
             found.append(Shown("image", image_id, -1, (0, 0, *picture.size)))

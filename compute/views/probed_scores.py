@@ -13,6 +13,7 @@ from ...store.errors import UnsuitableModule
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Parts, TableView, Unit
+from ..by_neuron import ByNeuron
 from ..kinds import Assisted, Made
 from ..pooled import NEURONS
 from ..telling import auroc
@@ -97,7 +98,7 @@ class ProbedScores(Assisted, TableView):
         rows = parts.rows(self.candidates.units[unit.start]).to_pylist()
         concepts = sorted({row["candidate"] for row in rows if row["candidate"]})
         seen = self.candidates.captions.exemplars.seen
-        top = [image_id for _, image_id, _ in seen.shown(seen.units[unit.start], parts)]
+        top = [image_id for _, image_id, _ in seen.shown(unit.start, ByNeuron.beneath(parts))]
         inside = np.isin(there, top)
         told = concepts and 0 < inside.sum() < len(there)
         scored = self._scored(concepts, images[there], inside, aids) if told else []

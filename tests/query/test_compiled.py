@@ -60,7 +60,7 @@ def test_compiled_parts_give_the_same_numbers(store: Store, twin: Store, seen: l
 def test_what_is_looked_into_is_not_compiled(store: Store, twin: Store, seen: list[GraphModule]) -> None:
     found = []
     for each, quick in ((store, True), (twin, False)):
-        both = [each.view("head_contributions"), each.view("neuron_activations", module=GELU)]
+        both = [each.view("neuron_activations", module=GELU), each.view("head_contributions")]
         each.work(both, compiled=quick, progress=False)
         found.append([view.read(missing="raise") for view in both])
     assert seen
@@ -123,3 +123,13 @@ def test_what_fails_to_compile_later_ends_the_fill_as_well(
 def test_the_command_compiles_where_it_is_told_to(store: Store, run: Run, seen: list[GraphModule]) -> None:
     done = run("fill", "head_contributions", "--compile", "--store", str(store.path))
     assert (done.exit_code, bool(seen)) == (0, True)
+
+
+def test_more_versions_than_torch_would_compile_end_the_fill_and_are_not_run_unawares(
+    store: Store, monkeypatch: pytest.MonkeyPatch, seen: list[GraphModule]
+) -> None:
+    monkeypatch.setattr(compiled, "VERSIONS", 1)
+    heads = store.view("head_contributions")
+    with pytest.raises(CannotRun, match=r"cannot be compiled here \(FailOnRecompileLimitHit"):
+        heads.fill(progress=False, compiled=True, batch_size=100)
+    assert store.errors() == []

@@ -175,7 +175,7 @@ def test_a_plan_tells_calls_captions_and_paintings_exactly_once_what_they_need_i
         assert (costs["captions"].captions.most, costs["synthetic_images"].paintings.most) == (12, 18)
         assert costs["all"].usd is not None
         assert costs["all"].usd.most > 0
-        with pytest.raises(UnknownName, match=r"no price of 'small'.*\(tables of prices name models as"):
+        with pytest.raises(BadSource, match=r"none of 'small'; it has gpt\. It names models as"):
             store.plan(query, prices={"gpt": prices["small"]})
         assert (told["captions"]["captions"], told["captions"]["captions_at_least"]) == (12, 0)
         assert (told["label_candidates"]["calls_at_least"], told["label_candidates"]["calls"]) == (0, 18)

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import belvedere
+from belvedere.compute import instruments
 from belvedere.compute.pooling import layout
 from belvedere.store.errors import (
     BadSource,
@@ -285,6 +286,22 @@ def test_a_module_that_cannot_be_taken_is_refused(own: belvedere.Store, given: A
     with pytest.raises(BadSource, match=message):
         own.add_model("other", settings.pop("source"), **settings)
     assert own.sql("SELECT model FROM models").fetchall() == [("mine",)]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_model_in_half_precision_gives_activations_and_embeds_pictures(
+    world: World, store: belvedere.Store, precision: Any
+) -> None:
+    store.add_model("half", world.source, precision=precision)
+    asked = {"images": "photos", "module": "visual.transformer.resblocks.1.mlp.gelu"}
+    half = store.view("neuron_activations", model="half", **asked)
+    assert half.fill(progress=False).complete
+    whole = store.view("neuron_activations", model="m", **asked)[...]
+    np.testing.assert_allclose(half[...], whole, atol=0.05)
+    maps = store.view("activation_maps", model="half", **asked)
+    assert maps.fill(progress=False).complete
+    chooser = store.add_captioner("texts", f"clip:{world.source}#demo:scenes", precision=precision)
+    assert instruments.load(chooser, "cpu").caption([Image.new("RGB", (20, 20), "teal")])[0]
 
 
 class Infinite(nn.Module):

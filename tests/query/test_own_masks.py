@@ -66,7 +66,7 @@ def test_numbers_of_masks_name_what_a_neuron_is_about(store: belvedere.Store, tm
     assert added.masks == COUNT
     masks = store.view("concept_masks", model="known", images="own", mask_side=64)
     names = masks._view.concepts
-    assert names == tuple(sorted((*COLOURS, *GROUNDS)))
+    assert names == (*COLOURS, *GROUNDS), "in the order of the table"
     truth = masks[...]
     for row, scene in enumerate(scenes(COUNT)):
         for place, name in enumerate(names):
@@ -137,8 +137,54 @@ def test_what_masks_are_of_is_kept_in_subsets_and_when_images_come(
     assert few._view.concepts == store.view("concept_masks", model="known", images="own")._view.concepts
     np.testing.assert_array_equal(few[...], before[[3, 7]])
     late.write_bytes(data)
-    assert store.add_images("own", tmp_path / "photos", **asked).new == 1
-    np.testing.assert_array_equal(store.view("concept_masks", model="known", images="own")[:39], before)
+    assert store.add_images("own", tmp_path / "photos", masks=tmp_path / "masks").new == 1
+    after = store.view("concept_masks", model="known", images="own")
+    np.testing.assert_array_equal(after[:39], before)
+    assert after[39].any(), "what the numbers stand for holds for images that come later"
+
+
+def test_images_that_come_with_further_concepts_leave_full_blocks_fresh(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    rows = ["path,label,mask"]
+    for number in range(260):
+        Image.new("RGB", (8, 8), (number % 250, 9, 9)).save(tmp_path / "photos" / f"{number:03}.png")
+        rows.append(f"photos/{number:03}.png,{'late' if number > 258 else 'cat'},mask.png")
+    Image.new("L", (8, 8), 1).save(tmp_path / "mask.png")
+    store = belvedere.open(tmp_path / "store")
+    store.add_model("net", "demo:classifier")
+    for count in (260, 261):
+        (tmp_path / "table.csv").write_text("\n".join(rows[:count]))
+        store.add_images("own", tmp_path / "table.csv")
+        view = store.view("concept_masks", mask_side=8)
+        assert view.plan().units == (2 if count == 260 else 1)
+        assert view.fill(progress=False).complete
+    assert view._view.concepts == ("cat", "late")
+    assert view[259].any(axis=(1, 2)).tolist() == [False, True]
+
+
+def test_sets_whose_masks_mean_several_things_are_refused(store: belvedere.Store, tmp_path: Path) -> None:
+    store.add_images("own", tmp_path / "photos", masks=tmp_path / "masks", concepts=tmp_path / "concepts.csv")
+    (tmp_path / "others").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "others" / "003.png")
+    store.add_images("plain", tmp_path / "others", masks=tmp_path / "masks")
+    with pytest.raises(BadSource, match="in some masks of 'both' numbers stand for concepts, and of others"):
+        store.add_images("both", sql="SELECT image_set, image_id FROM images WHERE image_set <> 'scenes'")
+
+
+def test_a_mask_stands_upright_as_its_own_orientation_says(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.new("RGB", (64, 64), "teal").save(tmp_path / "photos" / "a.png")
+    upper = np.zeros((64, 64), np.uint8)
+    upper[:32] = 1
+    exif = Image.Exif()
+    exif[274] = 3  # turned by 180 degrees
+    Image.fromarray(upper).save(tmp_path / "masks" / "a.png", exif=exif)
+    store = belvedere.open(tmp_path / "store")
+    store.add_model("net", "demo:classifier")
+    store.add_images("own", tmp_path / "photos", masks=tmp_path / "masks", concepts={1: "lower"})
+    found = store.view("concept_masks", mask_side=64)[0, 0]
+    np.testing.assert_array_equal(found, np.arange(64)[:, None].repeat(64, 1) >= 32)
 
 
 def test_other_names_for_the_numbers_and_other_masks_make_other_masks(

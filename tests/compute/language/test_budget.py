@@ -15,7 +15,7 @@ from belvedere.compute.language.messages import Request, Sampling
 from belvedere.compute.language.openai_http import OpenAI
 from belvedere.compute.language.prices import FREE, Price, read
 from belvedere.compute.language.retrying import Policy
-from belvedere.store.errors import BadSource, BudgetSpent, RequestFailed, RequestRejected, UnknownName
+from belvedere.store.errors import BadSource, BudgetSpent, RequestFailed, RequestRejected
 from tests.chat_server import ChatServer, Said, error, serving, words
 
 PRICES = {"small": Price(1.0, 10.0)}
@@ -154,7 +154,7 @@ def test_without_usage_tokens_are_estimated() -> None:
 
 def test_money_cannot_be_limited_where_the_price_is_not_known() -> None:
     model = OpenAI("large", {"OPENAI_API_KEY": "k"})
-    with pytest.raises(UnknownName, match=r"no price of 'large'.* name models as endpoints do"):
+    with pytest.raises(BadSource, match=r"none of 'large'; it has .*It names models as their endpoint does"):
         price(model, PRICES)
     with pytest.raises(BadSource, match="max_usd=1 can be held only where the price of the model is known"):
         Budget(Limits(max_usd=1.0), None)
