@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,10 @@ Planes = NDArray[np.uint16]
 class _Meaning:
     """What the pixels of some masks stand for."""
 
-    numbers: Mapping[Any, int]
-    """The numbers of concepts, by what stands in a mask; None is all but 0."""
+    numbers: Mapping[int, int] | None
+    """The numbers of concepts, by those that stand in a mask; None where all but 0 is its thing."""
+    thing: int
+    """The number of what a mask is of; 0 where it has numbers."""
     key: str
     """A digest of these and of what the concepts are called."""
 
@@ -50,8 +51,7 @@ class ConceptPlanes:
         for mask, concepts, label in zip(images.masks, images.mask_concepts, labels, strict=True):
             cause = None if mask is None else label if concepts is None else id(concepts)
             if cause not in known:
-                said: Mapping[Any, str] = concepts or {None: str(label)}
-                known[cause] = None if cause is None else self._meaning(said)
+                known[cause] = None if cause is None else self._meaning(concepts, str(label))
             self._meanings.append(known[cause])
 
     @property
@@ -89,12 +89,15 @@ class ConceptPlanes:
         whole[0] = found
         return whole
 
-    def _meaning(self, said: Mapping[Any, str]) -> _Meaning:
-        """Number what a mask's numbers stand for."""
-        self._number(said.values())
+    def _meaning(self, said: Mapping[int, str] | None, label: str) -> _Meaning:
+        """Number what a mask's numbers stand for, or the label that its thing has."""
+        self._number([label] if said is None else said.values())
+        if said is None:
+            thing = self._numbers[label]
+            return _Meaning(None, thing, digest.of_sequence([str(thing), label]))
         numbers = {value: self._numbers[concept] for value, concept in said.items()}
-        key = digest.of_sequence(f"{value}\t{numbers[value]}\t{concept}" for value, concept in said.items())
-        return _Meaning(numbers, key)
+        told = (f"{value}\t{numbers[value]}\t{concept}" for value, concept in said.items())
+        return _Meaning(numbers, 0, digest.of_sequence(told))
 
     def _number(self, concepts: Iterable[str]) -> None:
         for concept in concepts:
@@ -110,8 +113,8 @@ class ConceptPlanes:
 
 def _read(place: tuple[str, str], meaning: _Meaning, pictures: Pictures) -> Planes:
     """Read a mask, with its numbers replaced by those of the concepts that they stand for."""
-    if None in meaning.numbers:
-        return fetch(pictures, place) * np.uint16(meaning.numbers[None])
+    if meaning.numbers is None:
+        return fetch(pictures, place) * np.uint16(meaning.thing)
     of = np.zeros(HIGHEST + 1, np.uint16)
     of[list(meaning.numbers)] = list(meaning.numbers.values())
     return of[fetch_numbers(pictures, place)]

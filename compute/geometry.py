@@ -46,9 +46,22 @@ class Window:
         )
 
 
-def seen(transform: Callable[[Image.Image], Tensor], width: int, height: int) -> Window | None:
-    """Find what a model's preprocessing keeps of pictures of a size, as `window` does."""
-    return window(lambda picture: np.asarray(transform(picture).float().cpu().numpy()), width, height)
+class Windows:
+    """The parts of pictures that a model's preprocessing keeps: it is asked once for each size."""
+
+    def __init__(self, transform: Callable[[Image.Image], Tensor]) -> None:
+        """Take the preprocessing."""
+        self._transform = transform
+        self._known: dict[tuple[int, int], Window | None] = {}
+
+    def of(self, width: int, height: int) -> Window | None:
+        """Find what is kept of pictures of a size, as `window` does."""
+        if (width, height) not in self._known:
+            self._known[width, height] = window(self._prepared, width, height)
+        return self._known[width, height]
+
+    def _prepared(self, picture: Image.Image) -> Array:
+        return np.asarray(self._transform(picture).float().cpu().numpy())
 
 
 def window(prepare: Callable[[Image.Image], Array], width: int, height: int) -> Window | None:

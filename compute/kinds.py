@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from ..store import digest
 from ..store.errors import NoTextTower, UnsupportedTower
 from ..store.grid import Grid
@@ -217,8 +219,13 @@ class OfTower(OfWeights):
     """An array that follows from a tower's fixed maps."""
 
     def take(self, loaded: Loaded) -> Mapping[str, Array]:
-        """Take what is kept from the tower's fixed maps."""
-        return self.extract(loaded.constants if self.side == "image" else loaded.text_constants)
+        """Take what is kept from the tower's fixed maps; `ArithmeticError` where they are not finite."""
+        found = self.extract(loaded.constants if self.side == "image" else loaded.text_constants)
+        if not all(np.isfinite(each).all() for each in found.values()):
+            raise ArithmeticError(
+                f"the weights of {self.model.name!r} make maps that are not finite; nothing was kept"
+            )
+        return found
 
     @abstractmethod
     def extract(self, constants: Constants) -> Mapping[str, Array]:

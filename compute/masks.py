@@ -142,7 +142,7 @@ def with_concepts(found: Sequence[Found], concepts: str | Path | Mapping[int, st
 
 def _number(value: object) -> int | None:
     """Read a number that a mask may have; None where it is none."""
-    text = str(value).strip()
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
     return int(text) if text.isdecimal() and int(text) <= HIGHEST else None
 
 

@@ -7,18 +7,15 @@ from ..store.sets import Model
 from .kinds import refuse_unless_plain
 
 
-def module(layer: int) -> str:
-    """Name the module that gives the neurons of a layer's MLP.
-
-    >>> module(3)
-    'visual.transformer.resblocks.3.mlp.gelu'
-    """
-    return f"visual.transformer.resblocks.{layer}.mlp.gelu"
+def module(model: Model, layer: int) -> str:
+    """Name the module that gives the neurons of a layer's MLP, in a whole model or a vision tower alone."""
+    name = f"transformer.resblocks.{layer}.mlp.gelu"
+    return name if name in model.modules else f"visual.{name}"
 
 
 def width(model: Model, layer: int) -> int:
     """Give how many neurons the MLP of a layer has."""
-    return model.module(module(layer)).shape[-1]
+    return model.module(module(model, layer)).shape[-1]
 
 
 def checked(model: Model, layer: int) -> int:

@@ -19,6 +19,7 @@ from ..store.tracing import emit
 from ..store.views import Array
 from . import modules, pictures
 from .families.family import Found, Transform
+from .geometry import Windows
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -53,6 +54,11 @@ class Loaded:
     """Why it cannot be taken apart."""
     fits: int | None = None
     """The largest batch that is known to fit after one did not."""
+
+    @cached_property
+    def windows(self) -> Windows:
+        """What its preprocessing keeps of pictures."""
+        return Windows(self.transform)
 
     @cached_property
     def compiled(self) -> Compiled:

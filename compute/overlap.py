@@ -1,9 +1,9 @@
 """Network Dissection: how far the places where a neuron is most active are those of a concept.
 
 Bau, Zhou, Khosla, Oliva and Torralba, "Network Dissection: Quantifying Interpretability of Deep Visual
-Representations" (CVPR 2017). For each neuron a threshold T is found that its activation exceeds at a share
-of 0.005 of all positions of all images. Its map of an image is brought to the size of the image's masks
-(bilinear) and cut at T; with M the masks of a concept,
+Representations" (CVPR 2017). For each neuron a threshold T is found that its activation exceeds at a share of
+0.005 of all positions of all images, those aside at which preprocessing pads. Its map of an image is brought
+to the size of the image's masks (bilinear) and cut at T; with M the masks of a concept,
 
     IoU = sum over images |map > T and M| / sum over images |map > T or M|.
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
 Planes = NDArray[np.uint16]
+Masks = NDArray[np.bool_]
 
 OUTSIDE = 65_535
 """What stands in a plane where preprocessing padded, and there is no picture."""
@@ -29,6 +30,16 @@ OUTSIDE = 65_535
 def positions(maps: Floats) -> Floats:
     """Put every position of every image in a row: "image neuron y x" to "position neuron"."""
     return maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def within(planes: Planes, height: int, width: int) -> Masks:
+    """Tell of which cells of a map the middle lies in the picture: "image y x"."""
+    ys, xs = (
+        ((np.arange(cells) + 0.5) * side / cells).astype(np.int64)
+        for cells, side in zip((height, width), planes.shape[2:], strict=True)
+    )
+    found: Masks = planes[:, 0][:, ys[:, None], xs[None, :]] != OUTSIDE
+    return found
 
 
 def rank_of(share: float, count: int) -> int:
@@ -63,7 +74,9 @@ class Overlap:
         """Begin with no image; `thresholds` is "neuron", values of float32."""
         self._thresholds = thresholds
         self._both = np.zeros((len(thresholds), concepts), np.int64)
-        self._active, self._area = np.zeros(len(thresholds), np.int64), np.zeros(concepts, np.int64)
+        self._active = np.zeros(len(thresholds), np.int64)
+        self.area = np.zeros(concepts, np.int64)
+        """At how many places each concept is."""
 
     def add(self, maps: Floats, planes: Planes) -> None:
         """Take images by their maps "image neuron y x" and by what is where in them, "image plane y x".
@@ -84,10 +97,10 @@ class Overlap:
             both = active.astype(np.float32) @ there.T.astype(np.float32)
             self._both[np.ix_(lit, some)] += both.astype(np.int64)
             self._active[lit] += active.sum(axis=1)
-            self._area[some] += there.sum(axis=1)
+            self.area[some] += there.sum(axis=1)
 
     def iou(self) -> Doubles:
         """Give intersection over union, "neuron concept"; 0 where there is neither."""
-        union = self._active[:, None] + self._area - self._both
+        union = self._active[:, None] + self.area - self._both
         found: Doubles = self._both / np.maximum(union, 1)
         return found

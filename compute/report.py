@@ -22,7 +22,7 @@ GPUS = ("cuda", "mps", "xpu")
 """What torch calls devices that want many at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How to compute; none of it changes what is kept beyond rounding."""
 
@@ -105,15 +105,6 @@ class Report:
     def forgiven(self) -> Report:
         """Give it without what failed or was skipped, which is tried again or there by now."""
         return replace(self, failed=0, skipped=0, reasons=(), passing=0)
-
-    @property
-    def remedy(self) -> str:
-        """Say how what failed is tried again, as an option of a command."""
-        if not self.passing:
-            return "only --retry-failed tries again"
-        if self.passing == self.failed:
-            return "and the same command tries again"
-        return f"the same command tries {self.passing:,} of them again, --retry-failed all"
 
     @property
     def complete(self) -> bool:

@@ -234,13 +234,15 @@ class Runner:
         since: dict[str, float] = {}
         device = self._settings.runs_on()
         size = self._settings.at_once(device, step.model.tower if step.model is not None else None)
-        where = {"device": device, "batch_size": min(size, step.most)} if step.run else {}
+        where: dict[str, Any] = {"device": device, "batch_size": min(size, step.most)} if step.run else {}
+        quick = where and self._settings.compiled and any(isinstance(u.view, TowerPass) for u in step.units)
 
         def keep(made: Mapping[str, Made]) -> None:
             now = time.time()
+            more = {"compiled": self._loaded(step).compiled.same is True} if quick else {}
             for whole in step.only(unit for unit in step.units if unit.key in made).apart():
                 before = since.get(whole.view.recipe_key, started)
-                self._keep_behind(whole, made, now - before, where | self._compiled(step))
+                self._keep_behind(whole, made, now - before, where | more)
                 since[whole.view.recipe_key] = now
 
         image_pass.make(
@@ -254,13 +256,6 @@ class Runner:
             tick=self._tick,
             keep=keep,
         )
-
-    def _compiled(self, step: Step) -> dict[str, Any]:
-        """Say whether compiled parts of a tower made a step's units, where that was asked for."""
-        towers = any(isinstance(unit.view, TowerPass) for unit in step.units)
-        if not (self._settings.compiled and step.run and towers):
-            return {}
-        return {"compiled": self._loaded(step).compiled.same is True}
 
     def _keep_behind(self, step: Step, made: Mapping[str, Made], seconds: float, where: Facts) -> None:
         """Keep a step's units while the next is computed; their claims are held until they are kept."""

@@ -36,7 +36,7 @@ class Added:
     new: int
     """How many of them were not in it before."""
     changed: int = 0
-    """How many have other bytes than before; what was computed from them is stale."""
+    """How many have other bytes than before, or another mask; what was computed from these is stale."""
     gone: int = 0
     """How many files are not there any more; they keep their places, and their rows are absent."""
     unreadable: int = 0
@@ -177,12 +177,16 @@ def _offer(
 
 def _told(name: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Added:
     """Count what is new, what has changed, and what is gone."""
-    pairs = [(old["digest"], new["digest"]) for old, new in zip(before, rows, strict=False)]
+    kept = ("digest", "mask_digest", CONCEPTS)
+    pairs = [
+        (tuple(old.get(name) for name in kept), tuple(new.get(name) for name in kept))
+        for old, new in zip(before, rows, strict=False)
+    ]
     return Added(
         name,
         count=len(rows),
         new=len(rows) - len(before),
-        changed=sum(old != new and new != GONE for old, new in pairs),
+        changed=sum(old != new and new[0] != GONE for old, new in pairs),
         gone=sum(row["digest"] == GONE for row in rows),
         unreadable=sum(row["width"] is None and row["digest"] != GONE for row in rows),
         masks=sum(row.get("mask") is not None for row in rows),

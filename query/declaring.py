@@ -107,7 +107,14 @@ class Declaring(ABC):
         from . import declared
         from .progress import teller
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         return declared.refresh(self._engine, names, settings, teller(progress))
 
     def drop(self, name: str, *, dry_run: bool = False) -> Declaration:

@@ -134,6 +134,17 @@ class Engine:
         model = instruments.find(type(language), language.source)
         return Asker(model, budget=Budget(Limits(), price(model, prices)), identity=language.facts)
 
+    def _refuse_without_price(self, found: Plan, settings: Settings) -> None:
+        """Raise `BadSource` where a table of prices lacks a language model that would be asked."""
+        from ..compute import instruments
+        from ..compute.language.budget import price
+        from ..compute.summarised import Summarised
+
+        prices = settings.allowance.known() if settings.allowance else {}
+        asked = [step.view for step in found.steps if isinstance(step.view, Summarised) and prices]
+        for language in {each.language.key: each.language for each in asked if each.summarises}.values():
+            price(instruments.find(type(language), language.source), prices)
+
     def fill(
         self, units: Sequence[Unit], settings: Settings | None = None, progress: Progress | None = None
     ) -> Report:
@@ -151,6 +162,7 @@ class Engine:
             if found.lost:
                 raise CannotRun(found.lost)
             self._refuse_if_read_only(found, units)
+            self._refuse_without_price(found, settings or Settings())
             runner = Runner(
                 self.folder, self.reader, self.residents, settings or Settings(), progress or Progress()
             )

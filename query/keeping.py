@@ -106,6 +106,13 @@ class Keeping(ABC):
         from .progress import teller
         from .working import Limit, work
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         limit = Limit(max_seconds, stop)
         return work(cast("Store", self), views, settings, teller(progress), limit, poll)

@@ -85,7 +85,14 @@ class Lazy(Generic[V]):
         """
         return self._fill(
             self._asked(),
-            Settings(device, batch_size, workers, retry_failed, allowance, compiled),
+            Settings(
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                retry_failed=retry_failed,
+                allowance=allowance,
+                compiled=compiled,
+            ),
             progress,
         )
 

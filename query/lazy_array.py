@@ -214,7 +214,16 @@ class LazyArray(Lazy[ArrayView]):
         """Compute what is missing of a part of the array, without reading it; see `Lazy.fill`."""
         units = self._reading.touched(parse(selection, self.dims, self.shape))
         return self._fill(
-            units, Settings(device, batch_size, workers, retry_failed, allowance, compiled), progress
+            units,
+            Settings(
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                retry_failed=retry_failed,
+                allowance=allowance,
+                compiled=compiled,
+            ),
+            progress,
         )
 
     def part(self, select: Select = "") -> Part:
@@ -257,5 +266,12 @@ class LazyArray(Lazy[ArrayView]):
         from .export_array import export_array
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         return export_array(self, dest, form, select, missing, settings, progress, overwrite=overwrite)

@@ -126,7 +126,14 @@ class LazyTable(Lazy[TableView]):
         from .export_table import export_table
 
         check_missing(missing, ("fill", "raise"))
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         return export_table(self, dest, form, missing, settings, progress, overwrite=overwrite)
 
     def _units(self) -> tuple[Unit, ...]:

@@ -123,7 +123,14 @@ class Looking(ABC):
 
         asked = [methods] if isinstance(methods, str) else list(methods)
         inputs = {"model": model, "images": images, "texts": texts}
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         return segment(self._store, asked, inputs, settings, progress, parameters)
 
     def heads_for(

@@ -140,7 +140,14 @@ class Sharing(ABC):
         return export_exemplars(
             lazy,
             order,
-            Settings(device, batch_size, workers, retry_failed, allowance, compiled),
+            Settings(
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                retry_failed=retry_failed,
+                allowance=allowance,
+                compiled=compiled,
+            ),
             teller(progress),
         )
 

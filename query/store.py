@@ -150,7 +150,14 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .sql import sql
         from .supply import Filling
 
-        settings = Settings(device, batch_size, workers, retry_failed, allowance, compiled)
+        settings = Settings(
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            retry_failed=retry_failed,
+            allowance=allowance,
+            compiled=compiled,
+        )
         budget = Budget(max_units, max_seconds, None if max_bytes is None else bytes_of(max_bytes))
         filling = Filling(settings, teller(progress), budget) if fill else None
         return sql(self._engine, query, statement, params, require_complete=require_complete, filling=filling)

@@ -48,7 +48,7 @@ class ConceptMasks(Assisted, ArrayView):
     together: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        """Refuse images of which nothing is known: `NotAnnotated`."""
+        """Refuse images of which nothing is known, `NotAnnotated`, and too many places or concepts."""
         if not 1 <= self.mask_side <= LARGEST:
             raise BadSource(f"mask_side={self.mask_side}: from 1 to {LARGEST} places of a side")
         if not self.concepts:
@@ -111,25 +111,24 @@ class ConceptMasks(Assisted, ArrayView):
 
     def assist(self, units: Sequence[Unit], parts: Parts, aids: Aids) -> Mapping[str, Made]:
         """Read each mask, or paint the scene again, and take it to what the model sees."""
-        seen = _Seen(self.model, aids)
-        return {unit.key: self._made(unit, seen, aids) for unit in units}
+        return {unit.key: self._made(unit, aids) for unit in units}
 
-    def _made(self, unit: Unit, seen: _Seen, aids: Aids) -> Made:
+    def _made(self, unit: Unit, aids: Aids) -> Made:
         from ..stretch import at_input
 
-        count, side = unit.stop - unit.start, self.mask_side
+        windows, count, side = aids.loaded(self.model).windows, unit.stop - unit.start, self.mask_side
         found = np.zeros((count, self._truth.depth, side, side), np.uint16)
         absent: dict[int, str] = {}
         for row in range(count):
             planes = self._truth.of(unit.start + row, aids.pictures)
-            window = None if isinstance(planes, str) else seen.of(planes.shape[2], planes.shape[1])
+            window = None if isinstance(planes, str) else windows.of(planes.shape[2], planes.shape[1])
             if isinstance(planes, str):
                 absent[row] = planes
             elif window is None:
                 absent[row] = f"where {self.model.name} looks in a picture of its size cannot be told"
             else:
                 for plane, numbers in enumerate(planes):
-                    at, there = at_input(numbers, window, (side, side))
+                    at, there = at_input(numbers, _steady(window), (side, side))
                     found[row, plane] = np.where(there, at, OUTSIDE)
         known = np.array([row not in absent for row in range(count)], np.uint8)
         return Made(arrays={"planes": found, "known": known}, absent=absent)
@@ -143,19 +142,8 @@ class ConceptMasks(Assisted, ArrayView):
         return found
 
 
-class _Seen:
-    """Finds what a model sees of pictures; its preprocessing is asked once for each size."""
+def _steady(window: Window) -> Window:
+    """Round the ends to a tenth of a pixel, so that the last bits of a fitted line decide over no pixel."""
+    from ..geometry import Window
 
-    def __init__(self, model: Model, aids: Aids) -> None:
-        self._model, self._aids = model, aids
-        self._known: dict[tuple[int, int], Window | None] = {}
-
-    def of(self, width: int, height: int) -> Window | None:
-        """Give the part of pictures of a size, its ends to a tenth of a pixel; None where it is none."""
-        from ..geometry import Window, seen
-
-        if (width, height) not in self._known:
-            found = seen(self._aids.loaded(self._model).transform, width, height)
-            ends = found and (found.left, found.top, found.right, found.bottom)
-            self._known[width, height] = Window(*(round(each, 1) for each in ends)) if ends else None
-        return self._known[width, height]
+    return Window(*(round(end, 1) for end in (window.left, window.top, window.right, window.bottom)))

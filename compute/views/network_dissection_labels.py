@@ -18,7 +18,7 @@ from ..kinds import Derived, Made
 from ..largest import Largest
 from ..neuron_labels import COLUMNS, Label, rows
 from ..neuron_state import NeuronState, State
-from ..overlap import Overlap, positions, rank_of
+from ..overlap import Overlap, positions, rank_of, within
 from ..pooled import NEURONS
 from .activation_maps import ActivationMaps
 from .concept_masks import ConceptMasks
@@ -88,8 +88,14 @@ class NetworkDissectionLabels(Derived, TableView):
             )
         states, thresholds, seen = self._thresholds(neurons, images, parts)
         overlap = Overlap(thresholds, len(self.masks.concepts))
-        for some, maps in self._maps(neurons, images, parts):
-            overlap.add(maps, parts.array(self.masks, "planes", (some, *[slice(None)] * 3)))
+        for maps, planes in self._maps(neurons, images, parts):
+            overlap.add(maps, planes)
+        if not overlap.area.any():
+            concepts = len(self.masks.concepts)
+            raise ArithmeticError(
+                f"in no mask of {self.masks.images.name!r} is any of its {concepts} concepts: are the masks' "
+                "numbers those of the table that says what they stand for?"
+            )
         iou = overlap.iou()
         labels = {
             neuron: list(self._labels(iou[neuron], float(thresholds[neuron])))
@@ -103,24 +109,25 @@ class NetworkDissectionLabels(Derived, TableView):
     def _thresholds(self, neurons: slice, images: Array, parts: Parts) -> tuple[list[State], Array, int]:
         """Give the states of some neurons, their thresholds, and how many images could be read."""
         count, (height, width) = neurons.stop - neurons.start, self.maps.shape[2:]
-        state = NeuronState(count, 1)
+        state, seen = NeuronState(count, 1), 0
         largest = Largest(count, rank_of(self.quantile, len(images) * height * width))
-        for _, maps in self._maps(neurons, images, parts):
-            state.add(positions(maps))
-            largest.add(positions(maps))
+        for maps, planes in self._maps(neurons, images, parts):
+            shown = positions(maps)[within(planes, height, width).reshape(-1)]
+            state.add(shown)
+            largest.add(shown)
+            seen += len(maps)
         known = state.found()
-        seen = int(known.count[0])
         # a map has no top images that could be tied
         states: list[State] = ["ok" if each == "tied" else each for each in known.states]
-        return states, largest.values[:, rank_of(self.quantile, seen) - 1], seen // (height * width)
+        return states, largest.values[:, rank_of(self.quantile, int(known.count[0])) - 1], seen
 
     def _maps(self, neurons: slice, images: Array, parts: Parts) -> Iterator[tuple[Array, Array]]:
-        """Read images and their maps, some after others, without those that could not be read."""
+        """Read maps and masks of images, some after others, without those that could not be read."""
         for start in range(0, len(images), AT_ONCE):
             some = images[start : start + AT_ONCE]
             maps = parts.array(self.maps, "map", (some, neurons)).astype(np.float32, copy=False)
             there = ~np.isnan(maps[:, 0, 0, 0])
-            yield some[there], maps[there]
+            yield maps[there], parts.array(self.masks, "planes", (some[there], *[slice(None)] * 3))
 
     def _labels(self, iou: Array, threshold: float) -> Iterator[Label]:
         """Give the concepts that a neuron meets, the best first; of equal ones the first in the alphabet."""

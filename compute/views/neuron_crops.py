@@ -12,7 +12,7 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..by_neuron import ByNeuron
-from ..geometry import Box, seen
+from ..geometry import Box
 from ..kinds import Assisted, Made
 from ..pooled import NEURONS
 from ..regions import SIDE, Heat, Rules, regions
@@ -186,21 +186,18 @@ class NeuronCrops(Assisted, TableView):
 
 
 class _Places:
-    """Finds where regions of a map lie in a picture; the preprocessing is asked once for each size."""
+    """Finds where regions of a map lie in a picture."""
 
     def __init__(self, view: NeuronCrops, aids: Aids) -> None:
         self._images, self._frame, self._square = view.top.activations.images, view.frame, view.square
         self._aids, self._model = aids, view.top.activations.model
-        self._windows: dict[tuple[int, int], Any] = {}
 
     def box(self, image_id: int, region: tuple[float, float, float, float]) -> Box | None:
         """Give a region in pixels of a picture; None where nothing of it is within the picture."""
         width, height = self._aids.image(self._images, image_id).size
         if min(width, height) < SMALLEST and not self._square:
             return None
-        if (width, height) not in self._windows:
-            self._windows[width, height] = self._window(width, height)
-        found: Box = self._windows[width, height].box(region, width, height)
+        found: Box = self._window(width, height).box(region, width, height)
         return found if found[0] < found[2] and found[1] < found[3] else None
 
     def area(self, image_id: int) -> int:
@@ -213,8 +210,8 @@ class _Places:
 
         if self._frame == "squashed":
             return Window(0, 0, width, height)
-        transform = self._aids.loaded(self._model).transform
-        found = seen(transform, self._square or width, self._square or height)
+        windows = self._aids.loaded(self._model).windows
+        found = windows.of(self._square or width, self._square or height)
         if found is None:
             raise ArithmeticError(
                 f"the preprocessing of {self._model.name!r} keeps no straight part of a picture, so a map "

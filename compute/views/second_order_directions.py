@@ -70,7 +70,7 @@ class SecondOrderDirections(Derived, TableView):
                 if direction is not None:
                     vector, share, mean = direction
                     mine = score[places[each] : places[each + 1]]
-                    told = [mlp_layers.module(unit.start), unit.start, first + each, len(mine)]
+                    told = [mlp_layers.module(effects.model, unit.start), unit.start, first + each, len(mine)]
                     for name, value in zip(
                         self.columns, [*told, float(mine.mean()), share, vector, mean], strict=True
                     ):

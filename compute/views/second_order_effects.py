@@ -51,7 +51,7 @@ class SecondOrderEffects(TowerPass):
 
     def constant(self) -> Mapping[str, str]:
         """Name the module that gives the neurons."""
-        return {"module": mlp_layers.module(self.layer)}
+        return {"module": mlp_layers.module(self.model, self.layer)}
 
     @property
     def neurons(self) -> tuple[int, ...]:

@@ -88,7 +88,7 @@ class SecondOrderTopImages(Derived, TableView):
         neuron, rank, score, image = (np.concatenate(each) for each in zip(*found, strict=True))
         return Made(
             rows={
-                "module": [mlp_layers.module(unit.start)] * len(neuron),
+                "module": [mlp_layers.module(effects.model, unit.start)] * len(neuron),
                 "layer": np.full(len(neuron), unit.start, np.int32),
                 "neuron": neuron.astype(np.int32),
                 "rank": rank.astype(np.int32),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import numpy as np
 import pytest
+import transformers
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image, ImageOps
+from timm.data import create_transform  # type: ignore[attr-defined]
 from torchvision.transforms import v2
+from torchvision.transforms._presets import ImageClassification
 
-from belvedere.compute.geometry import Window, window
+from belvedere.compute.geometry import Window, Windows, window
 from belvedere.store.views import Array
 
 NORMALISE = v2.Compose(
@@ -54,3 +61,55 @@ def test_a_region_is_placed_within_the_picture() -> None:
 def test_of_preprocessing_that_keeps_nothing_straight_no_part_is_told() -> None:
     swirl = prepared(lambda picture: picture.rotate(30))
     assert window(swirl, 64, 64) is None  # type: ignore[arg-type]
+
+
+def timm(**facts: Any) -> Callable[[Image.Image], Any]:
+    data = {"input_size": (3, 56, 56), "interpolation": "bilinear", "crop_mode": "center", **facts}
+    made: Any = create_transform(**data, mean=(0, 0, 0), std=(1, 1, 1), is_training=False)
+    return cast("Callable[[Image.Image], Any]", made)
+
+
+def torchvision(**facts: Any) -> Callable[[Image.Image], Any]:
+    made: Any = ImageClassification(**facts, mean=(0, 0, 0), std=(1, 1, 1))
+    return cast("Callable[[Image.Image], Any]", made)
+
+
+def open_clip(mode: Any) -> Callable[[Image.Image], Any]:
+    facts = PreprocessCfg(size=(48, 48), resize_mode=mode, mean=(0, 0, 0), std=(1, 1, 1))
+    return cast("Callable[[Image.Image], Any]", image_transform_v2(facts, is_train=False))
+
+
+def of_transformers(name: str, **facts: Any) -> Callable[[Image.Image], Any]:
+    plain = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "resample": 2}
+    processor = getattr(transformers, name)(**facts, **plain)
+    return lambda picture: processor(images=picture, return_tensors="pt")["pixel_values"][0]
+
+
+@pytest.mark.parametrize(
+    ("transform", "wide"),
+    [
+        (timm(crop_pct=0.875), (20, 4, 76, 60)),
+        (timm(crop_pct=1.0), (16, 0, 80, 64)),
+        (timm(crop_pct=0.875, crop_mode="squash"), (6, 4, 90, 60)),
+        (torchvision(crop_size=56, resize_size=64), (20, 4, 76, 60)),
+        (torchvision(crop_size=48, resize_size=96), (32, 16, 64, 48)),
+        (open_clip("shortest"), (16, 0, 80, 64)),
+        (open_clip("squash"), (0, 0, 96, 64)),
+        (open_clip("longest"), (0, -16, 96, 80)),
+        (of_transformers("ViTImageProcessor", size={"height": 48, "width": 48}), (0, 0, 96, 64)),
+        (of_transformers("CLIPImageProcessor", size={"shortest_edge": 48}, crop_size=48), (16, 0, 80, 64)),
+        (of_transformers("CLIPImageProcessor", size={"shortest_edge": 64}, crop_size=48), (24, 8, 72, 56)),
+        (
+            of_transformers("ConvNextImageProcessor", size={"shortest_edge": 48}, crop_pct=0.75),
+            (24, 8, 72, 56),
+        ),
+    ],
+)
+def test_the_libraries_preprocessing_keeps_what_it_says(
+    transform: Callable[[Image.Image], Any], wide: tuple[int, ...]
+) -> None:
+    windows = Windows(transform)
+    found = windows.of(96, 64)
+    assert found is not None
+    assert np.allclose((found.left, found.top, found.right, found.bottom), wide, atol=1)
+    assert windows.of(96, 64) is found

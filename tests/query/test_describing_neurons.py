@@ -395,11 +395,23 @@ def test_a_request_that_fails_leaves_other_neurons_be_and_nothing_is_asked_again
         report = asked.fill(progress=False)
         seeds = [body["seed"] for body in server.asked]
     assert (report.failed, [each.error for each in store.errors()]) == (1, ["RequestFailed"])
-    assert report.remedy == "and the same command tries again"
+    assert report.passing == 1
     assert seeds.count(failing[0]) == 6, "as often as a request is tried"
     others = [seed for seed in seeds if seed not in failing]
     assert len(others) == len(set(others)) == 2 * 8
     assert store.sql("SELECT count(*) FROM errors").fetchall() == [(1,)]
+
+
+def test_a_table_of_prices_without_the_model_is_refused_before_anything_runs(path: Path) -> None:
+    store = belvedere.open(path)
+    with serving(reply) as server:
+        _speak(store, server)
+        asked = stage(store, "label_candidates", language="gpt").where("neuron = 1")
+        wrong, right = ({name: {"usd_in": 1.0, "usd_out": 2.0}} for name in ("gpt", "small"))
+        with belvedere.trace() as seen, pytest.raises(BadSource, match="none of 'small'; it has gpt"):
+            asked.fill(progress=False, allowance=Allowance(prices=wrong))
+        assert (seen.of("compute"), server.calls, store.errors()) == ([], 0, [])
+        assert asked.fill(progress=False, allowance=Allowance(prices=right)).complete
 
 
 def test_another_endpoint_is_another_model_and_says_so(path: Path) -> None:

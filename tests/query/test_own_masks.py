@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 import belvedere
 from belvedere.cli.entry import main
@@ -265,3 +267,59 @@ def test_the_command_takes_the_table(store: belvedere.Store, tmp_path: Path) -> 
     assert said.exit_code == 0, said.output
     assert "40 with masks" in said.output
     assert store.view("concept_masks", model="known", images="own").shape == (COUNT, 14, 112, 112)
+
+
+def test_masks_in_which_no_number_means_anything_make_no_labels(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    store.add_images("own", tmp_path / "photos", masks=tmp_path / "masks", concepts={77: "nowhere"})
+    labels = store.view("network_dissection_labels", images="own", **ASKED)
+    assert labels.fill(progress=False).failed == 1
+    (said,) = {each.message for each in store.errors()}
+    assert said.startswith(
+        "in no mask of 'own' is any of its 1 concepts: are the masks' numbers those of the"
+    )
+
+
+def test_masks_that_changed_are_told(store: belvedere.Store, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"masks": tmp_path / "masks"}
+    assert store.add_images("own", tmp_path / "photos", **asked, concepts={1: "one"}).changed == 0
+    assert store.add_images("own", tmp_path / "photos", **asked).changed == 0
+    Image.new("L", (64, 64), 1).save(tmp_path / "masks" / "000.png")
+    assert store.add_images("own", tmp_path / "photos", **asked).changed == 1
+    assert store.add_images("own", tmp_path / "photos", **asked, concepts={1: "eins"}).changed == COUNT
+
+
+class Brightness(nn.Module):
+    """A map of how bright a picture is, and one of how dark."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        bright = images.mean(dim=1, keepdim=True)
+        return torch.cat([bright, -bright], dim=1)
+
+
+def test_where_preprocessing_pads_no_position_counts(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    dice = np.random.default_rng(0)
+    for number in range(6):
+        pixels = dice.integers(60, 255, (16, 32), np.uint8)
+        Image.fromarray(np.stack([pixels] * 3, axis=-1)).save(tmp_path / "photos" / f"{number}.png")
+        Image.fromarray((pixels < 110).astype(np.uint8)).save(tmp_path / "masks" / f"{number}.png")
+
+    def padded(picture: Image.Image) -> Tensor:
+        found = torch.zeros(3, 32, 32)  # as dark as can be, above and below the picture
+        found[:, 8:24] = torch.from_numpy(np.array(picture.resize((32, 16))).transpose(2, 0, 1)).float() / 255
+        return found
+
+    store = belvedere.open(tmp_path / "store")
+    store.add_model("net", nn.Sequential(Brightness()).eval(), transform=padded, transform_id="padded")
+    store.add_images("own", tmp_path / "photos", masks=tmp_path / "masks", concepts={1: "dark"})
+    rows = store.view("network_dissection_labels", module="0", quantile=0.2, mask_side=32).df()
+    best = rows[(rows["neuron"] == 1) & (rows["rank"] == 0)].iloc[0]
+    maps = store.view("activation_maps", module="0")[:, 1, 8:24]
+    masks = store.view("concept_masks", mask_side=32)[:, 0, 8:24]
+    assert best.threshold == np.sort(maps.reshape(-1))[::-1][int(0.2 * maps.size)]
+    active = maps > best.threshold
+    assert best.score == pytest.approx((active & masks).sum() / (active | masks).sum())
+    assert (best.label, best.score > 0.7) == ("dark", True)

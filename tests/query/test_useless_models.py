@@ -67,7 +67,7 @@ def test_an_image_tower_that_gives_nothing_is_refused_and_not_run_again(
         ("head_contributions", "NoDirection"),
     }
     assert all(text.startswith(message) for _, _, text in errors)
-    assert made(store) <= {"tower_maps"}
+    assert made(store) == ({"tower_maps"} if spoil == "zero" else set())
     with belvedere.trace() as seen:
         assert store.view("image_embeddings").fill(retry_failed=True).failed == 2
     assert len(seen.of("compute")) == 2
