@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from ..compute.report import Report
 from .entry import FAILED
 from .failing import say_why
 from .fill import COUNTS
@@ -43,5 +42,7 @@ def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settin
     if not found and not as_json:
         click.echo("nothing is declared: belvedere declare NAME --as QUERY")
     if not all(report.complete for report in found.values()):
+        from ..compute.report import Report
+
         say_why(sum(found.values(), Report()))
         click.get_current_context().exit(FAILED)

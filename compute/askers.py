@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .allowance import Allowance
 from .language.asking import Asker
-from .language.budget import Budget, Limits, Purse, price
+from .language.budget import Budget, Limits, price
 from .language.retrying import Policy, Retries
 
 if TYPE_CHECKING:
     from ..store.sets import Language
+    from .report import Settings
     from .residents import Residents
 
 
@@ -22,12 +22,10 @@ class Askers:
     room on the device for the painter that comes after it.
     """
 
-    def __init__(
-        self, residents: Residents, device: Callable[[], str], allowance: Allowance, purse: Purse
-    ) -> None:
+    def __init__(self, residents: Residents, settings: Settings) -> None:
         """Take where models are, and what they may take together; nothing is loaded."""
-        self._residents, self._device = residents, device
-        self._allowance, self._purse = allowance, purse
+        self._residents, self._device = residents, settings.runs_on
+        self._allowance, self._purse = settings.allowance or Allowance(), settings.purse
         self._known: dict[str, tuple[Budget, Retries]] = {}
 
     def __call__(self, language: Language) -> Asker:

@@ -37,7 +37,6 @@ from ..store.sealed import seal
 from ..store.tracing import emit
 from ..store.views import Unit
 from .ahead import Ahead
-from .allowance import Allowance
 from .behind import Behind
 from .encoding import absences, encoded, libraries
 from .kinds import Assisted, Derived, ImagePass, Made, OfWeights, TextRows, TowerPass
@@ -330,12 +329,7 @@ class Runner:
             bench=lambda each: self._residents.instrument(each, self._settings.runs_on()),
             pictures=self._pictures,
             memos=self._folder.memos,
-            asker=Askers(
-                self._residents,
-                self._settings.runs_on,
-                self._settings.allowance or Allowance(),
-                self._settings.purse,
-            ),
+            asker=Askers(self._residents, self._settings),
             batch_size=self._settings.at_once(self._settings.runs_on()),
             pool=self._pool,
             give_up=self._folder.records.give_up,

@@ -72,10 +72,15 @@ def test_a_model_that_gives_no_numbers_is_found_out_before_anything_is_kept(
     edit_weights(clip, "visual.ln_post.bias", float("nan"))
     store = World(clip, world.photos).store(tmp_path / "store")
     report = store.view("head_descriptions").fill()
-    assert (report.failed, report.skipped) == (2, 3)
-    assert [each.error for each in store.errors()] == ["NoDirection"] * 2
-    assert "as numbers that are not finite, which have no direction" in store.errors()[0].message
-    assert {path.split("/")[1] for path in records(store)} == {"tower_maps", "text_embeddings"}
+    assert (report.failed, report.skipped) == (3, 3)
+    found = {each.view: each for each in store.errors()}
+    assert {name: each.error for name, each in found.items()} == {
+        "head_contributions": "NoDirection",
+        "tower_maps": "ArithmeticError",
+    }
+    assert "as numbers that are not finite, which have no direction" in found["head_contributions"].message
+    assert found["tower_maps"].message == "the weights of 'm' make maps that are not finite; nothing was kept"
+    assert {path.split("/")[1] for path in records(store)} == {"text_embeddings"}
     status = store.view("head_contributions").status()
     assert (status.failed, status.ready, len(status.causes)) == (2, 0, 2)  # of as many images as each has
 
