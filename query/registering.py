@@ -139,7 +139,7 @@ class Registering(ABC):
             given = subset.choose(folder.names, lambda: store.sql(sql, require_complete=True), sql)
         else:
             raise BadSource(
-                "images come from a source, perhaps with labels, masks, concepts; or from sql: give one of both"
+                "images come from a source, perhaps with labels, masks, concepts; or from sql: give one"
             )
         with folder.presence.at_work("add images"):  # pictures that it keeps have no name for a while
             place = None if masks is None else os.fspath(masks)
