@@ -5,6 +5,7 @@ Times are CPU seconds of the process on one thread, which other processes distur
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ import numpy as np
 import open_clip
 import torch
 
+from belvedere.compute.compiled import Compiled
 from belvedere.compute.towers.check import check
 from belvedere.compute.towers.vision import vision
 from belvedere.store import arrays
@@ -29,18 +31,20 @@ TOWERS = {"ViT-B-32": (32, 9), "ViT-B-16": (32, 9), "ViT-L-14": (8, 5)}
 
 
 def rows() -> Iterator[Row]:
-    """Measure each tower, with heads kept, and with token factors before they would be written."""
+    """Measure each tower, with heads kept, the same by compiled parts, and token factors before writing."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name, (batch, rounds) in TOWERS.items():
-        heads, tokens = _measure(name, batch, rounds)
-        yield Row(f"filling head_contributions, against encode_image, {name}", heads, 1.05)
-        yield Row(f"token factors before writing, against encode_image, {name}", tokens, 1.15)
+        found = _measure(name, batch, rounds)
+        yield Row(f"filling head_contributions, against encode_image, {name}", found["heads"], 1.05)
+        if "compiled" in found:
+            yield Row(f"the same by compiled parts, against encode_image, {name}", found["compiled"], 1.05)
+        yield Row(f"token factors before writing, against encode_image, {name}", found["tokens"], 1.15)
     torch.set_num_threads(threads)
 
 
-def _measure(name: str, batch: int, rounds: int) -> tuple[float, float]:
-    """Give the median ratios of both to a plain pass, in turn."""
+def _measure(name: str, batch: int, rounds: int) -> dict[str, float]:
+    """Give the median ratios of each to a plain pass, in turn; of compiled parts where there is a compiler."""
     model = open_clip.create_model(name).eval()
     images = torch.randn((batch, 3, *model.visual.image_size), generator=torch.Generator().manual_seed(0))
     maps = vision(model.visual).constants()
@@ -58,10 +62,21 @@ def _measure(name: str, batch: int, rounds: int) -> tuple[float, float]:
             for content in arrays.encode(_member(trace.factor), trace.factor, 64).values():
                 objects.put("factor", content)
 
-        calls = {"plain": plain, "heads": heads, "tokens": lambda: tracer(images, tokens=True)}
+        quick = Compiled(model.visual)
+
+        def compiled() -> None:
+            with quick.running():
+                heads()
+
+        calls: dict[str, Callable[[], object]] = {"plain": plain, "heads": heads}
+        calls["tokens"] = lambda: tracer(images, tokens=True)
+        if shutil.which("g++") or shutil.which("clang++"):
+            calls["compiled"] = compiled
         times = _in_turn(calls, rounds)
-    ratios = {kind: [a / b for a, b in zip(times[kind], times["plain"], strict=True)] for kind in times}
-    return statistics.median(ratios["heads"]), statistics.median(ratios["tokens"])
+    return {
+        kind: statistics.median(a / b for a, b in zip(each, times["plain"], strict=True))
+        for kind, each in times.items()
+    }
 
 
 def _member(factor: np.ndarray[Any, Any]) -> Member:
