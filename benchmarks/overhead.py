@@ -44,7 +44,7 @@ def rows() -> Iterator[Row]:
 
 
 def _measure(name: str, batch: int, rounds: int) -> dict[str, float]:
-    """Give the median ratios of each to a plain pass, in turn; of compiled parts where there is a compiler."""
+    """Give the median ratio of each to a plain pass, in turn; compiled parts where there is a compiler."""
     model = open_clip.create_model(name).eval()
     images = torch.randn((batch, 3, *model.visual.image_size), generator=torch.Generator().manual_seed(0))
     maps = vision(model.visual).constants()
