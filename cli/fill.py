@@ -62,8 +62,8 @@ def command(
     if report.filled:
         renew(store)
     if report.absent:
-        what = f"{report.absent} images or texts could not be read"
-        click.echo(f"{what}; the rest is there (belvedere errors lists them)", err=True)
+        what = f"{report.absent} images or texts were left out"
+        click.echo(f"{what}; the rest is there (belvedere errors says why)", err=True)
     if not report.complete:
         say_why(report)
         click.get_current_context().exit(FAILED)

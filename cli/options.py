@@ -63,7 +63,7 @@ def inputs(command: Command) -> Command:
     texts = {"model": "model", "images": "set of images", "texts": "set of texts"}
     options = [
         click.option(
-            f"--{name}", metavar="NAME", help=f"The {what}'s name; not needed where the store has one."
+            f"--{name}", metavar="NAME", help=f"The name of the {what}; not needed where the store has one."
         )
         for name, what in texts.items()
     ]

@@ -117,9 +117,7 @@ def _fill(store: Store, names: Names) -> bool:
             f"  {report.filled} units are filled and kept in {store.path.name}; a second run reuses them."
         )
     if report.absent:
-        click.echo(
-            f"  {report.absent} images or texts could not be read: belvedere errors lists them", err=True
-        )
+        click.echo(f"  {report.absent} images or texts were left out: belvedere errors says why", err=True)
     if not report.complete:
         say_why(report)
     return bool(report.complete)

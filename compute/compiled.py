@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 from torch._dynamo import config
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
@@ -25,8 +26,8 @@ would run more than 8 uncompiled, without a word."""
 class Compiled:
     """The compiled parts of one model in memory: those into which no hook looks, such as a block's MLP.
 
-    What has hooks at the moment, or a module with hooks in it, is never compiled, as torch's compiler looks
-    at a module's hooks when it compiles and not when the module runs.
+    A module in which another one has hooks at the moment is never compiled, as torch's compiler looks for
+    hooks when it compiles and not when the module runs. Its own are called around what is compiled of it.
     """
 
     def __init__(self, side: nn.Module) -> None:
@@ -43,9 +44,8 @@ class Compiled:
         try:
             for part in parts:
                 if part not in self._known:
-                    part.compile(backend=BACKEND)
-                    self._known[part] = part._compiled_call_impl
-                part._compiled_call_impl = self._known[part]
+                    self._known[part] = torch.compile(part.forward, backend=BACKEND)
+                part.forward = self._known[part]
             with config.patch(recompile_limit=VERSIONS, fail_on_recompile_limit_hit=True):
                 yield
         except (TorchDynamoException, FailOnRecompileLimitHit, InductorError) as error:
@@ -56,7 +56,7 @@ class Compiled:
             ) from error
         finally:
             for part in parts:
-                part._compiled_call_impl = None
+                part.__dict__.pop("forward", None)
 
     def prove(self, trace: Callable[[], Trace], tolerance: float) -> tuple[Trace, bool]:
         """Trace a batch as it is, and compiled; give the second where both embed the same, and whether.
@@ -76,8 +76,9 @@ def _parts(module: nn.Module) -> Iterator[nn.Module]:
     """List the largest modules below one that no hook looks into and that have at least two matrices."""
     for child in module.children():
         matrices = sum(weight.ndim > 1 for weight in child.parameters())
-        watched = any(each._forward_hooks or each._forward_pre_hooks for each in child.modules())
-        if matrices > 1 and not watched:
+        within = (each for each in child.modules() if each is not child)
+        watched = any(each._forward_hooks or each._forward_pre_hooks for each in within)
+        if matrices > 1 and not watched and "forward" not in child.__dict__:
             yield child
         elif matrices:
             yield from _parts(child)

@@ -22,6 +22,8 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of a picture, the last two exclusive."""
 STRAIGHT = 3.0
 """So many levels of brightness, of 255, may what comes out differ from a straight slope."""
+WHOLE = 0.97
+"""What share of black to white a pixel shows that shows the picture and no padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,12 @@ def window(prepare: Callable[[Image.Image], Array], width: int, height: int) -> 
 
 
 def _level(seen: Array, black: Array, white: Array) -> Array:
-    """Give brightness from 0 to 255, whatever preprocessing made of black and white; NaN where it padded."""
+    """Give brightness from 0 to 255, whatever preprocessing made of black and white; NaN where it padded.
+
+    Pixels at the rim of a padding are left out: they mix both, and lie elsewhere than what they show.
+    """
     span = (white - black).mean(axis=0)
-    there = np.abs(span) > 1e-6
+    there = np.abs(span) > max(1e-6, WHOLE * np.abs(span).max())
     level: Array = np.full(span.shape, np.nan)
     level[there] = 255 * (seen - black).mean(axis=0)[there] / span[there]
     return level
@@ -102,7 +107,7 @@ def _ends(level: Array, length: int) -> tuple[float, float] | None:
     """Fit a line to what is seen of a slope along the last axis; say where it begins and ends in pixels."""
     there = np.flatnonzero(~np.isnan(level).all(axis=0))
     inner = there[len(there) // 8 : len(there) - len(there) // 8]
-    if len(inner) < 2 or length < 2:
+    if len(inner) < 3 or length < 2:
         return None
     means, spread = np.nanmean(level[:, inner], axis=0), np.nanstd(level[:, inner], axis=0)
     gain, base = np.polyfit(inner + 0.5, means, 1)

@@ -8,6 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from ..store.errors import UnknownName
 from ..store.grid import Grid
 from ..store.views import Field, Input, Param, Parts, TableView, Unit, View
 from .joined import JOINED
@@ -68,8 +69,12 @@ class Judged(TableView):
     @classmethod
     def picked(cls, params: Mapping[str, Any]) -> type[View]:
         """Give the class for the methods that are picked; `UnknownName` for one that there is not."""
-        said = {field: params[param] for field, param in cls.picks.items() if param in params}
-        return _of(cls, tuple((field, METHODS.view("neuron_labels", str(said[field]))) for field in said))
+        said = {field: str(params[param]) for field, param in cls.picks.items() if param in params}
+        for value in said.values():
+            if value not in METHODS.views:
+                hint = "labels that were imported stand in neuron_labels, and are not judged"
+                raise UnknownName("method whose labels are judged", value, METHODS.views, hint)
+        return _of(cls, tuple((field, METHODS.views[value]) for field, value in said.items()))
 
     @classmethod
     def choices(cls) -> Mapping[str, Sequence[str]]:

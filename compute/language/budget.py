@@ -70,7 +70,9 @@ class Spent:
         """
         told = f"{self.calls:,} call{'s' * (self.calls != 1)}, {self.tokens_in:,} tokens in"
         told += f" and {self.tokens_out:,} out"
-        return told if self.usd is None else f"{told}, ${self.usd:,.4f}"
+        if self.usd is None:
+            return told
+        return f"{told}, ${self.usd:,.4f}" if self.usd >= 0.01 or not self.usd else f"{told}, ${self.usd:.2g}"
 
 
 class Purse:

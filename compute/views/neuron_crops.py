@@ -12,7 +12,7 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
 from .. import pooling
 from ..by_neuron import ByNeuron
-from ..geometry import Box
+from ..geometry import Box, Window
 from ..kinds import Assisted, Made
 from ..pooled import NEURONS
 from ..regions import SIDE, Heat, Rules, regions
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 KEPT = 100
 """Top images of a neuron that are kept, and so the most that can be looked at."""
 
+USUAL = 256
+"""The side of a picture of which any preprocessing that keeps a straight part keeps one."""
 SMALLEST = 8
 """Pixels of a picture's shorter side below which it has no crops: nobody can tell where it is put."""
 
@@ -193,11 +195,14 @@ class _Places:
         self._aids, self._model = aids, view.top.activations.model
 
     def box(self, image_id: int, region: tuple[float, float, float, float]) -> Box | None:
-        """Give a region in pixels of a picture; None where nothing of it is within the picture."""
+        """Give a region in pixels of a picture; None where none of it is in that, or it is not known."""
         width, height = self._aids.image(self._images, image_id).size
         if min(width, height) < SMALLEST and not self._square:
             return None
-        found: Box = self._window(width, height).box(region, width, height)
+        window = self._window(width, height)
+        if window is None:
+            return None
+        found = window.box(region, width, height)
         return found if found[0] < found[2] and found[1] < found[3] else None
 
     def area(self, image_id: int) -> int:
@@ -205,19 +210,18 @@ class _Places:
         width, height = self._aids.image(self._images, image_id).size
         return width * height
 
-    def _window(self, width: int, height: int) -> Any:
-        from ..geometry import Window
-
+    def _window(self, width: int, height: int) -> Window | None:
+        """Find where a picture's map lies in it; None where padding leaves too little of it to tell."""
         if self._frame == "squashed":
             return Window(0, 0, width, height)
         windows = self._aids.loaded(self._model).windows
         found = windows.of(self._square or width, self._square or height)
-        if found is None:
+        if found is None and windows.of(USUAL, USUAL) is None:
             raise ArithmeticError(
                 f"the preprocessing of {self._model.name!r} keeps no straight part of a picture, so a map "
                 "has no place in it; frame='squashed' lays maps over the whole picture"
             )
-        if not self._square:
+        if found is None or not self._square:
             return found
         across, down = width / self._square, height / self._square
         return Window(found.left * across, found.top * down, found.right * across, found.bottom * down)

@@ -156,7 +156,7 @@ def test_an_image_that_cannot_be_read_is_told_and_the_rest_is_there(
 ) -> None:
     found = run("fill", "head_contributions", "--images", "photos", "--store", bare, "--json")
     assert (found.exit_code, counts(found.stdout)["failed"]) == (0, 0)
-    assert "1 images or texts could not be read; the rest is there" in found.stderr
+    assert "1 images or texts were left out; the rest is there" in found.stderr
     rows = json.loads(run("errors", "--store", bare, "--json").stdout)
     assert [(row["view"], row["image_set"], row["row"], row["path"]) for row in rows] == [
         ("head_contributions", "photos", 1, str(photos / "1.png"))

@@ -113,3 +113,24 @@ def test_the_libraries_preprocessing_keeps_what_it_says(
     assert found is not None
     assert np.allclose((found.left, found.top, found.right, found.bottom), wide, atol=1)
     assert windows.of(96, 64) is found
+
+
+@pytest.mark.parametrize(("width", "height"), [(451, 503), (300, 200), (120, 700), (64, 64)])
+@pytest.mark.parametrize("side", [64, 224])
+def test_padding_that_is_resized_with_the_picture_is_told_from_it(side: int, width: int, height: int) -> None:
+    def square(picture: Image.Image) -> Image.Image:
+        return ImageOps.pad(picture, (max(picture.size),) * 2)
+
+    found = window(prepared(square, v2.Resize((side, side))), width, height)  # type: ignore[arg-type]
+    longest = max(width, height)
+    left, top = (width - longest) / 2, (height - longest) / 2
+    assert found is not None
+    wanted = (left, top, left + longest, top + longest)
+    assert np.allclose((found.left, found.top, found.right, found.bottom), wanted, atol=longest / side / 4)
+
+
+def test_of_a_strip_that_padding_leaves_no_part_is_told() -> None:
+    def square(picture: Image.Image) -> Image.Image:
+        return ImageOps.pad(picture, (max(picture.size),) * 2)
+
+    assert window(prepared(square, v2.Resize((32, 32))), 640, 40) is None  # type: ignore[arg-type]

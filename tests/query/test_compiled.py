@@ -56,7 +56,7 @@ def test_compiled_parts_give_the_same_numbers(store: Store, twin: Store, seen: l
     heads, plain = (each.view("head_contributions") for each in (store, twin))
     assert heads.fill(progress=False, compiled=True).complete
     assert plain.fill(progress=False).complete
-    assert len(seen) == 2 * _BATCHES, "the MLPs of both layers, in each batch"
+    assert len(seen) == 4 * _BATCHES, "the attentions and the MLPs of both layers, in each batch"
     np.testing.assert_allclose(heads[...], plain[...], atol=1e-6)
     assert ", compiled" in str(store.lineage("head_contributions"))
     assert ", compiled" not in str(twin.lineage("head_contributions"))
@@ -67,7 +67,7 @@ def test_what_is_looked_into_is_not_compiled(store: Store, twin: Store, seen: li
     for each, quick in ((store, True), (twin, False)):
         both = [each.view("neuron_activations", module=GELU), each.view("head_contributions")]
         each.work(both, compiled=quick, progress=False)
-        assert len(seen) == _BATCHES, "the MLP of the first layer alone: into the other one looks a view"
+        assert len(seen) == 3 * _BATCHES, "all but the MLP of the second layer: into that one looks a view"
         found.append([view.read(missing="raise") for view in both])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -127,7 +127,7 @@ def test_what_fails_to_compile_later_ends_the_fill_as_well(
 
 def test_the_command_compiles_where_it_is_told_to(store: Store, run: Run, seen: list[GraphModule]) -> None:
     done = run("fill", "head_contributions", "--compile", "--store", str(store.path))
-    assert (done.exit_code, len(seen)) == (0, 2 * _BATCHES)
+    assert (done.exit_code, len(seen)) == (0, 4 * _BATCHES)
 
 
 def test_more_versions_than_torch_would_compile_end_the_fill_and_are_not_run_unawares(
