@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from .entry import INTERRUPTED
 from .formats import Rows, show, size
 from .options import examples, output
 
@@ -72,17 +73,21 @@ def command(
 
     if out is not None:
         placing.check(out, folder=False, overwrite=overwrite)
-    found = bench(
-        model,
-        images,
-        checkpoint=checkpoint,
-        precision=precision,
-        count=count,
-        batch_size=batch_size,
-        device=device,
-        compiled=compiled,
-        tell=lambda row: click.echo(f"{row.what}: {row.per_second:,.1f} a second", err=True),
-    )
+    try:
+        found = bench(
+            model,
+            images,
+            checkpoint=checkpoint,
+            precision=precision,
+            count=count,
+            batch_size=batch_size,
+            device=device,
+            compiled=compiled,
+            tell=lambda row: click.echo(f"{row.what}: {row.per_second:,.1f} a second", err=True),
+        )
+    except KeyboardInterrupt:
+        click.echo("Interrupted: nothing is kept but the lines above.", err=True)
+        click.get_current_context().exit(INTERRUPTED)
     if out is not None:
         out.write_text(json.dumps(found.facts(), indent=2) + "\n", encoding="utf-8")
     show(

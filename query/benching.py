@@ -153,10 +153,12 @@ def _fillings(store: Store, least: float, how: dict[str, Any], count: int) -> It
 
     What a first fill has to import and set up is not counted.
     """
-    _copy(store, "warm").view(VIEWS[0], images="images" if how["compiled"] else "few").fill(**how)
+    _copy(store, "warm").view(VIEWS[0], images="few").fill(**how)
     for name in (*VIEWS, *BY_TOKEN):
         images, some = ("few", min(FEW, count)) if name in BY_TOKEN else ("images", count)
         with suppress(UnsupportedTower):
+            if how["compiled"]:  # what torch compiles for batches of these sizes
+                _copy(store, f"{name}-compiled").view(name, images=images).fill(**how)
             copy = _copy(store, name)
             view = copy.view(name, images=images)
             start = time.perf_counter()

@@ -158,7 +158,7 @@ def mean(engine: Engine, view: Defined, name: str) -> pa.Schema:
     found = completeness(tables)
     vars(view)["_meant"] = Meant(
         engine,
-        tuple(touched(tables)),
+        tuple(unit for units in touched(tables) for unit in units),
         {name: table for name, table in tables.items() if isinstance(table, pa.Table)},
         found.lacking,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
@@ -86,13 +86,30 @@ class Engine:
         whole = all(unit.key in done for done, units in beside for unit in units)
         return self.done(view) if whole else ()
 
-    def plan(self, units: Iterable[Unit]) -> Plan:
-        """Find what has to be computed for these units, and for what a read of them combines them with."""
+    def plan_in_turn(self, parts: Iterable[Sequence[Unit]]) -> Plan:
+        """Find what has to be computed where some units are filled after others, as a statement's tables are.
+
+        Those of one part share forward passes, and units that an earlier one makes are there for the next.
+        """
+        every: dict[str, Unit] = {}
+        steps: tuple[Step, ...] = ()
+        for units in parts:
+            made = {unit.key for step in steps for unit in step.units}
+            steps += self.plan(units, made).steps
+            every |= {unit.key: unit for unit in units}
+        whole = self.plan(every.values())
+        return replace(whole, steps=steps, times=self._times(steps))
+
+    def plan(self, units: Iterable[Unit], made: Set[str] = frozenset()) -> Plan:
+        """Find what has to be computed for these units, and for what a read of them combines them with.
+
+        `made` are keys of units that will be there by then.
+        """
         seen: dict[str, set[str]] = {}
 
         def done(view: View) -> set[str]:
             if view.recipe_key not in seen:
-                seen[view.recipe_key] = self.done(view)
+                seen[view.recipe_key] = self.done(view) | made
             return seen[view.recipe_key]
 
         asked = list(units)

@@ -34,10 +34,10 @@ class Forecast:
     def rows(self) -> list[dict[str, Any]]:
         """Give a row for each view: units, passes, images, bytes and seconds, each at least and at most.
 
-        `seconds` are None where nothing like it was made yet; a forward pass that views share is counted for
-        the first of them. `work` is what models and instruments have to do for all that it could compute,
-        captions, calls, tokens and paintings; None where they have nothing to do. Of several views, a last
-        row, `all`, adds up.
+        `seconds` are None where nothing like it was made yet; a forward pass that the views beneath one table
+        share is counted for the first of them, and each table has passes of its own. `work` is what models
+        and instruments have to do for all that it could compute, captions, calls, tokens and paintings; None
+        where they have nothing to do. Of several views, a last row, `all`, adds up.
         """
         least, most, work = self.least.costs(), self.most.costs(), self.most.work
         found = [_row(view, least.get(view, Cost()), most[view], work.get(view)) for view in most]
@@ -70,15 +70,17 @@ def forecast(
     tables = lazy_tables(engine, statement, params, looking=True)
     with duck.unhinted(tables) as con:
         run(con, query, params, tables)
-    most, lacking = engine.told(engine.plan(touched(tables)), prices), completeness(tables).lacking
+    most = engine.told(engine.plan_in_turn(touched(tables)), prices)
+    lacking = completeness(tables).lacking
     if not most.steps or (not statement.limited and len(scans_of(tables)) < 2):
         return Forecast(most, most, lacking)
     tables = lazy_tables(engine, statement, params)
     with duck.connection(tables) as con:
         run(con, query, params, tables)
-    missing = [unit for scan in scans_of(tables).values() for unit in scan.seen.missing.values()]
-    least = engine.plan(missing[:1] if statement.limited else missing)
-    return Forecast(engine.told(least, prices), most, lacking)
+    missing = [[*scan.seen.missing.values()] for scan in scans_of(tables).values()]
+    if statement.limited:
+        missing = [[unit for units in missing for unit in units][:1]]
+    return Forecast(engine.told(engine.plan_in_turn(missing), prices), most, lacking)
 
 
 def _row(view: str, least: Cost, most: Cost, work: Work | None) -> dict[str, Any]:

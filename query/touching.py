@@ -14,7 +14,7 @@ from ..store.views import Unit, View
 from . import duck
 from .completeness import Completeness, Touched
 from .options import Named
-from .scan import Scan, Spot
+from .scan import Scan
 
 LISTED = 4
 """So many names are listed of those that there are."""
@@ -25,12 +25,12 @@ def scans_of(tables: Mapping[str, Any]) -> dict[str, Scan]:
     return {name: table for name, table in tables.items() if isinstance(table, Scan)}
 
 
-def touched(tables: Mapping[str, Any]) -> list[Unit]:
-    """List the units that scans have seen, and all of a table that was not scanned."""
-    found: dict[Spot, Unit] = {}
-    for scan in scans_of(tables).values():
-        found |= scan.seen.needed if scan.seen.scanned else scan.every()
-    return list(found.values())
+def touched(tables: Mapping[str, Any]) -> list[list[Unit]]:
+    """List by table the units that its scan has seen, and all of a table that was not scanned."""
+    return [
+        [*(scan.seen.needed if scan.seen.scanned else scan.every()).values()]
+        for scan in scans_of(tables).values()
+    ]
 
 
 def completeness(

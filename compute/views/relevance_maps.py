@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 
 from ...store import digest
-from ...store.errors import BadSource, NotAnnotated
+from ...store.errors import BadSource, NotAnnotated, UnsupportedTower
 from ...store.grid import Grid
 from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
@@ -61,9 +61,20 @@ class RelevanceMaps(Assisted, ArrayView):
         return {"method": METHODS}
 
     def __post_init__(self) -> None:
-        """Refuse labels of which none is a class, `NotAnnotated`, and a tower unknown: `UnsupportedTower`."""
+        """Refuse labels of which none is a class, `NotAnnotated`, and a tower unknown: `UnsupportedTower`.
+
+        Likewise `lrp` in half precision: its shares divide by sums that all but cancel, so that another
+        rounding gives another map.
+        """
+        model = self.patches.model
         if self.method != "decomposition":
-            refuse_unless_plain(self.patches.model, "the methods to compare with")
+            refuse_unless_plain(model, "the methods to compare with")
+        if self.method == "lrp" and model.precision != "float32":
+            raise UnsupportedTower(
+                model.name,
+                f"in {model.precision} lrp gives other maps than in float32, as it divides by sums that all "
+                "but cancel: add the model in that, or name other methods",
+            )
         if self.target == "label" and not any(each is not None for each in self._labelled):
             texts = self.classes.embeddings.texts.name
             hint = f"with target='label' a label is a category of {texts!r}, or a text that has none"

@@ -61,3 +61,16 @@ def test_sources_that_cannot_be_timed_are_refused(tmp_path: Path) -> None:
         bench(source, str(empty), count=1)
     with pytest.raises(UnsupportedTower, match="whose parts are not known"):
         bench("demo:classifier", str(empty))
+
+
+def test_an_interrupted_bench_says_that_nothing_is_kept(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("belvedere.query.benching.bench", interrupted)
+    found = run("bench", "demo:clip", "demo:scenes", "--out", tmp_path / "figures.json")
+    assert found.exit_code == 130
+    assert found.stderr == "Interrupted: nothing is kept but the lines above.\n"
+    assert not (tmp_path / "figures.json").exists()

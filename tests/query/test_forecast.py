@@ -75,6 +75,19 @@ def test_where_one_table_chooses_what_is_asked_of_another_the_most_is_all_of_it(
     assert found.least.units <= len(seen.of("compute")) <= found.most.units
 
 
+def test_a_statement_fills_table_by_table_and_its_plan_counts_so(store: Store) -> None:
+    query = (
+        "SELECT h.vector, p.vector FROM head_contributions h JOIN patch_contributions p "
+        "USING (model, image_set, image_id) WHERE image_id < 20"
+    )
+    found = store.plan(query)
+    assert (found.most.passes, found.most.images) == (2, 256 + 24)
+    with belvedere.trace() as seen:
+        store.sql(query, fill=True)
+    assert len(seen.of("compute")) == found.most.units
+    assert not store.plan(query).most.steps
+
+
 def test_parameters_narrow_as_literals_do(store: Store) -> None:
     found = store.plan("FROM image_embeddings WHERE image_id = $n", {"n": 7})
     assert list(map(units, found.rows())) == [("image_embeddings", 1, 1)]

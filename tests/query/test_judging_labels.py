@@ -386,7 +386,11 @@ def test_labels_of_texts_and_of_none_are_renamed_pulled_and_published_together(
 def test_what_is_lacking_is_named(store: belvedere.Store) -> None:
     refused: list[tuple[type[Exception], str, dict[str, str]]] = [
         (BadSource, "needs method=…, one of describe_and_dissect, ", {"by": "clip"}),
-        (UnknownName, "method 'inver'; did you mean 'invert'", {"by": "clip", "method": "inver"}),
+        (
+            UnknownName,
+            "no method whose labels are judged 'inver'; did you mean 'invert'",
+            {"by": "clip", "method": "inver"},
+        ),
         (UnknownName, "by 'cliip'; did you mean 'clip'", {"by": "cliip", "method": "invert"}),
         (
             BadSource,

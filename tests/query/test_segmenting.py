@@ -15,7 +15,14 @@ from belvedere.compute.masks import decode
 from belvedere.compute.segmentation import METRICS
 from belvedere.compute.stretch import over_input
 from belvedere.compute.views.relevance_maps import METHODS
-from belvedere.store.errors import BadSource, NotAnnotated, UnitFailed, UnknownName, UnreadablePicture
+from belvedere.store.errors import (
+    BadSource,
+    NotAnnotated,
+    UnitFailed,
+    UnknownName,
+    UnreadablePicture,
+    UnsupportedTower,
+)
 from tests.shell import Run
 from tests.worlds import SIDE, World, add_pictures
 
@@ -332,6 +339,14 @@ def test_the_command_shows_methods_side_by_side(store: belvedere.Store, run: Run
     photos, masks = add_pictures(tmp_path / "p", range(2)), add_masks(tmp_path / "m", range(1))
     added = run("add", "images", "new", photos, "--masks", masks, "--store", store.path)
     assert added.stdout == "images new: 2, 2 of them new, 1 with masks\n"
+
+
+def test_plain_relevance_is_refused_in_half_precision(store: belvedere.Store) -> None:
+    store.add_model("half", "demo:clip", precision="float16")
+    asked = {"model": "half", "images": "photos", "texts": "classes"}
+    with pytest.raises(UnsupportedTower, match="in float16 lrp gives other maps than in float32"):
+        store.view("relevance_maps", method="lrp", **asked)
+    assert store.view("relevance_maps", method="chefer", **asked).shape[1:] == (8, 8)
 
 
 def test_a_method_given_as_a_parameter_is_refused(store: belvedere.Store) -> None:

@@ -52,8 +52,8 @@ def test_a_call_is_not_made_where_one_more_is_too_many() -> None:
     usd = (needed + 500) / 1e6
     assert told.value.needed == {"calls": 1, "tokens_in": needed, "tokens_out": 50, "usd": usd}
     assert str(told.value) == (
-        f"the budget of max_calls=2 is spent: 2 calls, 200 tokens in and 14 out, $0.0003 so far, and the "
-        f"next would take up to 1 call, {needed} tokens in and 50 out, $0.0006; replies that came are kept; "
+        f"the budget of max_calls=2 is spent: 2 calls, 200 tokens in and 14 out, $0.00034 so far, and the "
+        f"next would take up to 1 call, {needed} tokens in and 50 out, $0.00056; replies that came are kept; "
         "allow more (max_calls=…, --max-calls) to go on from there"
     )
 
