@@ -28,7 +28,7 @@ from .row import Row
 
 TOWERS = {"ViT-B-32": (32, 9), "ViT-B-16": (32, 9), "ViT-L-14": (8, 5)}
 """Towers, each with how many images go through at once, and how often."""
-COMPILED = "ViT-B-32"
+COMPILED = "ViT-B-16"
 """The tower whose parts are compiled as well, where there is a compiler."""
 
 

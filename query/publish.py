@@ -183,7 +183,8 @@ def build(
             ((rows[name],),) = con.execute(f"SELECT count(*) FROM published.{quoted(name)}").fetchall()
         con.execute("USE published")  # a view names its tables as they are found from within the file
         for name, joined in JOINED.items():
-            con.execute(f"CREATE VIEW published.{quoted(name)} AS {union(joined).sql}")
+            if tables.keys() >= {*joined.views.values(), *joined.tables}:
+                con.execute(f"CREATE VIEW published.{quoted(name)} AS {union(joined).sql}")
         con.execute("USE memory")
         con.execute("COMMIT")
         con.execute("CHECKPOINT published")
