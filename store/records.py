@@ -333,9 +333,12 @@ class Records:
         ]
 
     def places(self, view: View | type[View], recipe_key: str) -> dict[Place, Mapping[str, Any]]:
-        """Give what the units that are kept under a recipe cover, by the place that `places` names."""
-        found = self._summaries.of(f"{view.name()}/{recipe_key}").values()
-        return {_place(brief.covers): brief.covers for brief in found}
+        """Give what the units that are kept under a recipe cover, by the place that `places` names.
+
+        Of several in one place that is the one that was made when its sets had grown most.
+        """
+        found = (brief.covers for brief in self._summaries.of(f"{view.name()}/{recipe_key}").values())
+        return {_place(covers): covers for covers in sorted(found, key=_grown)}
 
     def describe(self, view: View) -> None:
         """Write down what a recipe's key stands for under these names, which belong together from now on."""
@@ -388,6 +391,11 @@ def places(unit: Unit) -> list[Place]:
         known = (sources[column].name, *sources[column].formerly) if column in sources else (None,)
         names = [(*before, name) for before in names for name in known]
     return [(unit.start, *each) for each in names]
+
+
+def _grown(covers: Mapping[str, Any]) -> int:
+    """Count the images and texts of the sets that a unit is of."""
+    return sum(int(each["count"]) for each in covers.values() if isinstance(each, dict) and "count" in each)
 
 
 def _place(covers: Mapping[str, Any]) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,22 @@ def test_where_preprocessing_pads_no_position_counts(tmp_path: Path) -> None:
     active = maps > best.threshold
     assert best.score == pytest.approx((active & masks).sum() / (active | masks).sum())
     assert (best.label, best.score > 0.7) == ("dark", True)
+
+
+def test_masks_that_changed_are_the_cause_also_after_images_came(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    late = [tmp_path / "photos" / f"{number:03}.png" for number in (38, 39)]
+    kept = {each: each.read_bytes() for each in late}
+    for each in late:
+        each.unlink()
+    asked: dict[str, Any] = {"masks": tmp_path / "masks", "concepts": tmp_path / "concepts.csv"}
+    labels = partial(store.view, "network_dissection_labels", images="own", **ASKED)
+    for fewer in (True, False):
+        for each in () if fewer else late:
+            each.write_bytes(kept[each])
+        store.add_images("own", tmp_path / "photos", **asked)
+        assert labels().fill(progress=False).complete
+    Image.new("L", (64, 64), 1).save(tmp_path / "masks" / "000.png")
+    store.add_images("own", tmp_path / "photos", **asked)
+    assert labels().status().causes == ("masks of 'own' changed",)
