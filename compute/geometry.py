@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of a picture, the last two exclusive."""
 STRAIGHT = 3.0
-"""So many levels of brightness, of 255, may what comes out differ from a straight slope."""
-WHOLE = 0.97
-"""What share of black to white a pixel shows that shows the picture and no padding."""
+"""So many levels of brightness, of 255, may what comes out differ from a straight slope; or what a fifth of a
+pixel makes of it, where few pixels show all of a side."""
+FEWEST = 7
+"""So many pixels along a side have to show the picture alone; fewer do not tell where it lies."""
+MIXED = 0.02
+"""By what share of what is usual from black to white a pixel differs that shows padding as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ def _level(seen: Array, black: Array, white: Array) -> Array:
     Pixels at the rim of a padding are left out: they mix both, and lie elsewhere than what they show.
     """
     span = (white - black).mean(axis=0)
-    there = np.abs(span) > max(1e-6, WHOLE * np.abs(span).max())
+    size = np.abs(span)
+    usual = np.median(size[size >= size.max() / 2])
+    there = (size > 1e-6) & (np.abs(size - usual) <= MIXED * usual)
     level: Array = np.full(span.shape, np.nan)
     level[there] = 255 * (seen - black).mean(axis=0)[there] / span[there]
     return level
@@ -107,11 +112,13 @@ def _ends(level: Array, length: int) -> tuple[float, float] | None:
     """Fit a line to what is seen of a slope along the last axis; say where it begins and ends in pixels."""
     there = np.flatnonzero(~np.isnan(level).all(axis=0))
     inner = there[len(there) // 8 : len(there) - len(there) // 8]
-    if len(inner) < 3 or length < 2:
+    if len(inner) < FEWEST or length < 2:
         return None
-    means, spread = np.nanmean(level[:, inner], axis=0), np.nanstd(level[:, inner], axis=0)
-    gain, base = np.polyfit(inner + 0.5, means, 1)
-    if max(spread.max(), np.abs(gain * (inner + 0.5) + base - means).max()) > STRAIGHT or not gain:
+    usual = np.nanmedian(level[:, inner], axis=0)  # at the rim of a padding some are cut off at white
+    spread = np.nanmedian(np.abs(level[:, inner] - usual), axis=0)
+    gain, base = np.polyfit(inner + 0.5, usual, 1)
+    bent = np.abs(gain * (inner + 0.5) + base - usual).max()
+    if spread.max() > STRAIGHT or bent > max(STRAIGHT, abs(gain) / 5) or not gain:
         return None
     pixels = (length - 1) / 255  # the slope is 0 in the middle of the first pixel, 255 in that of the last
     return float(base * pixels + 0.5), float((gain * level.shape[1] + base) * pixels + 0.5)
