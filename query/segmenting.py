@@ -34,9 +34,10 @@ def segment(
     for each in methods:
         if each not in METHODS:
             raise UnknownName("method of segmentation", each, METHODS)
+    chosen = dict.fromkeys(methods or METHODS)
+    views = [store.view("segmentation_scores", **inputs, method=each, **parameters) for each in chosen]
     found = []
-    for method in dict.fromkeys(methods or METHODS):
-        view = store.view("segmentation_scores", **inputs, method=method, **parameters)
+    for view in views:
         if not view._fill(view._units(), settings, teller(progress)).complete:
             store._engine.ensure(view._units())  # what failed is not tried again: it says why
         rows = view.df()

@@ -50,7 +50,7 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Price]:
         BadSource: There is no such file, it is not TOML, or an entry is not two prices.
     """
     if isinstance(source, Mapping):
-        return {model: _price(model, entry, "the table of prices") for model, entry in source.items()}
+        return _prices(source, "the table of prices")
     path = Path(source)
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -58,7 +58,15 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Price]:
         raise BadSource(f"no table of prices {path} can be read: {error.strerror}") from error
     except ValueError as error:
         raise BadSource(f"the table of prices {path} is not TOML: {error}") from error
-    return {model: _price(model, entry, str(path)) for model, entry in table.items()}
+    return _prices(table, str(path))
+
+
+def _prices(table: Mapping[str, Any], place: str) -> dict[str, Price]:
+    if not table:
+        raise BadSource(
+            f"{place} names no model: say usd_in and usd_out of one, in dollars for a million tokens"
+        )
+    return {model: _price(model, entry, place) for model, entry in table.items()}
 
 
 def _price(model: str, entry: Any, place: str) -> Price:

@@ -73,7 +73,7 @@ class RelevanceMaps(Assisted, ArrayView):
             raise UnsupportedTower(
                 model.name,
                 f"in {model.precision} lrp gives other maps than in float32, as it divides by sums that all "
-                "but cancel: add the model in that, or name other methods",
+                "but cancel: add the model in that, or name the others (methods=…, --method)",
             )
         if self.target == "label" and not any(each is not None for each in self._labelled):
             texts = self.classes.embeddings.texts.name

@@ -212,6 +212,9 @@ def test_a_broken_table_of_prices_says_what_is_wrong(tmp_path: Path, text: str, 
     path.write_text(text)
     with pytest.raises(BadSource, match=message):
         read(path)
+    path.write_text("")
+    with pytest.raises(BadSource, match="names no model: say usd_in and usd_out of one"):
+        read(path)
     with pytest.raises(BadSource, match="no table of prices"):
         read(tmp_path / "none.toml")
 
