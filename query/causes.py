@@ -67,6 +67,8 @@ def _changes(before: Recipe, now: Recipe) -> Iterator[str]:
 
 _OF_SIDE = ("weights", "architecture")
 """What the two sides of a model have each for itself."""
+APPENDED = "appended"
+"""What is said of sets that have grown."""
 _SAID = {"decoding": "decoding of pictures", "imported": "imported numbers"}
 
 
@@ -94,7 +96,7 @@ def contents_changed(view: View, covers: Mapping[str, Any]) -> list[str]:
         if source.all_contents == before["contents"]:
             continue
         if now > count and source.contents(0, count) == before["contents"]:
-            found.append(f"{what} appended: {count} → {now}")
+            found.append(f"{what} {APPENDED}: {count} → {now}")
         else:
             found.append(f"{what} of {source.name!r} changed")
     return found

@@ -13,7 +13,7 @@ from ..store.folder import Folder
 from ..store.records import Record, places
 from ..store.sets import ImageSet
 from ..store.views import Unit, View
-from .causes import changes, contents_changed, other_settings, same_question
+from .causes import APPENDED, changes, contents_changed, other_settings, same_question
 from .on_disk import OnDisk, reads_masks
 
 
@@ -157,6 +157,7 @@ def _stale(
     stale: dict[str, None] = {}
     others = []
     spots = {unit.key: places(unit) for unit in missing}
+    ends = {unit.key: unit.stop for unit in missing}
     for recipe_key, recipe in folder.records.recipes(view):
         if not same_question(recipe, view):
             others.append((recipe_key, recipe))
@@ -167,9 +168,15 @@ def _stale(
         changed = changes(recipe, view.recipe)
         found = changed if before else []
         if not changed:
-            found = [
-                change for covers in _distinct(before.values()) for change in contents_changed(view, covers)
-            ]
+            full = {key for key, covers in before.items() if _is_full(view, ends[key], covers)}
+            grown, whole = (
+                _distinct(covers for key, covers in before.items() if (key in full) == each)
+                for each in (False, True)
+            )
+            found = [change for covers in grown for change in contents_changed(view, covers)]
+            own = [change for covers in whole for change in contents_changed(view, covers)]
+            own = [change for change in own if APPENDED not in change]
+            found += own or ([_what_changed(view)] if whole else [])
         causes |= dict.fromkeys(found)
     if stale and not causes:
         causes[_what_changed(view)] = None
@@ -177,6 +184,11 @@ def _stale(
         kept = [recipe for key, recipe in others if folder.records.places(view, key)]
         causes |= dict.fromkeys(other_settings(kept, view))
     return list(stale), list(causes)
+
+
+def _is_full(view: View, stop: int, covers: Mapping[str, Any]) -> bool:
+    """Tell whether a block of images ended where it ends now, so that others that came did not change it."""
+    return view.axis == "image" and int(covers["stop"]) == stop
 
 
 def _what_changed(view: View) -> str:

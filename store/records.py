@@ -333,10 +333,7 @@ class Records:
         ]
 
     def places(self, view: View | type[View], recipe_key: str) -> dict[Place, Mapping[str, Any]]:
-        """Give what the units that are kept under a recipe cover, by the place that `places` names.
-
-        Of several in one place that is the one that was made when its sets had grown most.
-        """
+        """Give what units kept under a recipe cover, by place; of several what that of most images covers."""
         found = (brief.covers for brief in self._summaries.of(f"{view.name()}/{recipe_key}").values())
         return {_place(covers): covers for covers in sorted(found, key=_grown)}
 

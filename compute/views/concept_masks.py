@@ -125,7 +125,8 @@ class ConceptMasks(Assisted, ArrayView):
             if isinstance(planes, str):
                 absent[row] = planes
             elif window is None:
-                absent[row] = f"where {self.model.name} looks in a picture of its size cannot be told"
+                size = f"{planes.shape[2]} × {planes.shape[1]}"
+                absent[row] = f"of {size} pixels {self.model.name} sees too few to tell where it looks"
             else:
                 for plane, numbers in enumerate(planes):
                     at, there = at_input(numbers, _steady(window), (side, side))

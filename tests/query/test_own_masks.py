@@ -343,3 +343,27 @@ def test_masks_that_changed_are_the_cause_also_after_images_came(
     Image.new("L", (64, 64), 1).save(tmp_path / "masks" / "000.png")
     store.add_images("own", tmp_path / "photos", **asked)
     assert labels().status().causes == ("masks of 'own' changed",)
+
+
+def test_masks_that_changed_beside_images_that_came_are_a_cause_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+
+    def write(numbers: range) -> None:
+        for number in numbers:
+            Image.new("RGB", (8, 8), (number % 250, 9, 9)).save(tmp_path / "photos" / f"{number:03}.png")
+            Image.new("L", (8, 8), 1).save(tmp_path / "masks" / f"{number:03}.png")
+
+    write(range(258))
+    store = belvedere.open(tmp_path / "store")
+    store.add_model("net", "demo:classifier")
+    asked: dict[str, Any] = {"masks": tmp_path / "masks", "concepts": {1: "one"}}
+    masks = partial(store.view, "concept_masks", images="own", mask_side=8)
+    store.add_images("own", tmp_path / "photos", **asked)
+    assert masks().fill(progress=False).complete
+    write(range(258, 260))
+    store.add_images("own", tmp_path / "photos", **asked)
+    assert masks().status().causes == ("images appended: 258 → 260",)
+    Image.new("L", (8, 8), 0).save(tmp_path / "masks" / "000.png")
+    store.add_images("own", tmp_path / "photos", **asked)
+    assert set(masks().status().causes) == {"images appended: 258 → 260", "masks of 'own' changed"}
