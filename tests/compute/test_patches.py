@@ -47,7 +47,11 @@ def test_the_part_that_is_seen_is_what_preprocessing_itself_lets_through(mode: s
     for width, height in SIZES:
         seen = seen_part(of, width, height)
         asked = window(lambda picture: transformed(of, picture), width, height)
-        assert asked is not None
+        if asked is None:  # of a strip that padding leaves few pixels of, it cannot be told
+            tall, wide = size if isinstance(size, list) else (size, size)
+            assert mode == "longest"
+            assert min(width, height) * min(wide / width, tall / height) < 12
+            continue
         wanted = (asked.left, asked.top, asked.right, asked.bottom)
         patches = [abs(seen.right - seen.left) / 7, abs(seen.bottom - seen.top) / 7]
         assert np.allclose(
