@@ -60,4 +60,4 @@ def test_a_batch_is_halved_until_there_is_room(tmp_path: Path) -> None:
     twin = belvedere.open(tmp_path / "twin")
     twin.add_model("m", f"open_clip:local-dir:{clip}")
     twin.add_images("all", tmp_path / "all")
-    np.testing.assert_allclose(kept[...], twin.view("head_contributions")[...], atol=1e-6)
+    np.testing.assert_allclose(kept[...], twin.view("head_contributions")[...], atol=1e-5)
