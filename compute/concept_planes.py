@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..store import digest
 from ..store.errors import UnreadablePicture
 from ..store.sets import ImageSet
-from .masks import HIGHEST, fetch, fetch_numbers
+from .masks import HIGHEST, fetch, fetch_numbers, misfit
 from .pictures import Pictures
 from .scene_masks import CONCEPTS, PLANES, planes, scene_of, shows_scenes
 
@@ -83,8 +83,8 @@ class ConceptPlanes:
             found = _read(place, meaning, pictures)
         except UnreadablePicture as error:
             return f"its mask cannot be read: {error}"
-        if found.shape != (height, width):
-            return f"its mask has {found.shape[1]} × {found.shape[0]} pixels, and it has {width} × {height}"
+        if wrong := misfit(found, width, height):
+            return wrong
         whole = np.zeros((self.depth, height, width), np.uint16)
         whole[0] = found
         return whole

@@ -161,6 +161,13 @@ def fetch_numbers(pictures: Pictures, place: tuple[str, str]) -> NDArray[np.uint
     return numbers.astype(np.uint16)
 
 
+def misfit(mask: NDArray[Any], width: int, height: int) -> str | None:
+    """Say that a mask is not of its image's size; None where it is."""
+    if mask.shape == (height, width):
+        return None
+    return f"its mask has {mask.shape[1]} × {mask.shape[0]} pixels, and it has {width} × {height}"
+
+
 def _bytes(pictures: Pictures, place: tuple[str, str]) -> bytes:
     path, sha256 = place
     try:

@@ -91,13 +91,15 @@ class Engine:
 
         Those of one part share forward passes, and units that an earlier one makes are there for the next.
         """
-        every: dict[str, Unit] = {}
+        asked = [units for units in parts if units]
+        every = {unit.key: unit for units in asked for unit in units}
+        whole = self.plan(every.values())
+        if len(asked) < 2:
+            return whole
         steps: tuple[Step, ...] = ()
-        for units in parts:
+        for units in asked:
             made = {unit.key for step in steps for unit in step.units}
             steps += self.plan(units, made).steps
-            every |= {unit.key: unit for unit in units}
-        whole = self.plan(every.values())
         return replace(whole, steps=steps, times=self._times(steps))
 
     def plan(self, units: Iterable[Unit], made: Set[str] = frozenset()) -> Plan:

@@ -103,7 +103,7 @@ class ForegroundMasks(Assisted, ArrayView):
 
     def _mask(self, image_id: int, aids: Aids) -> Array | str:
         """Give an image's mask at the size of the image, or why there is none."""
-        from ..masks import fetch
+        from ..masks import fetch, misfit
         from ..scene_masks import scene_of
 
         place, entries = self.images.masks[image_id], self.images.entries
@@ -114,9 +114,7 @@ class ForegroundMasks(Assisted, ArrayView):
         found = fetch(aids.pictures, place)
         if width is None:
             return "it cannot be read"
-        if found.shape != (height, width):
-            return f"its mask has {found.shape[1]} × {found.shape[0]} pixels, and it has {width} × {height}"
-        return found
+        return misfit(found, width, height) or found
 
     def show(self, parts: Parts, selection: tuple[Axis, ...]) -> Array:
         """Unpack the bits."""
