@@ -80,6 +80,11 @@ class Taken:
         along = (self.heads.sum((1, 2)) * self.trace.embedding).sum(-1)
         return float(along.mean())
 
+    @property
+    def length(self) -> float:
+        """How long the sum of what heads add is, the embedding being 1, over images."""
+        return float(np.linalg.norm(self.heads.sum((1, 2)), axis=-1).mean())
+
 
 @lru_cache(maxsize=4)
 def taken(name: str) -> Taken:
@@ -164,21 +169,21 @@ def test_the_page_says_what_is_measured() -> None:
 def table() -> str:
     """Write the table: a row for each configuration."""
     lines = [
-        "| configuration | family | grade | heads | other terms | share | exact to |",
-        "|---|---|---|---|---|---|---|",
+        "| configuration | family | grade | heads | other terms | share | length | exact to |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in sorted(CONFIGURATIONS, key=str.lower):
         try:
             shape = shape_of(CONFIGURATIONS[name], name)
         except UnsupportedTower as refusal:
-            lines.append(f"| `{name}` | {_family(name)} | refused | | {refusal.reason} | | |")
+            lines.append(f"| `{name}` | {_family(name)} | refused | | {refusal.reason} | | | |")
             continue
         small_one = taken(FIRST[key_of(name)])
         error = check(small_one.trace, small_one.constants)
         exact = "1e-6" if error < 1e-6 else f"{error:.0e}"
         lines.append(
             f"| `{name}` | {_family(name)} | {shape.grade} | {shape.layers} × {shape.heads} | "
-            f"{_terms(shape)} | {small_one.share:.2f} | {exact} |"
+            f"{_terms(shape)} | {small_one.share:z.2f} | {small_one.length:.2f} | {exact} |"
         )
     return "\n".join(lines)
 
