@@ -11,10 +11,10 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from .compute.allowance import Allowance
-    from .query.answer import Answer, IncompleteAnswer
-    from .query.lazy_array import LazyArray
-    from .query.lazy_table import LazyTable
+    from .compute.running.allowance import Allowance
+    from .query.lazy.array import LazyArray
+    from .query.lazy.table import LazyTable
+    from .query.sql.answer import Answer, IncompleteAnswer
     from .query.store import Store
     from .store.errors import BelvedereError
     from .store.tracing import trace
@@ -23,12 +23,12 @@ __all__ = ["Allowance", "Answer", "BelvedereError", "IncompleteAnswer", "LazyArr
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Allowance": "compute.allowance",
-    "Answer": "query.answer",
+    "Allowance": "compute.running.allowance",
+    "Answer": "query.sql.answer",
     "BelvedereError": "store.errors",
-    "IncompleteAnswer": "query.answer",
-    "LazyArray": "query.lazy_array",
-    "LazyTable": "query.lazy_table",
+    "IncompleteAnswer": "query.sql.answer",
+    "LazyArray": "query.lazy.array",
+    "LazyTable": "query.lazy.table",
     "Store": "query.store",
     "trace": "store.tracing",
 }

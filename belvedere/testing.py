@@ -22,8 +22,8 @@ import pytest
 
 from .compute.views import all_views, view_class
 from .demo.scenes import test_scenes as scenes
-from .query.lazy_array import LazyArray
-from .query.lazy_table import LazyTable
+from .query.lazy.array import LazyArray
+from .query.lazy.table import LazyTable
 from .query.resolve import needed_inputs
 from .query.store import Store
 from .store.records import Record

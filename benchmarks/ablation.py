@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 import belvedere as bv
-from belvedere.compute.encoding import encoded
-from belvedere.compute.head_sets import HeadSet
+from belvedere.compute.heads.head_sets import HeadSet
 from belvedere.compute.kinds import Derived, Made
+from belvedere.compute.running.encoding import encoded
 from belvedere.compute.views.ablations import Ablations
 from belvedere.compute.views.class_embeddings import ClassEmbeddings
 from belvedere.compute.views.class_token_contributions import ClassTokenContributions

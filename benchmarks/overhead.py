@@ -17,7 +17,7 @@ import numpy as np
 import open_clip
 import torch
 
-from belvedere.compute.compiled import Compiled
+from belvedere.compute.models.compiled import Compiled
 from belvedere.compute.towers.check import check
 from belvedere.compute.towers.vision import vision
 from belvedere.store import arrays

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from belvedere.compute.kinds import Derived, Made
-from belvedere.query import frozen, publish
 from belvedere.query.engine import Engine
-from belvedere.query.frozen import Combination, Frozen, Named
-from belvedere.query.scan import schema_of
+from belvedere.query.exchange import frozen, publish
+from belvedere.query.exchange.frozen import Combination, Frozen, Named
+from belvedere.query.sql.scan import schema_of
 from belvedere.store import marker
 from belvedere.store.grid import Grid
 from belvedere.store.registry import IMAGE_ENTRIES

@@ -11,8 +11,8 @@ from statistics import median
 import numpy as np
 
 import belvedere as bv
-from belvedere.compute.retrieval import Measure
-from belvedere.query.similar import MEASURES
+from belvedere.compute.heads.retrieval import Measure
+from belvedere.query.seeing.similar import MEASURES
 
 from .row import Row
 from .sql import _engine, _keep

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from belvedere.query.engine import Engine
-from belvedere.query.status import status
+from belvedere.query.upkeep.status import status
 from belvedere.store import marker
 from belvedere.store.records import folder_of
 from belvedere.store.registry import TEXT_ENTRIES

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from belvedere.compute.moments import augment, joint_maps, moments
-from belvedere.compute.textspan import Picks, layer_textspan, textspan
+from belvedere.compute.heads.moments import augment, joint_maps, moments
+from belvedere.compute.heads.textspan import Picks, layer_textspan, textspan
 from tests.compute.literal_textspan import leading_directions, literal_textspan, project
 
 from .row import Row

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..query.lazy import Lazy
+    from ..query.lazy.view import Lazy
     from ..query.store import Store
     from ..store.views import View
 
@@ -34,7 +34,7 @@ def asked(
 
     Of a view that takes a condition on heads it is that, where it does not speak of the view's own rows.
     """
-    from ..query.lazy_table import LazyTable
+    from ..query.lazy.table import LazyTable
     from ..query.named import values_of
     from ..query.resolve import of_heads
     from ..store.errors import QueryError

@@ -13,7 +13,7 @@ from .formats import Rows, show, size
 from .options import examples, output
 
 if TYPE_CHECKING:
-    from ..compute.measured import Measured
+    from ..compute.running.measured import Measured
 
 COLUMNS = ("what", "count", "seconds", "per_second", "ratio", "bytes_each")
 

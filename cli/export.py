@@ -13,8 +13,8 @@ from .formats import encoded, size
 from .options import computing, examples, inputs, open_store, parameters, store_option
 
 if TYPE_CHECKING:
-    from ..query.export import Exported
-    from ..query.lazy_array import LazyArray
+    from ..query.exchange.export import Exported
+    from ..query.lazy.array import LazyArray
 
 FORMS = ("zarr", "npy", "safetensors", "parquet", "csv")
 LISTED = 10
@@ -92,7 +92,7 @@ def command(
     them; --missing raise refuses them. The word exemplars in VIEW's place is a command of its own: the images
     at the top of neurons, as MILAN reads them.
     """
-    from ..query.lazy_array import LazyArray
+    from ..query.lazy.array import LazyArray
     from ..query.progress import Bar
 
     lazy: Any = asked(open_store(folder), view, where, model=model, images=images, texts=texts, values=values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..compute.report import Report
+    from ..compute.running.report import Report
 
 SHOWN = 3
 """So many reasons are shown; `belvedere errors` lists all."""

@@ -11,7 +11,7 @@ from .formats import Rows, show, size
 from .options import examples, open_store, output, store_option
 
 if TYPE_CHECKING:
-    from ..query.collecting import Collected
+    from ..query.upkeep.collecting import Collected
 
 COLUMNS = ("what", "count", "bytes", "used")
 

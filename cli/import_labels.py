@@ -12,7 +12,7 @@ from .formats import Rows, encoded, show
 from .options import examples, open_store, renew, store_option
 
 if TYPE_CHECKING:
-    from ..query.importing_labels import ImportedLabels
+    from ..query.exchange.importing_labels import ImportedLabels
 
 FORMATS = (
     *("dnd", "clip-dissect", "milan", "milannotations", "netdissect"),

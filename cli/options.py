@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..query.limits import SECONDS, UNITS
+from ..query.sql.limits import SECONDS, UNITS
 from .formats import FORMATS
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def computing(command: Command) -> Command:
 
     @wraps(command)
     def limited(**given: Any) -> Any:
-        from ..compute.allowance import Allowance
+        from ..compute.running.allowance import Allowance
 
         names = ("max_calls", "max_tokens", "max_usd", "prices")
         return command(allowance=Allowance(**{name: given.pop(name) for name in names}), **given)

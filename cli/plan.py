@@ -14,7 +14,7 @@ from .formats import Rows, show, size
 from .options import examples, inputs, open_store, output, parameters, prices_option, store_option
 
 if TYPE_CHECKING:
-    from ..query.forecast import Forecast
+    from ..query.sql.forecast import Forecast
 
 COLUMNS = ("view", "wanted", "reused", "units", "passes", "images", "bytes", "seconds", "by_view", "work")
 COSTS = ("units", "passes", "images", "bytes", "seconds")

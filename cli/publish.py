@@ -11,7 +11,7 @@ from .formats import encoded, size
 from .options import examples, inputs, open_store, parameters, store_option
 
 if TYPE_CHECKING:
-    from ..query.publish import Published
+    from ..query.exchange.publish import Published
 
 THUMBNAILS = 1000
 

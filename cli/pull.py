@@ -12,7 +12,7 @@ from .formats import encoded, size
 from .options import examples, inputs, open_store, parameters, renew, store_option
 
 if TYPE_CHECKING:
-    from ..query.pull import Pulled
+    from ..query.exchange.pull import Pulled
 
 LISTED = 10
 """So many damaged objects are said one by one."""

@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], as_json: bool, folder: Path | None, **settin
     if not found and not as_json:
         click.echo("nothing is declared: belvedere declare NAME --as QUERY")
     if not all(report.complete for report in found.values()):
-        from ..compute.report import Report
+        from ..compute.running.report import Report
 
         say_why(sum(found.values(), Report()))
         click.get_current_context().exit(FAILED)

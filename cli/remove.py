@@ -11,7 +11,7 @@ from .formats import size
 from .options import examples, open_store, store_option
 
 if TYPE_CHECKING:
-    from ..query.naming import Standing
+    from ..query.names.naming import Standing
 
 
 @click.command(
@@ -55,7 +55,7 @@ def kind_and_names(words: tuple[str, ...], count: int) -> tuple[str | None, tupl
     if len(words) == count:
         return None, words
     if len(words) == count + 1:
-        from ..query.naming import KINDS
+        from ..query.names.naming import KINDS
 
         if words[0] not in KINDS:
             raise click.UsageError(f"{words[0]!r} is no kind of name; kinds are {', '.join(KINDS)}")

@@ -14,7 +14,7 @@ from .layout import layout, width
 from .options import examples, open_store, output, store_option
 
 if TYPE_CHECKING:
-    from ..query.show import Shown
+    from ..query.seeing.show import Shown
 
 COLUMNS = ("kind", "name", "holds", "source")
 LONGEST = 12

@@ -14,7 +14,7 @@ from .formats import Rows, show, size
 from .options import examples, inputs, open_store, output, parameters, store_option
 
 if TYPE_CHECKING:
-    from ..query.status import Status
+    from ..query.upkeep.status import Status
 
 COLUMNS = ("view", "units", "ready", "missing", "stale", "failed", "absent", "bytes", "causes")
 

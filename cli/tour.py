@@ -17,8 +17,8 @@ from .failing import say_why
 from .layout import layout, width
 
 if TYPE_CHECKING:
-    from ..query.heads import Agreement, Described, Head, Names
-    from ..query.lazy import Lazy
+    from ..query.lazy.view import Lazy
+    from ..query.seeing.heads import Agreement, Described, Head, Names
     from ..query.store import Store
 
 LAYERS, HEADS, TEXTS = 6, 3, 4
@@ -43,7 +43,7 @@ class Sources:
     @property
     def names(self) -> Names:
         """The names that these are added under."""
-        from ..query.heads import Names
+        from ..query.seeing.heads import Names
 
         model = "clip" if self.model == "demo:clip" else "model"
         images, texts = (
@@ -55,7 +55,7 @@ class Sources:
 
 def tour(folder: Path, sources: Sources, picture: Path) -> bool:
     """Fill a store and show what is in it; tells whether everything could be computed."""
-    from ..query.heads import clear_heads
+    from ..query.seeing.heads import clear_heads
     from ..query.store import Store
 
     store = Store(folder)
@@ -147,7 +147,7 @@ def _role(row: Sequence[Any]) -> str:
 
 
 def _descriptions(store: Store, names: Names, heads: Sequence[Head]) -> None:
-    from ..query.heads import descriptions
+    from ..query.seeing.heads import descriptions
 
     _chapter(
         "4. Descriptions",
@@ -179,7 +179,7 @@ def _ask(store: Store, names: Names) -> None:
 
 
 def _truth(store: Store, names: Names, heads: Sequence[Head]) -> None:
-    from ..query.heads import agreement, descriptions, projections
+    from ..query.seeing.heads import agreement, descriptions, projections
 
     held: list[tuple[Agreement, Head, Described]] = []
     for head in heads:

@@ -38,7 +38,7 @@ def command(deep: bool, form: str, folder: Path | None) -> None:
     --deep loads every model whose weights are a file or a folder here, which takes its time and memory.
     """
     from ..query.location import locate
-    from ..query.verify import verify_at
+    from ..query.upkeep.verify import verify_at
 
     found = verify_at(locate(folder), deep=deep, progress=True)
     if found.damage or form != "table":

@@ -29,7 +29,7 @@ def command(form: str, folder: Path | None) -> None:
     declared ones after those. What a package names and cannot be used is said on stderr, with the reason.
     """
     from ..compute.views import broken_views
-    from ..query.catalog import views
+    from ..query.sql.catalog import views
 
     try:
         rows = open_store(folder).views()

@@ -14,15 +14,15 @@ from ..store.errors import NoTextTower, UnsupportedTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet, TowerShape
 from ..store.views import Array, ArrayView, Parts, Unit, View
+from .running.work import Known, Work
 from .towers.text_support import text_shape
-from .work import Known, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..store.memos import Memos
-    from .aids import Aids
-    from .models import Loaded
+    from .models.loaded import Loaded
+    from .running.aids import Aids
     from .towers.trace import Constants, Trace
 
 BLOCK = 256

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..compute.measured import Measured
-from ..compute.report import Settings
+from ..compute.running.measured import Measured
+from ..compute.running.report import Settings
 from ..store.errors import BadSource, UnsupportedTower
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def bench(
     Raises `BadSource` for sources without models or pictures, and `UnsupportedTower` for a tower that is not
     taken apart.
     """
-    from ..compute import speed
-    from ..compute.pictures import Pictures
+    from ..compute.images.pictures import Pictures
+    from ..compute.running import speed
     from .store import Store
 
     if count < 2 or (batch_size is not None and batch_size < 1):
@@ -134,7 +134,7 @@ def _choose(store: Store, name: str, of: str, places: Sequence[int]) -> None:
 
 def _files(path: Path, count: int) -> list[Path]:
     """List the first pictures of a folder."""
-    from ..compute.pictures import SUFFIXES
+    from ..compute.images.pictures import SUFFIXES
 
     every = (
         Path(place) / name

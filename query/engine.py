@@ -9,22 +9,22 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ..compute.gather import Elsewhere
-from ..compute.head_sets import HeadSet
+from ..compute.heads.head_sets import HeadSet
 from ..compute.kinds import Assisted
-from ..compute.report import Progress, Report, Settings
-from ..compute.residents import Residents
-from ..compute.runner import Runner
-from ..compute.steps import Step
-from ..compute.work import Known, Work
+from ..compute.models.residents import Residents
+from ..compute.running.gather import Elsewhere
+from ..compute.running.report import Progress, Report, Settings
+from ..compute.running.runner import Runner
+from ..compute.running.steps import Step
+from ..compute.running.work import Known, Work
 from ..store.errors import BadSelection, CannotRun, DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.marker import Mode
 from ..store.reader import Reader
 from ..store.records import folder_of
 from ..store.views import Source, Unit, View
-from .completeness import Refused
 from .plan import Plan, plan
+from .sql.completeness import Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..compute.language.asking import Asker
     from ..compute.language.prices import Price
     from ..store.sets import Language, TowerShape
-    from .pruning import Pruner
+    from .sql.pruning import Pruner
 
 ROUNDS = 4
 """How often what was found damaged is computed again before it is given up."""
@@ -63,7 +63,7 @@ class Engine:
     @cached_property
     def pruner(self) -> Pruner:
         """What finds the units that a filter leaves; pyarrow's part for it takes a second to import."""
-        from .pruning import Pruner
+        from .sql.pruning import Pruner
 
         return Pruner()
 
@@ -146,7 +146,7 @@ class Engine:
 
     def _asker(self, prices: Mapping[str, Price], language: Language) -> Asker:
         """Give a language model to be told of, and not to be asked."""
-        from ..compute import instruments
+        from ..compute.instruments import sources as instruments
         from ..compute.language.asking import Asker
         from ..compute.language.budget import Budget, Limits, price
 
@@ -155,9 +155,9 @@ class Engine:
 
     def _refuse_without_price(self, found: Plan, settings: Settings) -> None:
         """Raise `BadSource` where a table of prices lacks a language model that would be asked."""
-        from ..compute import instruments
+        from ..compute.instruments import sources as instruments
         from ..compute.language.budget import price
-        from ..compute.summarised import Summarised
+        from ..compute.neurons.summarised import Summarised
 
         prices = settings.allowance.known() if settings.allowance else {}
         asked = [step.view for step in found.steps if isinstance(step.view, Summarised) and prices]

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..store.errors import BadSource, UnknownName
 from ..store.views import View
-from .declared import Declaration, find
 from .engine import Engine
 from .resolve import Inputs, Names, read, resolve
+from .sql.declared import Declaration, find
 
 
 def named(engine: Engine, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
@@ -23,7 +23,7 @@ def named(engine: Engine, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     if found is None:
         return engine.same(_resolved(engine, name, inputs, params))
     if found.sql is not None:
-        from .defined import defined
+        from .sql.defined import defined
 
         if given or params:
             raise BadSource(f"{name} was declared in SQL and has no inputs or parameters: {found.sql}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ..compute.kinds import ImagePass
-from ..compute.steps import Kept, Step, together
-from ..compute.work import Work
+from ..compute.running.steps import Kept, Step, together
+from ..compute.running.work import Work
 from ..store.arrays import predicted_bytes
 from ..store.grid import Grid
 from ..store.views import ArrayView, Unit, View
@@ -117,7 +117,7 @@ class Plan:
         return found
 
     def _repr_html_(self) -> str:
-        from .html import of_plan
+        from .seeing.html import of_plan
 
         return of_plan(self)
 

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..compute.report import Progress as Silent
+from ..compute.running.report import Progress as Silent
 
 
 def teller(progress: bool | Silent) -> Silent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..compute.head_sets import HeadSet
+from ..compute.heads.head_sets import HeadSet
 from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
@@ -14,7 +14,7 @@ from ..store.views import View
 from .resolve import COLUMN_OF
 
 if TYPE_CHECKING:
-    from .lazy_array import LazyArray
+    from .lazy.array import LazyArray
 
 _INPUTS = {column: kind for kind, column in COLUMN_OF.items()}
 """What `Store.view` calls the inputs, by the column that they are in a table."""

@@ -10,8 +10,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from ..compute import instruments
-from ..compute.head_sets import HeadSet, takes_heads
+from ..compute.heads.head_sets import HeadSet, takes_heads
+from ..compute.instruments import sources as instruments
 from ..compute.joined import JOINED, picked
 from ..compute.kinds import OfWeights, TextModulePass, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
@@ -86,12 +86,12 @@ class Names:
         self._found: dict[tuple[NamedKind, str], Clip | Instrument | NamedTexts] = {}
 
     def heads(self, condition: str, inputs: Inputs, model: Model) -> HeadSet:
-        """Give the heads of a model that a condition chooses; see `query.chosen`.
+        """Give the heads of a model that a condition chooses; see `query.names.chosen`.
 
         Roles and descriptions are those over the images that are asked about, and by the only text set, or
         the only one beside that which is asked about.
         """
-        from .chosen import chosen
+        from .names.chosen import chosen
 
         images = inputs.images or (self.image_sets()[0] if len(self.image_sets()) == 1 else None)
         texts = self.text_sets()

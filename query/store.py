@@ -11,26 +11,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
-from .declaring import Declaring
-from .drawing import Drawing
-from .equipping import Equipping
-from .keeping import Keeping
-from .limits import BYTES, SECONDS, UNITS
-from .looking import Looking
-from .registering import Registering
-from .sharing import Sharing
+from .exchange.sharing import Sharing
+from .names.declaring import Declaring
+from .names.equipping import Equipping
+from .names.registering import Registering
+from .seeing.drawing import Drawing
+from .seeing.looking import Looking
+from .sql.limits import BYTES, SECONDS, UNITS
+from .upkeep.keeping import Keeping
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
-    from ..compute.allowance import Allowance, Prices
-    from ..compute.report import Progress
+    from ..compute.running.allowance import Allowance, Prices
+    from ..compute.running.report import Progress
     from ..store.failures import Failure
-    from .answer import Answer
-    from .declared import Usable
-    from .duck import Params
     from .engine import Engine
-    from .forecast import Forecast
-    from .status import Status
-    from .verify import Verified
+    from .sql.answer import Answer
+    from .sql.declared import Usable
+    from .sql.duck import Params
+    from .sql.forecast import Forecast
+    from .upkeep.status import Status
+    from .upkeep.verify import Verified
 
 
 class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keeping):
@@ -77,8 +77,8 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             UnknownName: No view, input or parameter of that name; the message has the nearest.
         """
         from ..store.views import ArrayView, TableView
-        from .lazy_array import LazyArray
-        from .lazy_table import LazyTable
+        from .lazy.array import LazyArray
+        from .lazy.table import LazyTable
         from .named import named
         from .resolve import Inputs
 
@@ -136,19 +136,19 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             QueryError: What DuckDB does not like about the statement.
             OverBudget: It would compute too much; the message says which filter makes it less.
         """
-        from . import duck
-        from .answer import Answer
-        from .completeness import Completeness
+        from .sql import duck
+        from .sql.answer import Answer
+        from .sql.completeness import Completeness
 
         statement = duck.parse(query)
         if not statement.tables:
             return Answer(duck.hold(query, params), Completeness({}))
-        from ..compute.report import Settings
+        from ..compute.running.report import Settings
         from .amounts import bytes_of
-        from .budget import Budget
         from .progress import teller
-        from .sql import sql
-        from .supply import Filling
+        from .sql.budget import Budget
+        from .sql.statement import sql
+        from .sql.supply import Filling
 
         settings = Settings(
             device=device,
@@ -173,16 +173,16 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             params: Values of its parameters.
             prices: A TOML file, or a mapping: `usd_in` and `usd_out` for a million tokens, by language model.
         """
-        from ..compute.allowance import Allowance
-        from . import duck
-        from .forecast import forecast
+        from ..compute.running.allowance import Allowance
+        from .sql import duck
+        from .sql.forecast import forecast
 
         known = Allowance(prices=prices).known()
         return forecast(self._engine, query, duck.parse(query), params, known)
 
     def views(self) -> list[dict[str, Any]]:
         """Describe every view, and every declared one: its kind, what it holds, its inputs and parameters."""
-        from .catalog import views
+        from .sql.catalog import views
 
         return views(self._engine.folder)
 
@@ -192,10 +192,10 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         Files that changed or vanished since their set was added make the units that they went into stale;
         with disk=False nobody looks at files.
         """
-        from .declared import usable
-        from .on_disk import OnDisk
-        from .other_parameters import Lost
-        from .status import out_of_reach, status, unusable
+        from .sql.declared import usable
+        from .sql.other_parameters import Lost
+        from .upkeep.on_disk import OnDisk
+        from .upkeep.status import out_of_reach, status, unusable
 
         folder = self._engine.folder
         looked = OnDisk(folder.objects) if disk else None
@@ -228,16 +228,16 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
                 decoded, and the keys of units compared with what they cover.
             progress: Show a progress bar where stderr is a terminal; or tell this one.
         """
-        from .verify import verify
+        from .upkeep.verify import verify
 
         return verify(self._engine, deep=deep, progress=progress)
 
     def _filled(self, declared: Iterable[Usable] | None = None) -> Sequence[tuple[str, Any]]:
         """List every view that was filled or declared, with what it is called; declared ones may be given."""
         from ..compute.views import all_views
-        from .combinations import Filled, instances
-        from .declared import usable
-        from .other_parameters import filled_otherwise
+        from .sql.combinations import Filled, instances
+        from .sql.declared import usable
+        from .sql.other_parameters import filled_otherwise
 
         called = [
             (found.name if found.sql else f"{found.name}: {view.title()}", view)
@@ -269,7 +269,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         self.close()
 
     def _repr_html_(self) -> str:
-        from .html import of_store
+        from .seeing.html import of_store
 
         return of_store(self)
 

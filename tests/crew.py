@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pytest
 
 import belvedere
-from belvedere.compute.report import Progress, Report
+from belvedere.compute.running.report import Progress, Report
 from belvedere.store.claims import Claims
 from belvedere.store.errors import StoreFull
 from belvedere.store.folder import Folder

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import belvedere
-from belvedere.compute.aids import Aids
-from belvedere.compute.models import Loaded
-from belvedere.compute.pictures import Pictures
+from belvedere.compute.images.pictures import Pictures
+from belvedere.compute.models.loaded import Loaded
+from belvedere.compute.running.aids import Aids
 from tests.worlds import engine
 
 

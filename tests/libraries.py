@@ -11,7 +11,7 @@ from PIL import Image
 
 from belvedere import cli, compute, query
 
-ELSEWHERE = ("belvedere.compute.ranking",)
+ELSEWHERE = ("belvedere.compute.neurons.ranking",)
 """What takes seconds to import, and no test needs in a process of its own."""
 
 for package in (cli, compute, query):

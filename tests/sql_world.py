@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import belvedere
-from belvedere.query import catalog
-from belvedere.query.scan import schema_of
+from belvedere.query.sql import catalog
+from belvedere.query.sql.scan import schema_of
 from belvedere.store.records import Record
 from belvedere.store.views import AXIS_COLUMNS, ArrayView, View
 from tests.worlds import TEXTS, add_pictures, engine, make_clip

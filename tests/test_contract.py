@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.store import Store
 from belvedere.testing import ViewContract, demo_store
 from belvedere.views import Derived, Grid, ImageSet, Input, Made, Param, Parts, TableView, Unit

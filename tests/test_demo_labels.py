@@ -79,7 +79,7 @@ def test_labels_by_default_name_what_neurons_stand_for(store: belvedere.Store) -
             found = first(store, module, known, score=score)
             right[score].append(sum(any(names(found[n], *each) for each in known[n]) for n in known))
         assert right["shift"][-1] >= (0.9 if module == "fc" else 0.8) * len(known)
-    print(right)  # what compute/ranking.py says of these scores
+    print(right)  # what compute/neurons/ranking.py says of these scores
     for ours, theirs in zip(right["shift"], right["top_squared_products"], strict=True):
         assert ours > theirs
 

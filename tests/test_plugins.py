@@ -18,7 +18,7 @@ from belvedere.compute import plugins
 from belvedere.compute.joined import JOINED
 from belvedere.compute.plugins import Broken, Plugins
 from belvedere.compute.views import built_in
-from belvedere.query import catalog
+from belvedere.query.sql import catalog
 from belvedere.store.errors import BelvedereError, BrokenView
 from tests import forked
 from tests.small_views import text_set

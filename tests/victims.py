@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.query.published import CATALOG
+from belvedere.query.exchange.published import CATALOG
 from belvedere.store.errors import MissingUnits
 from tests.worlds import BLOCK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..caption_text import clean
+from ..instruments.caption_text import clean
 from .replies import tidied
 
 _SITE = re.compile(r"\b(?:https?://\S+|www\.\S+|\w+\.(?:com|net|org)\b)", re.IGNORECASE)

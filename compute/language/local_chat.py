@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...store import digest
 from ...store.errors import BadSource, RequestRejected
 from ...store.tracing import emit
-from ..model_files import first_line
+from ..models.model_files import first_line
 from .messages import Reply, Request, Terms
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LocalChat:
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        from ..weights import weights_digest
+        from ..models.weights import weights_digest
 
         self.check()
         told = json.loads(self._net.config.to_json_string())

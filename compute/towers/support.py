@@ -9,7 +9,7 @@ from typing import Any
 
 from ...store.errors import UnsupportedTower
 from ...store.sets import TowerShape
-from ..model_files import first_line
+from ..models.model_files import first_line
 
 
 def shape_of(model_cfg: Mapping[str, Any], name: str) -> TowerShape:

@@ -20,7 +20,7 @@ class Trace:
 
     Of a text the pooled row, as a rule that of its last token, stands in the class token's place. Lengths of
     the axes are those of the tower's `TowerShape`; each head's value bias is inside `factor`, LayerScale
-    inside `mlp`. See `compute.conventions` for what they become.
+    inside `mlp`. See `compute.heads.conventions` for what they become.
     """
 
     factor: Array

@@ -14,11 +14,11 @@ from ...store import digest
 from ...store.errors import BadSelection, BadSource, NotAnnotated
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from .. import conventions, scalars
-from ..ablating import Block, Bools, Components, Mode, predictions, random_sets
-from ..accuracies import Cells
-from ..conventions import Convention
-from ..head_sets import Heads, HeadSet, heads_of
+from ..heads import conventions, scalars
+from ..heads.ablating import Block, Bools, Components, Mode, predictions, random_sets
+from ..heads.accuracies import Cells
+from ..heads.conventions import Convention
+from ..heads.head_sets import Heads, HeadSet, heads_of
 from ..kinds import Derived, Made
 from .class_embeddings import ClassEmbeddings
 from .class_token_contributions import ClassTokenContributions

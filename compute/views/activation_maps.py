@@ -11,9 +11,9 @@ import numpy as np
 from ...store.errors import BadSource, UnsuitableModule
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts
-from .. import pooling
 from ..kinds import ModulePass
-from ..pooled import NEURONS, refuse_infinite
+from ..neurons import pooling
+from ..neurons.pooled import NEURONS, refuse_infinite
 from .neuron_activations import NeuronActivations
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...store.views import Input, Parts, Unit
-from ..moments import Doubles
+from ..heads.moments import Doubles
 from .aligners import Aligners
 from .head_descriptions import HeadDescriptions
 

@@ -12,7 +12,7 @@ from ...store import digest
 from ...store.errors import BadSelection, BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..aligning import Fit
+from ..heads.aligning import Fit
 from ..kinds import Derived, Made
 from .image_embeddings import ImageEmbeddings
 

@@ -15,16 +15,16 @@ from ...store.errors import BadSource, DamagedUnit
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..causes import embedding_cause, layer_cause
+from ..instruments.causes import embedding_cause, layer_cause
 from ..kinds import Assisted, Made
-from ..pooled import NEURONS
-from ..work import Amount, Known, Work
+from ..neurons.pooled import NEURONS
+from ..running.work import Amount, Known, Work
 from .neuron_exemplars import NeuronExemplars, shown_in
 from .synthetic_images import SyntheticImages
 
 if TYPE_CHECKING:
-    from ..aids import Aids
-    from ..ranking import Judged, Rules, Score
+    from ..neurons.ranking import Judged, Rules, Score
+    from ..running.aids import Aids
 else:
     from typing import Literal
 
@@ -43,7 +43,7 @@ class CandidateScores(Assisted, TableView):
     candidates of a neuron are also ranked together by its activation, from `rank_base` down; the paper's
     `top_squared_products` is the image product times the candidate's place by `top_rank_squared` counted from
     below (Describe-and-Dissect, Bai et al. 2024, section 3.3), and compares candidates of one neuron only.
-    `compute/ranking.py` says why it is not the default.
+    `compute/neurons/ranking.py` says why it is not the default.
     """
 
     images: Input[SyntheticImages]
@@ -95,7 +95,7 @@ class CandidateScores(Assisted, TableView):
     @property
     def rules(self) -> Rules:
         """What the score is made of."""
-        from ..ranking import Rules
+        from ..neurons.ranking import Rules
 
         return Rules(self.score, self.beta, self.top, self.rank_base, self.floor)
 
@@ -139,7 +139,7 @@ class CandidateScores(Assisted, TableView):
         self, unit: Unit, painted: Mapping[str, Sequence[str]], beside: Array, parts: Parts, aids: Aids
     ) -> list[Judged]:
         """Judge a neuron's candidates."""
-        from ..ranking import Usual, judged
+        from ..neurons.ranking import Usual, judged
 
         layer = self._exemplars.seen.top.activations
         concepts: list[str] = []

@@ -13,13 +13,13 @@ from ...store.memos import Memos, path_of
 from ...store.sets import Captioner
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
-from ..work import Amount, Known, Work
+from ..running.work import Amount, Known, Work
 from .neuron_exemplars import NeuronExemplars, shown_in
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from ...store import digest
 from ...store.grid import Grid
 from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
-from .. import scalars
-from ..conventions import Convention
-from ..head_sets import Heads, heads_of
+from ..heads import scalars
+from ..heads.conventions import Convention
+from ..heads.head_sets import Heads, heads_of
+from ..heads.moments import Doubles, augment
 from ..kinds import BLOCK, Derived, Made
-from ..moments import Doubles, augment
 from .head_contributions import HeadContributions
 from .tower_maps import TowerMaps
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ...store.errors import UnsupportedTower
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Param, Parts, Read
-from .. import conventions, scalars
-from ..contributed import Heads, OfImages
-from ..conventions import Convention
+from ..heads import conventions, scalars
+from ..heads.contributed import Heads, OfImages
+from ..heads.conventions import Convention
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace

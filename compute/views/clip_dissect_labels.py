@@ -14,12 +14,12 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
-from .. import similarity
 from ..kinds import BLOCK, Derived, Made
-from ..neuron_labels import COLUMNS, Label, rows
-from ..neuron_state import NeuronState, State
-from ..pooled import NEURONS
-from ..similarity import Scored
+from ..neurons import similarity
+from ..neurons.neuron_labels import COLUMNS, Label, rows
+from ..neurons.neuron_state import NeuronState, State
+from ..neurons.pooled import NEURONS
+from ..neurons.similarity import Scored
 from ..topk import TopK
 from .image_embeddings import ImageEmbeddings
 from .neuron_activations import NeuronActivations
@@ -38,11 +38,11 @@ class ClipDissectLabels(Derived, TableView):
     """The texts that say best what excites each neuron, by a CLIP's similarities (CLIP-Dissect, 2023).
 
     `pictures` and `texts` are embeddings by a CLIP, which may be another model than the one whose neurons are
-    labelled. `similarity` scores them (`compute/similarity.py`). A layer is one unit: the score of a neuron
-    has the mean over all neurons of the layer taken off, and that of a text is a share among all texts, so
-    neither a neuron nor a text can be scored alone. A text that is there twice counts once; of equal scores
-    the first in the alphabet wins. Neurons that are dead, constant or tied among their `top_k` images get a
-    status and no label, and count for nothing in the mean. `m` texts of each neuron are shown.
+    labelled. `similarity` scores them (`compute/neurons/similarity.py`). A layer is one unit: the score of a
+    neuron has the mean over all neurons of the layer taken off, and that of a text is a share among all
+    texts, so neither a neuron nor a text can be scored alone. A text that is there twice counts once; of
+    equal scores the first in the alphabet wins. Neurons that are dead, constant or tied among their `top_k`
+    images get a status and no label, and count for nothing in the mean. `m` texts of each neuron are shown.
     """
 
     activations: Input[NeuronActivations]

@@ -14,12 +14,12 @@ from ...store.grid import Grid
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
 from ..kinds import BLOCK, Assisted, Made
-from ..overlap import OUTSIDE
+from ..neurons.overlap import OUTSIDE
 
 if TYPE_CHECKING:
-    from ..aids import Aids
-    from ..concept_planes import ConceptPlanes
-    from ..geometry import Window
+    from ..images.concept_planes import ConceptPlanes
+    from ..images.geometry import Window
+    from ..running.aids import Aids
 
 LARGEST = 512
 """Pixels of a mask's side, at most."""
@@ -69,7 +69,7 @@ class ConceptMasks(Assisted, ArrayView):
 
     @cached_property
     def _truth(self) -> ConceptPlanes:
-        from ..concept_planes import ConceptPlanes
+        from ..images.concept_planes import ConceptPlanes
 
         return ConceptPlanes(self.images)
 
@@ -114,7 +114,7 @@ class ConceptMasks(Assisted, ArrayView):
         return {unit.key: self._made(unit, aids) for unit in units}
 
     def _made(self, unit: Unit, aids: Aids) -> Made:
-        from ..stretch import at_input
+        from ..images.stretch import at_input
 
         windows, count, side = aids.loaded(self.model).windows, unit.stop - unit.start, self.mask_side
         found = np.zeros((count, self._truth.depth, side, side), np.uint16)
@@ -145,6 +145,6 @@ class ConceptMasks(Assisted, ArrayView):
 
 def _steady(window: Window) -> Window:
     """Round the ends to a tenth of a pixel, so that the last bits of a fitted line decide over no pixel."""
-    from ..geometry import Window
+    from ..images.geometry import Window
 
     return Window(*(round(end, 1) for end in (window.left, window.top, window.right, window.bottom)))

@@ -13,11 +13,11 @@ from ...store.errors import NotAnnotated
 from ...store.grid import Grid
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, ArrayView, Axis, Input, Member, Parts, Unit
+from ..images.patches import input_size, seen_part
 from ..kinds import BLOCK, Assisted, Made
-from ..patches import input_size, seen_part
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ForegroundMasks(Assisted, ArrayView):
 
     def __post_init__(self) -> None:
         """Refuse images of which no masks are known, and a model whose patches lie in no known place."""
-        from ..scene_masks import shows_scenes
+        from ..images.scene_masks import shows_scenes
 
         _ = self.model.shape, input_size(self.model)
         if not any(self.images.masks) and not shows_scenes(self.images):
@@ -85,7 +85,7 @@ class ForegroundMasks(Assisted, ArrayView):
         return {unit.key: self._made(unit, aids) for unit in units}
 
     def _made(self, unit: Unit, aids: Aids) -> Made:
-        from ..stretch import at_input
+        from ..images.stretch import at_input
 
         size = (unit.stop - unit.start, *self.shape[1:])
         masks, there = np.zeros(size, bool), np.zeros(size, bool)
@@ -103,8 +103,8 @@ class ForegroundMasks(Assisted, ArrayView):
 
     def _mask(self, image_id: int, aids: Aids) -> Array | str:
         """Give an image's mask at the size of the image, or why there is none."""
-        from ..masks import fetch, misfit
-        from ..scene_masks import scene_of
+        from ..images.masks import fetch, misfit
+        from ..images.scene_masks import scene_of
 
         place, entries = self.images.masks[image_id], self.images.entries
         if place is None:

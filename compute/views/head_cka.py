@@ -13,12 +13,12 @@ from ...store import digest
 from ...store.errors import BadSelection
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Unit
-from .. import scalars
-from ..cka import Alignment, Rows, rows_of
-from ..conventions import Convention
-from ..crossed import Pairs, blank
+from ..heads import scalars
+from ..heads.cka import Alignment, Rows, rows_of
+from ..heads.conventions import Convention
+from ..heads.crossed import Pairs, blank
+from ..heads.moments import Doubles, augment
 from ..kinds import Made
-from ..moments import Doubles, augment
 from .head_contributions import HeadContributions
 from .head_moments import HeadMoments
 from .tower_maps import TowerMaps
@@ -28,9 +28,9 @@ from .tower_maps import TowerMaps
 class HeadCka(Pairs):
     """Linear centred kernel alignment of each head with each head of another model, over the same images.
 
-    From 0 to 1, whatever spaces the two write to (Kornblith et al. 2019; `compute/cka.py`); `debiased` takes
-    the unbiased estimator, which can fall below 0, for few images. Null for a head that writes the same for
-    all images.
+    From 0 to 1, whatever spaces the two write to (Kornblith et al. 2019; `compute/heads/cka.py`); `debiased`
+    takes the unbiased estimator, which can fall below 0, for few images. Null for a head that writes the
+    same for all images.
     """
 
     contributions: Input[HeadContributions]

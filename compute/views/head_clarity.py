@@ -10,7 +10,7 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
-from ..clarity import Clarity, clarity
+from ..heads.clarity import Clarity, clarity
 from ..kinds import Derived, Made
 from .head_descriptions import HeadDescriptions
 from .head_roles import HeadRoles
@@ -21,10 +21,10 @@ class HeadClarity(Derived, TableView):
     """How few descriptions each head's variance is spread over, and how much of it its role has.
 
     `descriptions` and `categories` are effective numbers: exp of the entropy of what each of the 60 kept
-    descriptions, or the descriptions of each category, explain (`compute/clarity.py`). `role_share` is the
-    share of what is explained along descriptions of the role, or of the leading category where the role is
-    none. `clear_role` is the role where that is at least `least`, else none. Null where nothing describes a
-    head, as one that writes the same for all images.
+    descriptions, or the descriptions of each category, explain (`compute/heads/clarity.py`). `role_share` is
+    the share of what is explained along descriptions of the role, or of the leading category where the role
+    is none. `clear_role` is the role where that is at least `least`, else none. Null where nothing describes
+    a head, as one that writes the same for all images.
     """
 
     roles: Input[HeadRoles]

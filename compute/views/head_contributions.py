@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Param, Read
-from ..contributed import Heads, OfImages
-from ..conventions import Convention
+from ..heads.contributed import Heads, OfImages
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class HeadContributions(Heads, OfImages):
 
     Kept as factors, head_dim numbers per image, layer and head, and multiplied on read with the tower's
     fixed maps (Gandelsman et al. 2024, section 3.2). `convention` says how ln_post's mean and the biases
-    are shared out (`compute/conventions.py`); `dtype` is that of the factors.
+    are shared out (`compute/heads/conventions.py`); `dtype` is that of the factors.
     """
 
     model: Input[Model]

@@ -14,10 +14,10 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
-from ..conventions import Convention
+from ..heads.conventions import Convention
+from ..heads.moments import Doubles
+from ..heads.textspan import Picks, layer_textspan
 from ..kinds import Derived, Made
-from ..moments import Doubles
-from ..textspan import Picks, layer_textspan
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
 from .tower_maps import TowerMaps
@@ -30,7 +30,7 @@ KEPT = 60
 class HeadDescriptions(Derived, TableView):
     """The texts that explain most of what each head writes (TextSpan, Gandelsman et al. 2024).
 
-    Chosen from the head's moments, without an image (`compute/textspan.py`). `variance` is the share of
+    Chosen from the head's moments, without an image (`compute/heads/textspan.py`). `variance` is the share of
     the head's variance that a text explains after those before it, `margin` how far the runner-up was
     behind, from 0 (a tie, won by the first) to 1. `span` says to which directions texts are projected.
     """

@@ -11,9 +11,9 @@ import numpy as np
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Array, ArrayView, Axis, Input, Member, Parts, Unit
-from .. import scalars
+from ..heads import scalars
+from ..heads.moments import EXTRA, merge, moments, pack, unpack
 from ..kinds import BLOCK, Derived, Made
-from ..moments import EXTRA, merge, moments, pack, unpack
 from .head_contributions import HeadContributions
 
 MOMENTS_BLOCK = 16 * BLOCK

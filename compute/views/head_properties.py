@@ -12,9 +12,9 @@ from ...store import digest
 from ...store.errors import NoCategories
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..conventions import Convention
+from ..heads.conventions import Convention
+from ..heads.spread import along_property
 from ..kinds import Derived, Made
-from ..spread import along_property
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
 from .tower_maps import TowerMaps
@@ -26,9 +26,9 @@ class HeadProperties(Derived, TableView):
 
     A property is a category of the text set, such as `background` with texts about grass, sand and water.
     `variance` is that of the head's contributions along its texts, each direction weighted by how far these
-    differ along it, and `share` is its part of all the head's variance, from 0 to 1 (`compute/spread.py`).
-    Both are null for fewer than two texts that differ; `texts` counts those that the model could read. The
-    share of what is spurious less that of what is asked for ranks heads.
+    differ along it, and `share` is its part of all the head's variance, from 0 to 1
+    (`compute/heads/spread.py`). Both are null for fewer than two texts that differ; `texts` counts those
+    that the model could read. The share of what is spurious less that of what is asked for ranks heads.
     """
 
     moments: Input[HeadMoments]

@@ -9,8 +9,8 @@ from typing import ClassVar
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Input, Parts, Unit
-from ..clarity import overlap
-from ..crossed import Pairs, blank
+from ..heads.clarity import overlap
+from ..heads.crossed import Pairs, blank
 from ..kinds import Made
 from .head_descriptions import HeadDescriptions
 
@@ -21,7 +21,8 @@ class HeadRoleOverlaps(Pairs):
 
     What a head's descriptions explain is summed by category and brought to sum 1; `score` is the sum of the
     smaller of both shares over the categories: 1 where two heads share their variance out alike, 0 where they
-    have no category in common (`compute/clarity.py`). Null where no description of a head has a category.
+    have no category in common (`compute/heads/clarity.py`). Null where no description of a head has a
+    category.
     """
 
     descriptions: Input[HeadDescriptions]

@@ -12,9 +12,9 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, TableView, Unit
+from ..heads.roles import Role, role_of
+from ..heads.textspan import Picks
 from ..kinds import Derived, Made
-from ..roles import Role, role_of
-from ..textspan import Picks
 from .head_descriptions import HeadDescriptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class HeadRoles(Derived, TableView):
     `p_value` is an exact hypergeometric tail, corrected for all heads and categories. `role` is the
     category with the most variance among those whose `p_value` is below `alpha`, "none" where there is
     none; `score` is that variance, as a share of the head's, along the category's descriptions
-    (`compute/roles.py`). A text set without categories gives no roles.
+    (`compute/heads/roles.py`). A text set without categories gives no roles.
     """
 
     descriptions: Input[HeadDescriptions]

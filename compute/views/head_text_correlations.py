@@ -11,11 +11,11 @@ import numpy as np
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, Unit
-from ..conventions import Convention
-from ..crossed import Pairs
+from ..heads.conventions import Convention
+from ..heads.crossed import Pairs
+from ..heads.moments import Doubles
+from ..heads.spread import apart, spread
 from ..kinds import Made
-from ..moments import Doubles
-from ..spread import apart, spread
 from .head_moments import HeadMoments
 from .text_embeddings import TextEmbeddings
 from .tower_maps import TowerMaps
@@ -26,9 +26,9 @@ class HeadTextCorrelations(Pairs):
     """How alike each head and each head of another model are described by the texts of one pool.
 
     Each text has a share of a head's variance along what tells it from the others, as `store.heads_for` gives
-    it (`compute/spread.py`), by each model's own embeddings; `score` is Pearson's correlation of these shares
-    over the texts that both models can read. From -1 to 1; null where a head writes the same for all images,
-    or there are fewer than three such texts.
+    it (`compute/heads/spread.py`), by each model's own embeddings; `score` is Pearson's correlation of these
+    shares over the texts that both models can read. From -1 to 1; null where a head writes the same for all
+    images, or there are fewer than three such texts.
     """
 
     moments: Input[HeadMoments]

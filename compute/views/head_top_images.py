@@ -14,8 +14,8 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Parts, Read, TableView, Unit
-from .. import scalars
-from ..directions import Directions, along, components, joined
+from ..heads import scalars
+from ..heads.directions import Directions, along, components, joined
 from ..kinds import Derived, Made
 from ..topk import TopK
 from .head_contributions import HeadContributions

@@ -25,8 +25,8 @@ class ImportedContributions(ImagePass):
 
     Imported from files that the code of Gandelsman et al. (2024) writes: `heads`, c summed over tokens;
     `mlps`, whose first term is the embedding and the others the MLPs; `class-token`, c of the class token
-    summed over heads. Their convention is `clip_prs` (`compute/conventions.py`). Never computed: a unit that
-    is missing has to be imported.
+    summed over heads. Their convention is `clip_prs` (`compute/heads/conventions.py`). Never computed: a
+    unit that is missing has to be imported.
     """
 
     model: Input[Model]

@@ -15,11 +15,11 @@ from ...store.errors import BadSource, NotAnnotated
 from ...store.grid import Grid
 from ...store.sets import ImageSet
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..formulas import Classes, classes_of, search
 from ..kinds import Derived, Made
-from ..neuron_labels import COLUMNS, Label, rows
-from ..neuron_state import NeuronState
-from ..pooled import NEURONS
+from ..neurons.formulas import Classes, classes_of, search
+from ..neurons.neuron_labels import COLUMNS, Label, rows
+from ..neurons.neuron_state import NeuronState
+from ..neurons.pooled import NEURONS
 from .neuron_activations import NeuronActivations
 
 KINDS = (("label", "label"), ("group", "grp"))
@@ -32,9 +32,9 @@ class InvertLabels(Derived, TableView):
 
     Classes are the labels and the groups of the images; images without one are left out. `score` is the AUROC
     with which the neuron's activations tell for which images the formula holds, `length` its atoms,
-    `positives` these images (`compute/formulas.py`). Rank 0 is the best of all lengths; there are up to
-    `beam`. A neuron that is dead or constant has a status and no label; an ok one has none where no formula
-    holds for `least` images. Ties among activations are no trouble here: AUROC counts them half.
+    `positives` these images (`compute/neurons/formulas.py`). Rank 0 is the best of all lengths; there are up
+    to `beam`. A neuron that is dead or constant has a status and no label; an ok one has none where no
+    formula holds for `least` images. Ties among activations are no trouble here: AUROC counts them half.
     """
 
     activations: Input[NeuronActivations]

@@ -10,12 +10,12 @@ from ...store import digest
 from ...store.errors import CannotJudge
 from ...store.sets import Clip
 from ...store.views import Input, Param, Parts, TableView, Unit
-from ..judged import Judged, Verdict, best
 from ..kinds import Assisted, Made
-from ..likeness import Likeness
+from ..neurons.judged import Judged, Verdict, best
+from ..neurons.likeness import Likeness
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ...store import digest
 from ...store.grid import Grid
 from ...store.sets import Language
 from ...store.views import Input, Param, Unit
-from ..summarised import Rows, Summarised
+from ..neurons.summarised import Rows, Summarised
 from .captions import Captions
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...store.sets import Clip, References
 from ...store.views import Param
-from ..compared import Compared, Pair, Values
-from ..likeness import Likeness
+from ..neurons.compared import Compared, Pair, Values
+from ..neurons.likeness import Likeness
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from ...store import digest
 from ...store.errors import DamagedUnit
 from ...store.sets import Painter
 from ...store.views import Array, Param, Parts, Unit
-from ..judged import Judged, Verdict, best
+from ..instruments.paintings import Asked, Paintings
 from ..kinds import Assisted, Made
-from ..paintings import Asked, Paintings
-from ..pooled import NEURONS
-from ..telling import auroc, shift
-from ..work import Amount, Known, Work
+from ..neurons.judged import Judged, Verdict, best
+from ..neurons.pooled import NEURONS
+from ..neurons.telling import auroc, shift
+from ..running.work import Amount, Known, Work
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

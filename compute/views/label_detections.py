@@ -13,13 +13,13 @@ from ...store.errors import CannotJudge
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Param, Parts, Unit
-from ..judged import Judged, Verdict, best
 from ..kinds import Assisted, Made
-from ..likeness import Likeness
-from ..telling import auroc
+from ..neurons.judged import Judged, Verdict, best
+from ..neurons.likeness import Likeness
+from ..neurons.telling import auroc
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 _ENTRIES = {"label": "label", "group": "grp"}
 """The columns of an image set in which classes stand."""

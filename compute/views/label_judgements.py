@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...store.sets import Judge, References
 from ...store.views import Param
-from ..compared import Compared, Pair, Values
+from ..neurons.compared import Compared, Pair, Values
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import ClassVar
 from ...store.errors import UnsupportedTower
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Read
-from ..contributed import Mlps, OfImages
-from ..conventions import Convention
+from ..heads.contributed import Mlps, OfImages
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class MlpContributions(Mlps, OfImages):
     """What each MLP adds to each image's embedding, at the class token.
 
     Kept projected to the joint space, with the mean of each MLP's output, so that both conventions are
-    read from it (Gandelsman et al. 2024, appendix A.1; `compute/conventions.py`).
+    read from it (Gandelsman et al. 2024, appendix A.1; `compute/heads/conventions.py`).
     """
 
     model: Input[Model]

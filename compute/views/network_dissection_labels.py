@@ -16,10 +16,10 @@ from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, Read, TableView, Unit
 from ..kinds import Derived, Made
 from ..largest import Largest
-from ..neuron_labels import COLUMNS, Label, rows
-from ..neuron_state import NeuronState, State
-from ..overlap import Overlap, positions, rank_of, within
-from ..pooled import NEURONS
+from ..neurons.neuron_labels import COLUMNS, Label, rows
+from ..neurons.neuron_state import NeuronState, State
+from ..neurons.overlap import Overlap, positions, rank_of, within
+from ..neurons.pooled import NEURONS
 from .activation_maps import ActivationMaps
 from .concept_masks import ConceptMasks
 
@@ -35,9 +35,9 @@ class NetworkDissectionLabels(Derived, TableView):
 
     `score` is the intersection over union of a concept's masks with the places at which the neuron's map,
     enlarged to the masks' size, exceeds `threshold`: the value that a share `quantile` of all positions of
-    all images exceed (`compute/overlap.py`). Images without masks are left out. The published code calls a
-    neuron interpretable above 0.04. A neuron that is dead or constant has a status and no label, one that
-    meets no concept a label that is null. `m` concepts of each neuron are shown.
+    all images exceed (`compute/neurons/overlap.py`). Images without masks are left out. The published code
+    calls a neuron interpretable above 0.04. A neuron that is dead or constant has a status and no label, one
+    that meets no concept a label that is null. `m` concepts of each neuron are shown.
     """
 
     maps: Input[ActivationMaps]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ...store.errors import BadSource, UnsuitableModule
 from ...store.sets import ImageSet, Model, Module
 from ...store.views import Array, Input, Param
-from .. import pooling
 from ..kinds import ModulePass
-from ..pooled import Pooled
+from ..neurons import pooling
+from ..neurons.pooled import Pooled
 
 if TYPE_CHECKING:
     from torch import Tensor

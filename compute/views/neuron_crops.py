@@ -10,20 +10,20 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from .. import pooling
-from ..by_neuron import ByNeuron
-from ..geometry import Box, Window
+from ..images.geometry import Box, Window
 from ..kinds import Assisted, Made
-from ..pooled import NEURONS
-from ..regions import SIDE, Heat, Rules, regions
-from ..work import Amount, Known, Work, exactly
+from ..neurons import pooling
+from ..neurons.by_neuron import ByNeuron
+from ..neurons.pooled import NEURONS
+from ..neurons.regions import SIDE, Heat, Rules, regions
+from ..running.work import Amount, Known, Work, exactly
 from .top_images import TopImages
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 KEPT = 100
 """Top images of a neuron that are kept, and so the most that can be looked at."""

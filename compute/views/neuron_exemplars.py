@@ -12,14 +12,14 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from .. import pooling
-from ..activity import state_in
-from ..by_neuron import ByNeuron
-from ..geometry import Box
+from ..images.geometry import Box
+from ..images.pixels import pixels_of
 from ..kinds import Assisted, Made
-from ..pixels import pixels_of
-from ..pooled import NEURONS
-from ..work import Amount, Known, Work, exactly
+from ..neurons import pooling
+from ..neurons.activity import state_in
+from ..neurons.by_neuron import ByNeuron
+from ..neurons.pooled import NEURONS
+from ..running.work import Amount, Known, Work, exactly
 from .neuron_crops import NeuronCrops, squashed
 from .neuron_statistics import NeuronStatistics
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True, slots=True)

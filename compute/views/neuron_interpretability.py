@@ -16,7 +16,7 @@ from ..kinds import Assisted, Made
 from .neuron_exemplars import NeuronExemplars, shown_in
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

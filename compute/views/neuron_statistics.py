@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...store.views import Input, Param
-from ..activity import NUMBERS, Activity
+from ..neurons.activity import NUMBERS, Activity
 from .neuron_activations import NeuronActivations
 
 
@@ -17,7 +17,7 @@ class NeuronStatistics(Activity):
 
     `status` is dead (zero for all images), constant (the same for all), tied (fewer than half of the `top_k`
     largest activations stand above the others: which images come next is arbitrary) or ok
-    (`compute/neuron_state.py`). `nonzero` is a share of the images, `ties` how many images have the
+    (`compute/neurons/neuron_state.py`). `nonzero` is a share of the images, `ties` how many images have the
     `top_k`-th largest activation, `images` how many could be read; without one the numbers are null.
     """
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts, Read
-from .. import conventions, scalars
-from ..contributed import OfImages
-from ..conventions import Convention
-from ..patches import grid_of
+from ..heads import conventions, scalars
+from ..heads.contributed import OfImages
+from ..heads.conventions import Convention
+from ..images.patches import grid_of
 
 if TYPE_CHECKING:
     from ..towers.trace import Trace

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...store.views import Input, Param
-from ..labelling import Labelled
+from ..neurons.labelling import Labelled
 from .label_candidates import LabelCandidates
 from .probed_scores import ProbedScores
 

@@ -13,15 +13,15 @@ from ...store.errors import UnsuitableModule
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Parts, TableView, Unit
-from ..by_neuron import ByNeuron
 from ..kinds import Assisted, Made
-from ..pooled import NEURONS
-from ..telling import auroc
+from ..neurons.by_neuron import ByNeuron
+from ..neurons.pooled import NEURONS
+from ..neurons.telling import auroc
 from .image_embeddings import ImageEmbeddings
 from .label_candidates import LabelCandidates
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 SCORE = "probing_auroc"
 

@@ -14,14 +14,14 @@ from ...store.errors import BadSource, NotAnnotated, UnsupportedTower
 from ...store.grid import Grid
 from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
-from ..conventions import Convention
+from ..heads.conventions import Convention
 from ..kinds import Assisted, Made, refuse_unless_plain
-from ..work import Known, Work, exactly
+from ..running.work import Known, Work, exactly
 from .class_embeddings import ClassEmbeddings
 from .patch_contributions import PatchContributions
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 Method = Literal["decomposition", "lrp", "partial_lrp", "rollout", "raw_attention", "gradcam", "chefer"]
 """The contributions of all heads (Gandelsman et al. 2024), and six methods to compare with."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Read
-from ..contributed import OfImages, Residual
-from ..conventions import Convention
+from ..heads.contributed import OfImages, Residual
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from ..heads.second_order import sparse_codes
 from ..kinds import Derived, Made
-from ..second_order import sparse_codes
 from .second_order_directions import SecondOrderDirections
 from .text_embeddings import TextEmbeddings
 

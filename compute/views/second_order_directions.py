@@ -12,8 +12,9 @@ import numpy as np
 from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Array, Input, Parts, TableView, Unit
-from .. import mlp_layers, second_order
+from ..heads import second_order
 from ..kinds import Derived, Made
+from ..models import mlp_layers
 from .second_order_effects import NEURONS, SecondOrderEffects
 from .second_order_top_images import SecondOrderTopImages
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts, View
-from .. import mlp_layers, scalars, second_order
+from ..heads import scalars, second_order
 from ..kinds import TowerPass
+from ..models import mlp_layers
 from .second_order_maps import SecondOrderMaps
 from .tower_maps import TowerMaps
 

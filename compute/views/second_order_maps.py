@@ -10,10 +10,10 @@ from ...store.grid import Grid
 from ...store.sets import Model
 from ...store.views import Array, Axis, Input, Member, Param, Parts
 from ..kinds import OfWeights
-from ..mlp_layers import checked, width
+from ..models.mlp_layers import checked, width
 
 if TYPE_CHECKING:
-    from ..models import Loaded
+    from ..models.loaded import Loaded
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from ...store.errors import BadSource, NoLaterHead
 from ...store.grid import Grid
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Parts, Read, TableView, Unit
-from .. import mlp_layers, second_order
+from ..heads import second_order
 from ..kinds import Derived, Made
+from ..models import mlp_layers
 from ..topk import TopK
 from .second_order_effects import NEURONS, SecondOrderEffects
 from .tower_maps import TowerMaps

@@ -14,8 +14,8 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, Read, TableView, Unit
+from ..heads.retrieval import Measure, nearest
 from ..kinds import BLOCK, Derived, Made
-from ..retrieval import Measure, nearest
 from .chosen_contributions import ChosenContributions
 
 KEPT = 50
@@ -26,9 +26,10 @@ KEPT = 50
 class SimilarImages(Derived, TableView):
     """The images nearest to each image, `query`, by what chosen heads write for them, from rank 0 down.
 
-    `score` is the cosine of both sums of contributions, or their inner product (`compute/retrieval.py`);
-    exact, of equal ones the first. An image is none of its own neighbours, but a copy of it is one. Images
-    that could not be read, or for which the heads write nothing, are left out.
+    `score` is the cosine of both sums of contributions, or their inner product
+    (`compute/heads/retrieval.py`); exact, of equal ones the first. An image is none of its own neighbours,
+    but a copy of it is one. Images that could not be read, or for which the heads write nothing, are left
+    out.
     """
 
     chosen: Input[ChosenContributions]

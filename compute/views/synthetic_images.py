@@ -11,13 +11,13 @@ from ...store.grid import Grid
 from ...store.memos import Memos, path_of, path_of_picture
 from ...store.sets import Painter
 from ...store.views import Input, Param, Parts, TableView, Unit
+from ..instruments.paintings import Asked, Paintings
 from ..kinds import Assisted, Made
-from ..paintings import Asked, Paintings
-from ..work import Amount, Known, Work
+from ..running.work import Amount, Known, Work
 from .label_candidates import LabelCandidates
 
 if TYPE_CHECKING:
-    from ..aids import Aids
+    from ..running.aids import Aids
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from ...store.sets import Model, TextSet
 from ...store.views import Input, Param, Read
-from ..contributed import Heads, OfTexts
-from ..conventions import Convention
+from ..heads.contributed import Heads, OfTexts
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Input, Param, Parts, Read, TableView, Unit
+from ..heads.retrieval import Measure, nearest
 from ..kinds import BLOCK, Derived, Made
-from ..retrieval import Measure, nearest
 from .chosen_contributions import ChosenContributions
 from .similar_images import KEPT
 from .text_embeddings import TextEmbeddings
@@ -26,8 +26,9 @@ class TextImages(Derived, TableView):
     """The images nearest to each text by what chosen heads write for them, from rank 0 down.
 
     `score` is the cosine of the heads' summed contributions with the text's embedding, or their inner
-    product: what the heads add to the similarity of image and text (`compute/retrieval.py`). Exact, of equal
-    ones the first. Texts that are too long for the model and images that could not be read are left out.
+    product: what the heads add to the similarity of image and text (`compute/heads/retrieval.py`). Exact, of
+    equal ones the first. Texts that are too long for the model and images that could not be read are left
+    out.
     """
 
     chosen: Input[ChosenContributions]

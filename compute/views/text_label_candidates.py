@@ -12,9 +12,9 @@ from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.sets import Language
 from ...store.views import Input, Param, Unit
-from ..activity import state_in
-from ..pooled import NEURONS
-from ..summarised import Rows, Summarised
+from ..neurons.activity import state_in
+from ..neurons.pooled import NEURONS
+from ..neurons.summarised import Rows, Summarised
 from .text_neuron_statistics import TextNeuronStatistics
 from .top_texts import TopTexts
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from ...store.sets import Model, TextSet
 from ...store.views import Input, Read
-from ..contributed import Mlps, OfTexts
-from ..conventions import Convention
+from ..heads.contributed import Mlps, OfTexts
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)

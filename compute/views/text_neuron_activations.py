@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ...store.errors import UnsuitableModule
 from ...store.sets import Model, Module, TextSet
 from ...store.views import Array, Input, Param
-from .. import pooling
 from ..kinds import TextModulePass
-from ..pooled import Pooled
+from ..neurons import pooling
+from ..neurons.pooled import Pooled
 
 if TYPE_CHECKING:
     from torch import Tensor

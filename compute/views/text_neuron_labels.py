@@ -13,17 +13,17 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..activity import state_in
 from ..kinds import Assisted, Made
-from ..neuron_labels import COLUMNS, Label, rows
-from ..pooled import NEURONS
-from ..summarised import Rows, once, silence
-from ..telling import auroc
+from ..neurons.activity import state_in
+from ..neurons.neuron_labels import COLUMNS, Label, rows
+from ..neurons.pooled import NEURONS
+from ..neurons.summarised import Rows, once, silence
+from ..neurons.telling import auroc
 from .text_label_candidates import TextLabelCandidates
 
 if TYPE_CHECKING:
-    from ..aids import Aids
     from ..language.concordance import Concordance
+    from ..running.aids import Aids
 
 METHOD, SCORE = "summarise_and_probe", "auroc"
 

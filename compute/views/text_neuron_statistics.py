@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...store.views import Input, Param
-from ..activity import NUMBERS, Activity
+from ..neurons.activity import NUMBERS, Activity
 from .text_neuron_activations import TextNeuronActivations
 
 

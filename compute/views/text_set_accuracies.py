@@ -15,11 +15,11 @@ from ...store.errors import BadSelection, BadSource, NotAnnotated
 from ...store.grid import Grid
 from ...store.sets import Classes
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from .. import scalars
+from ..heads import scalars
+from ..heads.moments import Doubles, augment, statistics
+from ..heads.text_sets import Told, correct, logits, random_vectors, told
+from ..heads.textspan import layer_textspan
 from ..kinds import Derived, Made
-from ..moments import Doubles, augment, statistics
-from ..text_sets import Told, correct, logits, random_vectors, told
-from ..textspan import layer_textspan
 from .chosen_contributions import ChosenContributions
 from .class_embeddings import ClassEmbeddings
 from .head_contributions import HeadContributions
@@ -39,9 +39,9 @@ class TextSetAccuracies(Derived, TableView):
 
     In the last `layers` layers each head is its mean and its projection on its first `m` texts, in all
     layers before its mean; everything else stays (Gandelsman et al. 2024, section 4.2;
-    `compute/text_sets.py`). `kept` says what is left of the late heads: `texts` of the text set, `random`
-    for as many random vectors in place of its texts, from which TextSpan chooses as well; `heads` for the
-    whole heads, an upper bound, and `model` where nothing is replaced. `distinct_texts` are in all
+    `compute/heads/text_sets.py`). `kept` says what is left of the late heads: `texts` of the text set,
+    `random` for as many random vectors in place of its texts, from which TextSpan chooses as well; `heads`
+    for the whole heads, an upper bound, and `model` where nothing is replaced. `distinct_texts` are in all
     heads together. Images whose label is no class are refused, images without a label left out.
     """
 

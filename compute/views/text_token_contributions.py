@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from ...store.sets import Model, TextSet
 from ...store.views import Input, Param, Read
-from ..contributed import OfTexts, Tokens
-from ..conventions import Convention
+from ..heads.contributed import OfTexts, Tokens
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)

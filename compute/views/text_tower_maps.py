@@ -10,7 +10,7 @@ import numpy as np
 
 from ...store.sets import Model
 from ...store.views import Array, Input
-from ..mapped import Maps
+from ..heads.mapped import Maps
 
 if TYPE_CHECKING:
     from ..towers.trace import Constants

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from ...store.sets import ImageSet, Model
 from ...store.views import Input, Param, Read
-from ..contributed import OfImages, Tokens
-from ..conventions import Convention
+from ..heads.contributed import OfImages, Tokens
+from ..heads.conventions import Convention
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from ...store import digest
 from ...store.grid import Grid
 from ...store.views import Array, ArrayView, Axis, Input, Member, Parts, Unit
 from ..kinds import BLOCK, Derived, Made
-from ..pooled import NEURONS
+from ..neurons.pooled import NEURONS
+from ..neurons.topmost import KEPT
 from ..topk import TopK
-from ..topmost import KEPT
 from .neuron_activations import NeuronActivations
 
 TOP_BLOCK = 16 * BLOCK

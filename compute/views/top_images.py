@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from ...store import digest
 from ...store.views import Input, Parts, Read, Unit
+from ..neurons.topmost import Topmost
 from ..topk import TopK
-from ..topmost import Topmost
 from .neuron_activations import NeuronActivations
 from .top_activations import TopActivations
 

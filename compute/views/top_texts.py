@@ -11,8 +11,8 @@ import numpy as np
 from ...store import digest
 from ...store.views import Input, Parts, Read, Unit
 from ..kinds import BLOCK
+from ..neurons.topmost import KEPT, Topmost
 from ..topk import TopK
-from ..topmost import KEPT, Topmost
 from .text_neuron_activations import TextNeuronActivations
 
 AT_ONCE = 16

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...store.sets import Model
 from ...store.views import Array, Input, Parts
+from ..heads.mapped import Maps
 from ..kinds import refuse_convention
-from ..mapped import Maps
 
 if TYPE_CHECKING:
-    from ..conventions import Convention
-    from ..moments import Doubles
+    from ..heads.conventions import Convention
+    from ..heads.moments import Doubles
     from ..towers.trace import Constants
 
 
@@ -48,12 +48,12 @@ class TowerMaps(Maps):
         return named | ({"projection_bias": vectors[4]} if self.tower.projection_bias else {})
 
     def joint_maps(self, parts: Parts, layer: int, convention: Convention) -> Doubles:
-        """Give what turns s̃ of each head of a layer into its contribution; see `compute.moments`.
+        """Give what turns s̃ of each head of a layer into its contribution; see `compute.heads.moments`.
 
         Raises `UnsupportedTower` for a convention that the tower has not.
         """
         refuse_convention(self.model, convention)
-        from ..moments import joint_maps
+        from ..heads.moments import joint_maps
 
         constants = self.constants(parts)
         return joint_maps(

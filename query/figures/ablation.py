@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compute.head_sets import conditions as conditions_of
+from ...compute.heads.head_sets import conditions as conditions_of
 from ...store.errors import BadSelection, BadSource, MissingUnits, QueryError
-from ..thumbnails import FAINT, INK
+from ..seeing.thumbnails import FAINT, INK
 from .style import COLOURS, QUIET, differing, plain, titled
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...store import placing
 from ...store.errors import BadSource, UnknownName
-from ..heads import Names
+from ..seeing.heads import Names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

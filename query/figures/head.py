@@ -7,8 +7,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import BadSource
-from ..thumbnails import FAINT, INK, image_or_why, thumbnail
-from ..top import Head, read_place
+from ..seeing.thumbnails import FAINT, INK, image_or_why, thumbnail
+from ..seeing.top import Head, read_place
 from .style import COLOURS, cut, plain, titled
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..heads import Head, Names, clear_heads, descriptions, foremost
-from ..thumbnails import FAINT, INK, image_or_why, thumbnail
+from ..seeing.heads import Head, Names, clear_heads, descriptions, foremost
+from ..seeing.thumbnails import FAINT, INK, image_or_why, thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

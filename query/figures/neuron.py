@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...store.errors import BadSource
-from ..thumbnails import FAINT, INK, image_or_why, thumbnail
-from ..top import Neuron, read_place
+from ..seeing.thumbnails import FAINT, INK, image_or_why, thumbnail
+from ..seeing.top import Neuron, read_place
 from .style import COLOURS, cut, plain, titled
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _named(store: Store, bound: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """List the labels that are kept; not all methods need to have been asked."""
     import warnings
 
-    from ..answer import IncompleteAnswer
+    from ..sql.answer import IncompleteAnswer
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IncompleteAnswer)

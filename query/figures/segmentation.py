@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..thumbnails import FAINT
+from ..seeing.thumbnails import FAINT
 from .style import COLOURS, QUIET, plain, titled
 
 if TYPE_CHECKING:

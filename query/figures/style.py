@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..thumbnails import FAINT, INK
+from ..seeing.thumbnails import FAINT, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

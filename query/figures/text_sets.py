@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...store.errors import MissingUnits
-from ..thumbnails import FAINT, INK
+from ..seeing.thumbnails import FAINT, INK
 from .style import COLOURS, QUIET, differing, plain, titled
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import belvedere
 from belvedere.cli import main
-from belvedere.query.heads import Names, agreement, clear_heads, descriptions, foremost, projections
+from belvedere.query.seeing.heads import Names, agreement, clear_heads, descriptions, foremost, projections
 from tests.shell import Run
 
 NAMES = Names("clip", "scenes", "pool")

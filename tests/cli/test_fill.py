@@ -15,7 +15,7 @@ from tests.worlds import picture
 SLOW = """
 import pathlib, signal, sys, time
 from belvedere.cli import main
-from belvedere.compute.pictures import Pictures
+from belvedere.compute.images.pictures import Pictures
 
 def fetch(self, path, digest, fast=Pictures.fetch):
     pathlib.Path(sys.argv[-1], "reading").touch()

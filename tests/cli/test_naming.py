@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from belvedere.query.naming import KINDS
+from belvedere.query.names.naming import KINDS
 from tests.shell import Run
 
 

@@ -9,7 +9,7 @@ import duckdb
 
 import belvedere
 from belvedere.compute.views import all_views
-from belvedere.query import catalog
+from belvedere.query.sql import catalog
 from belvedere.store.views import TableView
 from tests.query.test_damage import damage
 from tests.shell import Run

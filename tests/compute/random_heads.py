@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from belvedere.compute.conventions import Convention
-from belvedere.compute.moments import Doubles, Floats, joint_maps, moments
+from belvedere.compute.heads.conventions import Convention
+from belvedere.compute.heads.moments import Doubles, Floats, joint_maps, moments
 
 
 @dataclass(frozen=True)

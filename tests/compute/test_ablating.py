@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from belvedere.compute.ablating import Block, Components, Mode, _means, logits, predictions, random_sets
+from belvedere.compute.heads.ablating import Block, Components, Mode, _means, logits, predictions, random_sets
 
 IMAGES, CLASSES, JOINT = 300, 5, 7
 WIDTHS = (3, 4, 7)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.compute.caption_text import clean
+from belvedere.compute.instruments.caption_text import clean
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from belvedere.compute import captioning
-from belvedere.compute.captioning import LoadedCaptioner
+from belvedere.compute.instruments import captioning
+from belvedere.compute.instruments.captioning import LoadedCaptioner
 from belvedere.demo.captions import named_rightly
 from belvedere.demo.scenes import scene
 from belvedere.store import digest

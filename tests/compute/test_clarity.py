@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import belvedere
-from belvedere.compute.clarity import clarity, effective, overlap
+from belvedere.compute.heads.clarity import clarity, effective, overlap
 from belvedere.store.errors import BadSource
 from belvedere.testing import ViewContract
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import belvedere
-from belvedere.compute.dataset_folders import open_rows
-from belvedere.compute.pictures import Pictures
+from belvedere.compute.images.dataset_folders import open_rows
+from belvedere.compute.images.pictures import Pictures
 from belvedere.store.errors import BadSource, MissingExtra, UnreadablePicture
 from belvedere.store.objects import Objects
 from tests.worlds import World, engine, picture
@@ -157,7 +157,7 @@ def test_rows_of_shards_are_read_in_any_order(tmp_path: Path) -> None:
 
 
 def test_splits_are_told_from_names_and_folders(tmp_path: Path) -> None:
-    from belvedere.compute.dataset_folders import splits
+    from belvedere.compute.images.dataset_folders import splits
 
     for name in ("plain/train/0000.parquet", "plain/test/0000.parquet", ".cache/x.parquet", "val.parquet"):
         shard(tmp_path / name, range(1))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from belvedere.compute import conventions
+from belvedere.compute.heads import conventions
 from belvedere.compute.towers.check import check
 from belvedere.compute.towers.support import shape_of
 from belvedere.compute.towers.tower import Tower

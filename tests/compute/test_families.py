@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import belvedere
-from belvedere.compute import families
+from belvedere.compute.models import sources
 from belvedere.store.errors import BadSource, NameTaken, UnknownName
 from tests.worlds import add_pictures
 
@@ -119,7 +119,7 @@ def test_two_checkpoints_of_one_architecture_never_meet(store: belvedere.Store, 
 )
 def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, message: str) -> None:
     with pytest.raises((BadSource, UnknownName), match=message):
-        families.find(source)
+        sources.find(source)
 
 
 def test_checkpoints_that_do_not_fit_are_refused(store: belvedere.Store, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from belvedere.compute.formulas import Classes, Held, classes_of, search
+from belvedere.compute.neurons.formulas import Classes, Held, classes_of, search
 
 IMAGES = 60
 SHAPES, GROUNDS = ("star", "ring", "heart"), ("night", "snow")

@@ -14,7 +14,7 @@ from timm.data import create_transform  # type: ignore[attr-defined]
 from torchvision.transforms import v2
 from torchvision.transforms._presets import ImageClassification
 
-from belvedere.compute.geometry import Window, Windows, window
+from belvedere.compute.images.geometry import Window, Windows, window
 from belvedere.store.views import Array
 
 NORMALISE = v2.Compose(

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.compute.cka import Alignment, rows_of
-from belvedere.compute.moments import augment
+from belvedere.compute.heads.cka import Alignment, rows_of
+from belvedere.compute.heads.moments import augment
 from belvedere.store.errors import BadSource, UnknownName
 from belvedere.testing import ViewContract
 from tests.compute.random_heads import layer

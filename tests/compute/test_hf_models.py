@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import belvedere
-from belvedere.compute import families
+from belvedere.compute.models import sources
 from belvedere.store.errors import BadSource, UnknownName
 from tests.worlds import add_pictures
 
@@ -195,7 +195,7 @@ def test_folders_that_hold_no_vision_model_are_refused(tmp_path: Path) -> None:
         (f"hf:{vit}", "x.pt", r"has its own weights, so checkpoint='x\.pt' has no place"),
     ):
         with pytest.raises(BadSource, match=message):
-            families.find(source, checkpoint)
+            sources.find(source, checkpoint)
 
 
 def test_a_repository_that_cannot_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_a_repository_that_cannot_be_reached_is_refused(monkeypatch: pytest.Monk
     with pytest.raises(
         BadSource, match=r"no folder belvedere/none, and the hub gives no repository of that name"
     ):
-        families.find("hf:belvedere/none")
+        sources.find("hf:belvedere/none")
 
 
 def test_a_folder_of_timm(store: belvedere.Store, tmp_path: Path) -> None:
@@ -228,13 +228,13 @@ def test_a_folder_of_timm(store: belvedere.Store, tmp_path: Path) -> None:
 
 def test_folders_that_are_none_of_timm_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSource, match=r"is no timm model folder: there is no config\.json in it"):
-        families.find(f"timm:local-dir:{tmp_path}")
+        sources.find(f"timm:local-dir:{tmp_path}")
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(BadSource, match="is not a configuration that timm reads"):
-        families.find(f"timm:local-dir:{tmp_path}")
+        sources.find(f"timm:local-dir:{tmp_path}")
     (tmp_path / "config.json").write_text('{"architecture": "resnet10"}')
     with pytest.raises(UnknownName, match="no timm model 'resnet10'; did you mean 'resnet1"):
-        families.find(f"timm:local-dir:{tmp_path}")
+        sources.find(f"timm:local-dir:{tmp_path}")
 
 
 def test_the_demo_classifier_is_a_source(store: belvedere.Store) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from belvedere.compute import judging
+from belvedere.compute.instruments import judging
 from belvedere.store.errors import BadSource, MissingExtra, UnknownName
 from tests.compute.judges import make_bert, make_sentences, say_baseline
 

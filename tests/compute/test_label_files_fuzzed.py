@@ -15,8 +15,8 @@ from belvedere.compute.label_files.entries import Adapter
 from belvedere.compute.label_files.reading import Target, layers, read
 from belvedere.compute.label_files.sheet import read as read_sheet
 from belvedere.compute.label_files.sheet import written
-from belvedere.query.imported_rows import rows_of
-from belvedere.query.importing_labels import encoded
+from belvedere.query.exchange.imported_rows import rows_of
+from belvedere.query.exchange.importing_labels import encoded
 from belvedere.store import parts
 from belvedere.store.errors import BadSource
 

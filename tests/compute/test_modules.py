@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from belvedere.compute.modules import survey
+from belvedere.compute.models.modules import survey
 from belvedere.store.sets import Module
 
 

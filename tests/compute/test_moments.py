@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from belvedere.compute.conventions import Convention
-from belvedere.compute.moments import (
+from belvedere.compute.heads.conventions import Convention
+from belvedere.compute.heads.moments import (
     ONE_THREAD,
     Doubles,
     augment,

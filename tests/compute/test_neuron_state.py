@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from belvedere.compute.largest import Largest
-from belvedere.compute.neuron_state import Known, NeuronState
+from belvedere.compute.neurons.neuron_state import Known, NeuronState
 
 CELLS = st.sampled_from([-3.0, -1.5, -1.5, 0.0, 0.0, 0.25, 2.0, 2.0, float("nan")])
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 import belvedere
-from belvedere.compute import families
+from belvedere.compute.models import sources
 from belvedere.demo.tokenizer import build_tokenizer, save_tokenizer
 from belvedere.store.errors import BadSource, UnsupportedTower
 from tests.compute.small_towers import randomised, thin_trunks
@@ -218,7 +218,7 @@ def test_a_clip_of_transformers_agrees_with_its_twin_of_open_clip(
     vision = {"image_size": SIDE, "patch_size": 8, "layers": 2, "width": 16, "head_width": 8}
     source = folder_of(tmp_path / "ours", vision, 12)
     store.add_model("ours", source)
-    net: Any = families.find(source).build("float32")
+    net: Any = sources.find(source).build("float32")
     twin = clip_of_transformers(net, TEXT)
     theirs = tmp_path / "theirs"
     twin.save_pretrained(theirs)
@@ -237,7 +237,7 @@ def test_a_clip_of_transformers_agrees_with_its_twin_of_open_clip(
         np.testing.assert_allclose(one, other, atol=1e-5, err_msg=name)
     tokens = torch.randint(3, 400, (4, 24))
     tokens[:, 10] = 49407
-    loaded: Any = families.find(f"hf:{theirs}").build("float32")
+    loaded: Any = sources.find(f"hf:{theirs}").build("float32")
     with torch.inference_mode():
         np.testing.assert_allclose(
             net.encode_text(tokens).numpy(), loaded.encode_text(tokens).numpy(), atol=1e-5

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from belvedere.compute.largest import Largest
-from belvedere.compute.overlap import OUTSIDE, Overlap, enlarged, positions, rank_of
-from belvedere.compute.pooling import map_side, maps
+from belvedere.compute.neurons.overlap import OUTSIDE, Overlap, enlarged, positions, rank_of
+from belvedere.compute.neurons.pooling import map_side, maps
 
 IMAGES, NEURONS, CONCEPTS = 20, 5, 4
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from belvedere.compute.painting import LoadedPainter, Painter, Unpainted, find
-from belvedere.compute.paintings import Asked, Paintings
+from belvedere.compute.instruments.painting import LoadedPainter, Painter, Unpainted, find
+from belvedere.compute.instruments.paintings import Asked, Paintings
 from belvedere.store import sets as registered
 from belvedere.store.errors import BadSource, UnknownName
 from tests.painters import random_painter

@@ -12,9 +12,9 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from belvedere.compute.geometry import Window, window
-from belvedere.compute.patches import grid_of, input_size, seen_part
-from belvedere.compute.stretch import at_input, over_input, over_picture
+from belvedere.compute.images.geometry import Window, window
+from belvedere.compute.images.patches import grid_of, input_size, seen_part
+from belvedere.compute.images.stretch import at_input, over_input, over_picture
 from belvedere.store.errors import UnsupportedTower
 from belvedere.store.sets import Model, TowerShape
 

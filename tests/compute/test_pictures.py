@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 import belvedere
-from belvedere.compute.decoding import decode, measure, to_png
+from belvedere.compute.images.decoding import decode, measure, to_png
 from belvedere.store.errors import UnreadablePicture
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)

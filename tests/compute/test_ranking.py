@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from belvedere.compute.ranking import Rules, Usual, distinct, judged
-from belvedere.compute.telling import shift
+from belvedere.compute.neurons.ranking import Rules, Usual, distinct, judged
+from belvedere.compute.neurons.telling import shift
 
 RNG = np.random.default_rng(5)
 USUAL = Usual(0.4, 2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from belvedere.compute.regions import Rules, regions
+from belvedere.compute.neurons.regions import Rules, regions
 from belvedere.store.views import Array
 
 ALL = Rules(side=0.02, area=0.0)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.compute.roles import Role, role_of, upper_tail
-from belvedere.compute.textspan import Picks
+from belvedere.compute.heads.roles import Role, role_of, upper_tail
+from belvedere.compute.heads.textspan import Picks
 
 POOL = Counter({"colour": 30, "shape": 30, "number": 20, "distractor": 10})
 TEXTS = 100

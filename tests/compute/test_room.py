@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import belvedere
-from belvedere.compute import aids
 from belvedere.compute.kinds import BLOCK
-from belvedere.compute.models import Loaded
-from belvedere.compute.report import Settings
-from belvedere.compute.room import in_room
+from belvedere.compute.models.loaded import Loaded
+from belvedere.compute.running import aids
+from belvedere.compute.running.report import Settings
+from belvedere.compute.running.room import in_room
 from belvedere.store.errors import BadSource
 from belvedere.store.sets import TowerShape
 from tests.helping import helping

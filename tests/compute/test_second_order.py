@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.linear_model import orthogonal_mp
 
-from belvedere.compute import conventions, second_order
+from belvedere.compute.heads import conventions, second_order
 from belvedere.compute.towers.check import check
 from belvedere.compute.towers.neurons import value_maps
 from belvedere.compute.towers.vision import vision

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from belvedere.compute import similarity
-from belvedere.compute.similarity import Scored
+from belvedere.compute.neurons import similarity
+from belvedere.compute.neurons.similarity import Scored
 from tests.compute import literal_dissect as literal
 
 IMAGES, NEURONS, TEXTS, JOINT = 90, 7, 23, 12

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute import families, text_sources
-from belvedere.compute.decoding import decode
+from belvedere.compute import text_sources
+from belvedere.compute.images.decoding import decode
+from belvedere.compute.models import sources
 from belvedere.store import digest
 from belvedere.store.errors import BadSource, NameTaken, UnknownName, UnreadablePicture, UnsupportedTower
 from tests.worlds import World, make_clip, picture
@@ -182,9 +183,9 @@ def test_a_text_that_is_too_long_is_absent_and_never_cut(store: belvedere.Store)
 
 
 def test_sources_of_models_are_taken_apart() -> None:
-    found = cast("Any", families.find("open_clip:ViT-B-32/openai"))
+    found = cast("Any", sources.find("open_clip:ViT-B-32/openai"))
     assert (found.arch, found.weights, found.quick_gelu) == ("ViT-B-32", "openai", True)
-    assert not cast("Any", families.find("open_clip:ViT-B-32/laion2b_s34b_b79k")).quick_gelu
+    assert not cast("Any", sources.find("open_clip:ViT-B-32/laion2b_s34b_b79k")).quick_gelu
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_sources_of_models_are_taken_apart() -> None:
 )
 def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, message: str) -> None:
     with pytest.raises((BadSource, UnknownName), match=message):
-        families.find(source)
+        sources.find(source)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_models_that_do_not_exist_are_refused_with_the_nearest(source: str, mess
 )
 def test_unsupported_towers_are_refused_before_anything_is_loaded(source: str, reason: str) -> None:
     with belvedere.trace() as seen, pytest.raises(UnsupportedTower, match=reason):
-        families.find(source)
+        sources.find(source)
     assert seen.of("load") == []
 
 

@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from belvedere.compute.conventions import Convention
-from belvedere.compute.moments import Doubles, Floats
-from belvedere.compute.spread import apart, spread
+from belvedere.compute.heads.conventions import Convention
+from belvedere.compute.heads.moments import Doubles, Floats
+from belvedere.compute.heads.spread import apart, spread
 from tests.compute.random_heads import layer, pool
 
 CONVENTIONS = get_args(Convention)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.compute.telling import auroc, shift
+from belvedere.compute.neurons.telling import auroc, shift
 from belvedere.compute.views.neuron_interpretability import alike
 
 NUMBERS = st.lists(st.sampled_from([-2.0, -0.5, 0.0, 0.25, 3.0]), min_size=1, max_size=6)

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 import belvedere
+from belvedere.compute.heads.text_sets import logits, random_vectors, told
+from belvedere.compute.heads.textspan import textspan
 from belvedere.compute.pools import words
-from belvedere.compute.text_sets import logits, random_vectors, told
-from belvedere.compute.textspan import textspan
-from belvedere.query.lazy_array import LazyArray
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.array import LazyArray
+from belvedere.query.lazy.table import LazyTable
 from belvedere.store import digest
 from belvedere.store.errors import BadSelection, BadSource, NotAnnotated, UnknownName
 from belvedere.testing import ViewContract
@@ -148,7 +148,7 @@ def test_similarities_are_the_literal_ones(convention: str, span: str) -> None:
     picks = [textspan(moments[h], maps[h], texts, m=6, span=span) for h in range(2)]  # type: ignore[arg-type]
     mine = [texts[each.text] for each in picks]
     found = told(moments, maps, mine, classes, ranks=6, span=span)  # type: ignore[arg-type]
-    from belvedere.compute.moments import augment
+    from belvedere.compute.heads.moments import augment
 
     written = augment(made.factor[:, 0], *made.scalars)[..., 1 : 1 + maps.shape[2]]
     base, head_dim = np.random.default_rng(4).standard_normal((50, 5)), made.factor.shape[-1]

@@ -15,7 +15,7 @@ from open_clip.model import CLIP, CustomTextCLIP, _build_text_tower
 from open_clip.transformer import TextTransformer
 from torch import nn
 
-from belvedere.compute import conventions
+from belvedere.compute.heads import conventions
 from belvedere.compute.towers import text_support
 from belvedere.compute.towers.check import TOLERANCE, check
 from belvedere.compute.towers.text import describe, text

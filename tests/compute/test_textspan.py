@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from belvedere.compute.conventions import Convention
-from belvedere.compute.moments import Doubles, Floats, merge, moments
-from belvedere.compute.textspan import Picks, Span, layer_textspan, textspan
+from belvedere.compute.heads.conventions import Convention
+from belvedere.compute.heads.moments import Doubles, Floats, merge, moments
+from belvedere.compute.heads.textspan import Picks, Span, layer_textspan, textspan
 from tests.compute.literal_textspan import leading_directions, literal_textspan, project
 from tests.compute.random_heads import layer, pool
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.class_names import class_names
-from belvedere.compute.torchvision_sets import files
+from belvedere.compute.images.class_names import class_names
+from belvedere.compute.images.torchvision_sets import files
 from belvedere.store.errors import BadSource, UnknownName
 from tests.worlds import picture
 

@@ -14,7 +14,7 @@ from open_clip.model import CLIP, CustomTextCLIP, convert_weights_to_lp
 from open_clip.transformer import LayerNormFp32, QuickGELU, VisionTransformer
 from torch import nn
 
-from belvedere.compute import conventions
+from belvedere.compute.heads import conventions
 from belvedere.compute.towers.check import TOLERANCE, check
 from belvedere.compute.towers.native import describe
 from belvedere.compute.towers.trace import Constants, Trace

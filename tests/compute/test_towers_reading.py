@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from belvedere.compute import conventions
+from belvedere.compute.heads import conventions
 from belvedere.compute.towers.trace import Constants, Trace
 from belvedere.compute.towers.vision import vision
 from belvedere.store.sets import TowerShape
@@ -130,6 +130,6 @@ def test_a_slice_of_the_maps_copies_nothing(kept: tuple[Trace, Constants]) -> No
 
 
 def test_reading_imports_no_torch() -> None:
-    code = "import sys, belvedere.compute.conventions; print({'torch', 'open_clip'} & set(sys.modules))"
+    code = "import sys, belvedere.compute.heads.conventions; print({'torch', 'open_clip'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 import belvedere
-from belvedere.compute import image_pass
-from belvedere.compute.decoding import decode, measure
-from belvedere.compute.pictures import Pictures
+from belvedere.compute.images.decoding import decode, measure
+from belvedere.compute.images.pictures import Pictures
+from belvedere.compute.running import image_pass
 from belvedere.store.errors import BadSource, NameTaken
 from belvedere.store.views import Member
 from tests.worlds import World, add_pictures, engine, picture

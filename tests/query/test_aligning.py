@@ -12,7 +12,7 @@ import torch
 from torchvision import transforms
 
 import belvedere
-from belvedere.compute.textspan import layer_textspan
+from belvedere.compute.heads.textspan import layer_textspan
 from belvedere.store.errors import BadSource, UnitFailed
 from belvedere.testing import ViewContract
 from tests.compute.small_towers import randomised

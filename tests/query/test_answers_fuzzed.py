@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 import belvedere
-from belvedere.query import duck
 from belvedere.query.engine import Engine
-from belvedere.query.lazy_table import LazyTable
-from belvedere.query.scan import Scan, Source, schema_of
+from belvedere.query.lazy.table import LazyTable
+from belvedere.query.sql import duck
+from belvedere.query.sql.scan import Scan, Source, schema_of
 from belvedere.store.errors import QueryError
 from belvedere.store.views import TableView
 from tests.comparing import seeds

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 import belvedere
-from belvedere.compute.head_sets import Heads, HeadSet
+from belvedere.compute.heads.head_sets import Heads, HeadSet
 from belvedere.compute.kinds import Derived, Made
 from belvedere.compute.views import all_views
 from belvedere.compute.views.head_moments import HeadMoments

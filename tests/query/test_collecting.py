@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.query import publish
-from belvedere.query.collecting import Collected
-from belvedere.query.eviction import Held, Limits, choose
+from belvedere.query.exchange import publish
+from belvedere.query.upkeep.collecting import Collected
+from belvedere.query.upkeep.eviction import Held, Limits, choose
 from belvedere.store import uses
 from belvedere.store.errors import BadSource, ReadOnlyStore, UnknownName
 from belvedere.store.objects import Objects

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 
 import belvedere
 from belvedere import Store
-from belvedere.compute import compiled
+from belvedere.compute.models import compiled
 from belvedere.store.errors import CannotRun
 from tests.shell import Run
 

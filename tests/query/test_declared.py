@@ -9,7 +9,7 @@ import pytest
 
 import belvedere
 from belvedere import Store
-from belvedere.query.completeness import Touched
+from belvedere.query.sql.completeness import Touched
 from belvedere.store.errors import (
     BadName,
     BadSource,
@@ -261,7 +261,7 @@ class TestIdentity:
     def test_a_unit_that_goes_away_meanwhile_is_never_left_out(
         self, filled: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from belvedere.query.defined import Defined
+        from belvedere.query.sql.defined import Defined
 
         filled.declare("counted", sql="SELECT layer, count(*) AS n FROM head_descriptions GROUP BY ALL")
         derive, gone = Defined.derive, list((filled.path / "units/head_descriptions").rglob("*.json"))

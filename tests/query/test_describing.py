@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import belvedere
-from belvedere.compute.conventions import Convention
+from belvedere.compute.heads.conventions import Convention
 from belvedere.store.errors import BadSource, MissingUnits, UnknownName
 from tests.shell import Run
 from tests.worlds import World, add_pictures, picture

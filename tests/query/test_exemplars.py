@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import belvedere
-from belvedere.query import exemplars
-from belvedere.query.exemplars import square
+from belvedere.query.exchange import exemplars
+from belvedere.query.exchange.exemplars import square
 from belvedere.store.errors import BadDestination, BadSelection, BadSource, PictureChanged, UnknownName
 from tests.label_files import network, to_tensor
 from tests.worlds import World, add_pictures

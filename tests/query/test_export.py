@@ -20,12 +20,12 @@ import xarray
 from safetensors import safe_open
 
 import belvedere
-from belvedere.compute.report import Progress
+from belvedere.compute.running.report import Progress
 from belvedere.query import question
 from belvedere.query.engine import Engine
-from belvedere.query.export import facts_of
-from belvedere.query.lazy_array import LazyArray
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.exchange.export import facts_of
+from belvedere.query.lazy.array import LazyArray
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store import dense
 from belvedere.store.errors import AbsentRows, BadDestination, BadSource, MissingUnits, UnitFailed
@@ -349,7 +349,7 @@ def test_an_interrupted_export_leaves_nothing(kept: Store, tmp_path: Path, suffi
 KILLED = """
 import os, signal, sys
 import belvedere
-from belvedere.compute.report import Progress
+from belvedere.compute.running.report import Progress
 
 class Dies(Progress):
     def advance(self, count):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.report import Report, Settings
+from belvedere.compute.running.report import Report, Settings
 from belvedere.query.engine import Engine
-from belvedere.query.lazy_array import LazyArray
+from belvedere.query.lazy.array import LazyArray
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, UnitFailed
 from tests.small_views import Letters, LetterSums, small_engine, text_set

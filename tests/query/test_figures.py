@@ -12,7 +12,7 @@ from PIL import Image
 
 import belvedere
 from belvedere.query.figures import ablation, heads, neuron, segmentation, text_sets
-from belvedere.query.heads import Names
+from belvedere.query.seeing.heads import Names
 from belvedere.store.errors import BadDestination, BadSelection, BadSource, UnknownName
 from tests.worlds import make_clip
 

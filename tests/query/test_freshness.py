@@ -13,8 +13,8 @@ import pytest
 
 import belvedere
 from belvedere.compute.views import head_moments
-from belvedere.query.status import Status
 from belvedere.query.store import Store
+from belvedere.query.upkeep.status import Status
 from belvedere.store.errors import NameTaken, WeightsChanged
 from tests.worlds import World, add_pictures, edit_weights, make_clip, picture, records
 

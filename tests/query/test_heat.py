@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.stretch import over_input
+from belvedere.compute.images.stretch import over_input
 from belvedere.store.errors import BadSource
 from tests.worlds import TEXTS
 

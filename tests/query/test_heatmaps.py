@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.stretch import over_input
+from belvedere.compute.images.stretch import over_input
 from belvedere.store.errors import BadDestination, BadSelection, BadSource, QueryError, UnknownName
 from tests.shell import Run
 from tests.worlds import TEXTS, World

@@ -12,7 +12,7 @@ import pytest
 
 import belvedere
 from belvedere import Store
-from belvedere.query.answer import IncompleteAnswer
+from belvedere.query.sql.answer import IncompleteAnswer
 from tests.worlds import World
 
 

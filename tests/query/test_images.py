@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.query.thumbnails import SIDE, image_or_why, thumbnail
+from belvedere.query.seeing.thumbnails import SIDE, image_or_why, thumbnail
 from belvedere.store.errors import BadSelection, PictureChanged, UnknownName, UnreadablePicture
 from tests.worlds import World, add_pictures, picture
 

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.compute.report import Progress
-from belvedere.query.importing import Imported
-from belvedere.query.lazy_array import LazyArray
+from belvedere.compute.running.report import Progress
+from belvedere.query.exchange.importing import Imported
+from belvedere.query.lazy.array import LazyArray
 from belvedere.store.errors import (
     AbsentRows,
     BadSource,

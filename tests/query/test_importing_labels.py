@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import belvedere
-from belvedere.query import importing_labels, rivals
-from belvedere.query.importing_labels import ImportedLabels
+from belvedere.query.exchange import importing_labels, rivals
+from belvedere.query.exchange.importing_labels import ImportedLabels
 from belvedere.store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
 from belvedere.store.imports import Import
 from tests import label_files as files

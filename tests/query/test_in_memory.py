@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.report import Report
+from belvedere.compute.running.report import Report
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, MissingUnits
 from tests.worlds import World

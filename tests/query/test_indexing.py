@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.query.selection import parse
+from belvedere.query.lazy.selection import parse
 from belvedere.store.errors import BadSelection
 
 SHAPE, DIMS = (7, 3, 4), ("image", "layer", "joint")

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import belvedere
-from belvedere.compute.instruments import find
-from belvedere.compute.likeness import Likeness
+from belvedere.compute.instruments.sources import find
+from belvedere.compute.neurons.likeness import Likeness
 from belvedere.compute.views import label_cosy
 from belvedere.store.errors import BadSource, CannotJudge, DamagedUnit, UnknownName
 from belvedere.store.sets import Captioner, Judge, Painter

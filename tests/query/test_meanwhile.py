@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.report import Progress
+from belvedere.compute.running.report import Progress
 from belvedere.query.store import Store
 from belvedere.store.errors import MissingUnits
 from tests.small_views import Letters, LetterSums, small_engine, text_set

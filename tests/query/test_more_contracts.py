@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from belvedere.compute.views import view_class
-from belvedere.query.lazy_array import LazyArray
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.array import LazyArray
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.resolve import needed_inputs
 from belvedere.query.store import Store
 from belvedere.testing import SCENES, ViewContract, demo_store

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.query.naming import Standing
+from belvedere.query.names.naming import Standing
 from belvedere.store.errors import BadName, BadSource, NameTaken, ReadOnlyStore, UnknownName
 from belvedere.store.registry import Registry
 from tests.worlds import TEXTS, World, add_pictures, contents, engine, picture

@@ -13,11 +13,11 @@ import transformers
 from PIL import Image
 
 import belvedere
-from belvedere.compute.overlap import enlarged
+from belvedere.compute.neurons.overlap import enlarged
 from belvedere.compute.views.clip_dissect_labels import ClipDissectLabels
 from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.demo.words import FORMS
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.table import LazyTable
 from belvedere.store.errors import BadSource, NotAnnotated, UnsuitableModule
 from tests.known_neurons import COLOURS, GROUNDS, SCENES, store_of
 from tests.worlds import World, add_pictures

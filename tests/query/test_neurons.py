@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import belvedere
-from belvedere.compute import instruments
-from belvedere.compute.pooling import layout
+from belvedere.compute.instruments import sources as instruments
+from belvedere.compute.neurons.pooling import layout
 from belvedere.store.errors import (
     BadSource,
     CannotRun,

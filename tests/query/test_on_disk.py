@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.query.status import Status
 from belvedere.query.store import Store
+from belvedere.query.upkeep.status import Status
 from tests.worlds import World, picture
 
 MODULE = "visual.transformer.resblocks.1.mlp.gelu"

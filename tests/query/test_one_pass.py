@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute import steps
-from belvedere.compute.report import Report
-from belvedere.compute.steps import Step
+from belvedere.compute.running import steps
+from belvedere.compute.running.report import Report
+from belvedere.compute.running.steps import Step
 from belvedere.compute.towers.trace import Trace
 from belvedere.compute.views.token_contributions import TokenContributions
 from belvedere.store.views import Array, Unit

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import belvedere
 from belvedere.cli.entry import main
-from belvedere.compute.overlap import enlarged
+from belvedere.compute.neurons.overlap import enlarged
 from belvedere.demo.scenes import Scene
 from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.demo.words import VALUES

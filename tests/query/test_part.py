@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.query.part import Part, Select, part_of
+from belvedere.query.lazy.part import Part, Select, part_of
 from belvedere.store.dense import blocks
 from belvedere.store.errors import BadSelection, UnknownName
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 import belvedere
-from belvedere.compute.report import Progress
+from belvedere.compute.running.report import Progress
 from belvedere.query.engine import Engine
-from belvedere.query.lazy_array import LazyArray
+from belvedere.query.lazy.array import LazyArray
 from belvedere.query.plan import plan
 from belvedere.query.store import Store
 from belvedere.store.views import Unit, View

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.report import Report
+from belvedere.compute.running.report import Report
 from tests.crew import (
     Worker,
     fill,

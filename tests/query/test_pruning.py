@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belvedere.query import duck
-from belvedere.query.pruning import OneOf, Place, Pruner, holding
-from belvedere.query.scan import preferred, schema_of
-from belvedere.query.settled import superset
+from belvedere.query.sql import duck
+from belvedere.query.sql.pruning import OneOf, Place, Pruner, holding
+from belvedere.query.sql.scan import preferred, schema_of
+from belvedere.query.sql.settled import superset
 from tests.small_views import Letters, Numbers, text_set
 
 LETTERS = Letters(text_set([f"t{n}" for n in range(1030)]), 3)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 import belvedere
-from belvedere.compute.pixels import pixels_of
+from belvedere.compute.images.pixels import pixels_of
 from belvedere.store.errors import BadSource
 
 SIDE = 375

@@ -15,8 +15,9 @@ import pytest
 
 import belvedere
 from belvedere.compute.views import all_views
-from belvedere.query import catalog, frozen, published
-from belvedere.query.published import CATALOG, Publication
+from belvedere.query.exchange import frozen, published
+from belvedere.query.exchange.published import CATALOG, Publication
+from belvedere.query.sql import catalog
 from belvedere.store.errors import ReadOnlyStore
 from belvedere.store.grid import Grid
 from belvedere.store.views import TableView

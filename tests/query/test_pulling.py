@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.query.pull import Pulled
+from belvedere.query.exchange.pull import Pulled
 from belvedere.store.errors import BadSource, NewerFormat, NotAStore, ReadOnlyStore
 from tests.query.test_damage import cut, damage, flip, remove
 from tests.readme import ROOT

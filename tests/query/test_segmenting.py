@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.masks import decode
-from belvedere.compute.segmentation import METRICS
-from belvedere.compute.stretch import over_input
+from belvedere.compute.heads.segmentation import METRICS
+from belvedere.compute.images.masks import decode
+from belvedere.compute.images.stretch import over_input
 from belvedere.compute.views.relevance_maps import METHODS
 from belvedere.store.errors import (
     BadSource,

@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 import belvedere
-from belvedere.query import published
-from belvedere.query.published import CATALOG
+from belvedere.query.exchange import published
+from belvedere.query.exchange.published import CATALOG
 from tests.crew import Told, Worker
 from tests.worlds import contents, records
 

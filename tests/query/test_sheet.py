@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.query.sheet import APART, GAP, MARGIN, MOST, NARROWEST, ContactSheet, Row, Tile
-from belvedere.query.thumbnails import SIDE
+from belvedere.query.seeing.sheet import APART, GAP, MARGIN, MOST, NARROWEST, ContactSheet, Row, Tile
+from belvedere.query.seeing.thumbnails import SIDE
 from belvedere.store.errors import BadDestination, BadSelection, BadSource, UnknownName
 from tests.worlds import picture
 

@@ -9,8 +9,8 @@ import pytest
 
 import belvedere
 from belvedere.compute.joined import JOINED
-from belvedere.query import show
-from belvedere.query.show import Shown
+from belvedere.query.seeing import show
+from belvedere.query.seeing.show import Shown
 from belvedere.query.store import Store
 from belvedere.store.errors import UnknownName
 from tests.small_views import Letters, Numbers

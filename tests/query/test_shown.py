@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import belvedere
-from belvedere.compute.report import Report
-from belvedere.query.html import ROWS, size
+from belvedere.compute.running.report import Report
+from belvedere.query.seeing.html import ROWS, size
 from belvedere.query.store import Store
 from belvedere.store import markup
 from tests.worlds import World, add_pictures

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import belvedere
-from belvedere.compute.retrieval import Measure, scores
+from belvedere.compute.heads.retrieval import Measure, scores
 from belvedere.store.errors import (
     AbsentRows,
     BadSelection,

@@ -16,7 +16,7 @@ from tests.sql_world import Twin, hide, restore, twin
 from tests.statements import Generator
 from tests.worlds import engine
 
-pytestmark = pytest.mark.filterwarnings("ignore::belvedere.query.answer.IncompleteAnswer")
+pytestmark = pytest.mark.filterwarnings("ignore::belvedere.query.sql.answer.IncompleteAnswer")
 
 
 @pytest.fixture(scope="module")

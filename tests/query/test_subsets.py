@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.pictures import Pictures
+from belvedere.compute.images.pictures import Pictures
 from belvedere.store.errors import BadSource, MissingUnits, NameTaken, QueryError, UnknownName
 from tests.worlds import add_pictures, picture
 

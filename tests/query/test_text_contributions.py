@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.conventions import Convention
-from belvedere.query.lazy_array import LazyArray
+from belvedere.compute.heads.conventions import Convention
+from belvedere.query.lazy.array import LazyArray
 from belvedere.query.store import Store
 from belvedere.testing import ViewContract
 from tests.worlds import TEXTS, World, engine, records

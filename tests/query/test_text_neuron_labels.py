@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 import belvedere
 from belvedere.compute.language.english import singular
-from belvedere.compute.neuron_state import NeuronState
+from belvedere.compute.neurons.neuron_state import NeuronState
 from belvedere.demo.scenes import test_scenes as scenes
 from belvedere.demo.words import FORMS, VALUES
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, UnsuitableModule
 from belvedere.testing import SCENES, ViewContract, demo_store

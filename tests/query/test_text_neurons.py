@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import belvedere
-from belvedere.query.lazy_array import LazyArray
-from belvedere.query.lazy_table import LazyTable
+from belvedere.query.lazy.array import LazyArray
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store.errors import BadSource, NoTextTower, UnknownName, UnsuitableModule
 from belvedere.testing import ViewContract

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.query.top import Head, Neuron, read_place
+from belvedere.query.seeing.top import Head, Neuron, read_place
 from belvedere.store.errors import BadSelection, BadSource, UnknownName
 from tests.shell import Run
 

@@ -12,8 +12,8 @@ import torch
 
 import belvedere
 from belvedere.compute.kinds import Made
-from belvedere.compute.report import Report
-from belvedere.query.lazy_table import LazyTable
+from belvedere.compute.running.report import Report
+from belvedere.query.lazy.table import LazyTable
 from belvedere.query.store import Store
 from belvedere.store.views import Parts, Unit
 from tests.small_views import Numbers, numbers, small_engine, text_set

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.report import Report
+from belvedere.compute.running.report import Report
 from belvedere.query.store import Store
-from belvedere.query.verify import REMEDIES, Verified, verify_at
+from belvedere.query.upkeep.verify import REMEDIES, Verified, verify_at
 from belvedere.store.errors import DamagedObject
 from belvedere.store.failures import failure
 from belvedere.store.sealed import seal
@@ -107,7 +107,7 @@ def test_sixty_flips_over_all_kinds_of_files_are_found_sixty_times(varied: Path)
 def _read_only(root: Path) -> Verified:
     """Verify without setting anything aside, even where the marker is what is damaged."""
     from belvedere.query.engine import Engine
-    from belvedere.query.verify import verify
+    from belvedere.query.upkeep.verify import verify
 
     return verify(Engine(root, "r"))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.report import Progress, Report
+from belvedere.compute.running.report import Progress, Report
 from belvedere.store import marker
 from belvedere.store.errors import BadSource, ReadOnlyStore
 from tests import crew, forked

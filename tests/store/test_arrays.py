@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import belvedere
-from belvedere.query.lazy_array import LazyArray
+from belvedere.query.lazy.array import LazyArray
 from belvedere.store.arrays import check_arrays, encode, predicted_bytes, shard_name, unpack
 from belvedere.store.views import Member
 from tests.small_views import Letters, small_engine, text_set

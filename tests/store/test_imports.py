@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from belvedere.query.collecting import collect
-from belvedere.query.eviction import Limits
+from belvedere.query.upkeep.collecting import collect
+from belvedere.query.upkeep.eviction import Limits
 from belvedere.store import marker, parts
 from belvedere.store.folder import Folder
 from belvedere.store.imports import Imports

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import belvedere
 from belvedere.query.engine import Engine
-from belvedere.query.lazy_array import LazyArray
+from belvedere.query.lazy.array import LazyArray
 from belvedere.store.errors import DamagedUnit, StoreFull
 from belvedere.store.folder import Folder
 from belvedere.store.objects import Objects

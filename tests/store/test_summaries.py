@@ -11,7 +11,7 @@ import pytest
 
 import belvedere
 from belvedere.query.engine import Engine
-from belvedere.query.lazy_array import LazyArray
+from belvedere.query.lazy.array import LazyArray
 from belvedere.store.folder import Folder
 from belvedere.store.records import folder_of
 from belvedere.store.summaries import UNSAVED, Brief

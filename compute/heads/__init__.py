@@ -1,0 +1,1 @@
+"""What heads write: contributions, their moments, TextSpan, and what follows from them."""

@@ -1,0 +1,1 @@
+"""Images: where sets of them come from, how they are decoded, and what is where in them."""

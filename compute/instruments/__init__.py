@@ -1,0 +1,1 @@
+"""Instruments: captioners, painters and judges that describe neurons, or judge what others said."""

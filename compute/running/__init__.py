@@ -1,0 +1,1 @@
+"""Runs: units made one after another, batch by batch, ahead of the model and behind it."""

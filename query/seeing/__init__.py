@@ -1,0 +1,1 @@
+"""Seeing: contact sheets, heatmaps, what stands at the top, and what notebooks show."""
