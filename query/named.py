@@ -8,7 +8,8 @@ from typing import Any
 from ..store.errors import BadSource, UnknownName
 from ..store.views import View
 from .engine import Engine
-from .resolve import Inputs, Names, read, resolve
+from .names.known import Inputs, Names
+from .resolve import read, resolve
 from .sql.declared import Declaration, find
 
 

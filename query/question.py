@@ -9,7 +9,7 @@ from ..compute.heads.head_sets import HeadSet
 from ..store import digest
 from ..store.errors import NameTaken
 from ..store.marker import Mode
-from ..store.sets import Clip, Instrument, Model, NamedTexts
+from ..store.sets import Clip, Instrument, MethodLabels, Model, NamedTexts
 from ..store.views import View
 from .resolve import COLUMN_OF
 
@@ -34,7 +34,7 @@ def parameters(view: View) -> dict[str, Any]:
     for field in view.fields():
         value = getattr(view, field.name)
         if field.role != "input":
-            named = isinstance(value, Clip | Instrument | NamedTexts)
+            named = isinstance(value, Clip | Instrument | MethodLabels | NamedTexts)
             found[field.name] = value.name if named else value
         elif isinstance(value, HeadSet):
             found[field.name] = value.condition

@@ -5,39 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, replace
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from ..compute.heads.head_sets import HeadSet, takes_heads
-from ..compute.instruments import sources as instruments
+from ..compute.heads.head_sets import takes_heads
 from ..compute.joined import JOINED, picked
 from ..compute.kinds import OfWeights, TextModulePass, TextRows, TextTowerPass, TowerPass
 from ..compute.towers.text_support import text_shape
 from ..compute.views import view_class
 from ..store.errors import BadSource, NoTextTower, UnknownName, UnsupportedTower
-from ..store.registry import INSTRUMENTS, Registry
 from ..store.sets import (
     Captioner,
     Classes,
     Clip,
     ImageSet,
-    Instrument,
     Judge,
     Language,
+    MethodLabels,
     Model,
     Module,
-    NamedTexts,
     Other,
     Painter,
     References,
     TextSet,
 )
 from ..store.views import Field, View
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .names.known import Inputs, NamedKind, Names
 from .presets import with_preset
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
@@ -52,93 +47,8 @@ _NAMED = {
     Classes: "classes",
 }
 """Parameters whose values are registered names, by type."""
-NamedKind = type[Clip | Instrument | NamedTexts]
-"""What parameters that are registered names stand for."""
 COLUMN_OF = {"model": Model.column, "images": ImageSet.column, "texts": TextSet.column}
 """The column of a table in which an input's name stands, by what arguments and commands call the input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The registered names that a view is asked of; None where none was given."""
-
-    model: str | None = None
-    """A model's name."""
-    images: str | None = None
-    """An image set's name."""
-    texts: str | None = None
-    """A text set's name."""
-
-
-class Names:
-    """What a store's names stand for as one question sees them: each is read once."""
-
-    def __init__(self, engine: Engine) -> None:
-        registry: Registry = engine.folder.names
-        self._engine = engine
-        self.models, self.model = cache(registry.models), cache(registry.model)
-        self.image_sets, self.image_set = cache(registry.image_sets), cache(registry.image_set)
-        self.text_sets, self.text_set = cache(registry.text_sets), cache(registry.text_set)
-        self._registry = registry
-        self.built: dict[object, View] = {}
-        """Views beneath others, by what they are asked for with."""
-        self._listed: dict[NamedKind, list[str]] = {}
-        self._found: dict[tuple[NamedKind, str], Clip | Instrument | NamedTexts] = {}
-
-    def heads(self, condition: str, inputs: Inputs, model: Model) -> HeadSet:
-        """Give the heads of a model that a condition chooses; see `query.names.chosen`.
-
-        Roles and descriptions are those over the images that are asked about, and by the only text set, or
-        the only one beside that which is asked about.
-        """
-        from .names.chosen import chosen
-
-        images = inputs.images or (self.image_sets()[0] if len(self.image_sets()) == 1 else None)
-        texts = self.text_sets()
-        pools = [name for name in texts if name != inputs.texts] or texts
-        return chosen(self._engine, condition, model, images, pools)
-
-    def of(self, kind: NamedKind) -> list[str]:
-        """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
-        if kind not in self._listed:
-            self._listed[kind] = self._list(kind)
-        return self._listed[kind]
-
-    def _list(self, kind: NamedKind) -> list[str]:
-        if issubclass(kind, Other):
-            return [name for name in self.models() if self.model(name).tower is not None]
-        if issubclass(kind, Clip):
-            models = {name: self.model(name) for name in self.models()}
-            return [name for name, model in models.items() if model.text and not model.imported]
-        if issubclass(kind, NamedTexts):
-            return self.text_sets()
-        there = self._registry.names(INSTRUMENTS[kind])
-        return there or ([instruments.RULES] if kind is Language else [])
-
-    def every(self, kind: NamedKind) -> list[str]:
-        """List all names that a parameter of a kind can be, `rules` among those of language models."""
-        there = self.of(kind)
-        return there if kind is not Language or instruments.RULES in there else [*there, instruments.RULES]
-
-    def get(self, kind: NamedKind, name: str) -> Clip | Instrument | NamedTexts:
-        """Give what a parameter of a kind stands for; `UnknownName` with the nearest name."""
-        if (kind, name) not in self._found:
-            self._found[kind, name] = self._find(kind, name)
-        return self._found[kind, name]
-
-    def _find(self, kind: NamedKind, name: str) -> Clip | Instrument | NamedTexts:
-        if issubclass(kind, Clip):
-            found = self._registry.clip(name)
-            if not found.text and not issubclass(kind, Other):
-                able = ", ".join(self.of(kind)) or "none yet: belvedere add model"
-                hint = f", and is to compare them with pictures here; models that do: {able}"
-                raise NoTextTower(name, found.source, hint)
-            return found
-        if issubclass(kind, NamedTexts):
-            return self._registry.named_texts(kind, name)
-        if kind is Language and name == instruments.RULES and not self._registry.has("languages", name):
-            return instruments.rules()
-        return self._registry.instrument(kind, name)
 
 
 def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) -> View:
@@ -167,7 +77,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
             raise UnknownName(f"input of {asked}", kind, needed)
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
-        said = ", ".join(cls.choices().get(lacking[0], ()))
+        said = ", ".join(names.choices(cls).get(lacking[0], ()))
         which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
         raise BadSource(f"{name} needs {lacking[0]}=…{which}")
     return _build(names, cls, inputs, values, name)
@@ -237,7 +147,7 @@ def added_as(kind: NamedKind) -> str:
 def read(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Read a view's parameters from text, each as its type asks for: a text stays one, all else is JSON."""
     kinds = parameters(view_class(picked(name, texts)[0]).picked(texts))
-    plain = {field.name for field in kinds if field.type is str or takes_heads(field)}
+    plain = {field.name for field in kinds if field.type in {str, MethodLabels} or takes_heads(field)}
     return {param: text if param in plain else read_value(text) for param, text in texts.items()}
 
 
@@ -291,7 +201,11 @@ def _build(
             values[field.name] = None if condition is None else names.heads(condition, inputs, model)
         elif field.role == "input":
             beneath = _model(cls, cls.bound[field.name]) if field.name in cls.bound else bound
-            values[field.name] = _beneath(names, field.type, inputs, params, asked, beneath)
+            method = cls.picks.get(field.name)
+            given = params if method is None else {**params, "method": params[method]}
+            values[field.name] = _beneath(names, field.type, inputs, given, asked, beneath)
+        elif field.type is MethodLabels:
+            values[field.name] = names.method_labels(params[field.name], values["activations"])
         elif field.type in _NAMED:
             values[field.name] = _named(names, asked, field, params)
         elif field.name in params:
@@ -370,6 +284,10 @@ def _checked(view: str, field: Field, value: Any) -> Any:
     if field.type in _NAMED:
         if not isinstance(value, str) and (value is not None or field.default is not None):
             raise BadSource(f"{view}'s {field.name} takes a registered name, not {value!r}")
+        return value
+    if field.type is MethodLabels:
+        if not isinstance(value, str):
+            raise BadSource(f"{view}'s {field.name} takes the name of a method, not {value!r}")
         return value
     if takes_heads(field):
         if not isinstance(value, str | None):

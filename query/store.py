@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..store import marker
+from ..store.errors import DamagedObject
 from .exchange.sharing import Sharing
 from .names.declaring import Declaring
 from .names.equipping import Equipping
@@ -80,7 +81,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         from .lazy.array import LazyArray
         from .lazy.table import LazyTable
         from .named import named
-        from .resolve import Inputs
+        from .names.known import Inputs
 
         found = named(self._engine, name, Inputs(model, images, texts), parameters)
         if isinstance(found, ArrayView):
@@ -235,6 +236,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
     def _filled(self, declared: Iterable[Usable] | None = None) -> Sequence[tuple[str, Any]]:
         """List every view that was filled or declared, with what it is called; declared ones may be given."""
         from ..compute.views import all_views
+        from .names.known import takes_imported
         from .sql.combinations import Filled, instances
         from .sql.declared import usable
         from .sql.other_parameters import filled_otherwise
@@ -247,7 +249,12 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
         filled = Filled(self._engine.folder)
         kept: list[tuple[str, Any]] = []
         for cls in all_views().values():
-            usual = instances(self._engine, cls, among=filled)
+            try:
+                usual = instances(self._engine, cls, among=filled)
+            except DamagedObject:  # an import; what is made of it is told as lost below
+                if not takes_imported(cls):
+                    raise
+                usual = []
             kept += [(view.title(), view) for view in usual]
             known = [*usual, *(view for _, view in called if isinstance(view, cls))]
             kept += filled_otherwise(self._engine, cls, filled, known)

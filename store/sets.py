@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -353,6 +353,17 @@ class References(NamedTexts):
     """A registered set of texts that say what neurons really are."""
 
     word: ClassVar[str] = "references"
+
+
+@dataclass(frozen=True, eq=False)
+class MethodLabels:
+    """The best labels that imports give the neurons of a module, by one method."""
+
+    name: str
+    """The method, as it was called when its labels were imported."""
+    rows: Sequence[Mapping[str, Any]]
+    """A row for each neuron of which they say something, in order: neuron, rank, label, score, score_name,
+    status, import_id; the label is None where none can be used."""
 
 
 @dataclass(frozen=True, eq=False)

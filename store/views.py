@@ -23,7 +23,7 @@ import numpy as np
 
 from . import digest
 from .grid import Grid
-from .sets import Classes, Clip, ImageSet, Instrument, Model, NamedTexts, TextSet
+from .sets import Classes, Clip, ImageSet, Instrument, MethodLabels, Model, NamedTexts, TextSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,6 +127,8 @@ class View(ABC):
     Of an array these are its axes (`image_id` for the axis image, `text_id` for text), in any order, and
     last the one for its numbers, a list where the array's last axis has no column.
     """
+    picks: ClassVar[Mapping[str, str]] = {}
+    """Of inputs that can be one of several views, by field: the parameter that says by which method."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of parameters, its own and those of views beneath it, that are asked for together by a name."""
     precious: ClassVar[bool] = False
@@ -370,6 +372,8 @@ def _identified(value: Any) -> Any:
     """Give a parameter's value as a recipe has it: of a model or an instrument all that identifies it."""
     if isinstance(value, Clip | NamedTexts):
         return value.facts
+    if isinstance(value, MethodLabels):  # what they say is among the contents of units
+        return value.name
     return {**value.facts, "precision": value.precision} if isinstance(value, Instrument) else value
 
 

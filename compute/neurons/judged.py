@@ -8,7 +8,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ...store.errors import UnknownName
 from ...store.grid import Grid
 from ...store.views import Field, Input, Param, Parts, TableView, Unit, View
 from ..joined import JOINED
@@ -17,6 +16,8 @@ from ..views.neuron_activations import NeuronActivations
 
 METHODS = JOINED["neuron_labels"]
 """Where the views of labels stand, by method."""
+IMPORTED = "imported_method_labels"
+"""The view of labels that were imported, by whatever method."""
 WIDEST = "clip_dissect"
 """The method whose labels need every input that those of any method need."""
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -58,9 +59,8 @@ class Judged(TableView):
 
     labels: Input[TableView]
     method: Param[str]
-    """By which method the labels are that are judged, such as clip_dissect."""
+    """By which method the labels are that are judged: clip_dissect, or one whose labels were imported."""
     picks: ClassVar[Mapping[str, str]] = {"labels": "method"}
-    """Of inputs that are views of labels, by field: the parameter that says which."""
     taken: ClassVar[Mapping[str, str]] = {}
     """The names of the views that these parameters have picked, by field."""
     axis: ClassVar[str] = "neuron"
@@ -68,13 +68,9 @@ class Judged(TableView):
 
     @classmethod
     def picked(cls, params: Mapping[str, Any]) -> type[View]:
-        """Give the class for the methods that are picked; `UnknownName` for one that there is not."""
+        """Give the class for the methods that are picked; one that is none of ours is taken for imported."""
         said = {field: str(params[param]) for field, param in cls.picks.items() if param in params}
-        for value in said.values():
-            if value not in METHODS.views:
-                hint = "labels that were imported stand in neuron_labels, and are not judged"
-                raise UnknownName("method whose labels are judged", value, METHODS.views, hint)
-        return _of(cls, tuple((field, METHODS.views[value]) for field, value in said.items()))
+        return _of(cls, tuple((field, METHODS.views.get(value, IMPORTED)) for field, value in said.items()))
 
     @classmethod
     def choices(cls) -> Mapping[str, Sequence[str]]:

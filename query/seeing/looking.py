@@ -170,7 +170,7 @@ class Looking(ABC):
             BadSource: A text is empty, or longer than the model reads.
             UnitFailed: Something that is missing cannot be computed.
         """
-        from ..resolve import Inputs
+        from ..names.known import Inputs
         from .describing import heads_for
 
         inputs = Inputs(model, images, texts)

@@ -29,17 +29,8 @@ from ...store.folder import Folder
 from ...store.sets import SIDES, References
 from ...store.views import Field, View
 from ..engine import Engine
-from ..resolve import (
-    COLUMN_OF,
-    Inputs,
-    Names,
-    modules_of,
-    needed_inputs,
-    of_heads,
-    registered,
-    required,
-    resolve,
-)
+from ..names.known import Inputs, Names, takes_imported
+from ..resolve import COLUMN_OF, modules_of, needed_inputs, of_heads, registered, required, resolve
 from ..resolve import parameters as declared
 from ..upkeep.causes import same_question
 from .completeness import Refused
@@ -79,9 +70,8 @@ def instances(
     Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
     names, said = Names(engine), said or Said(frozenset(), frozenset(), [])
-    left = [
-        [(param, value) for value in values] for param, values in cls.choices().items() if param not in params
-    ]
+    choices = names.choices(cls).items()
+    left = [[(param, value) for value in values] for param, values in choices if param not in params]
     picks = [{**params, **dict(each)} for each in product(*left)]
     return [view for each in picks for view in _picked(engine, names, cls, inputs, each, among, said)]
 
@@ -106,6 +96,7 @@ def _picked(
     there = {kind: [inputs[kind]] if kind in inputs else known[kind]() for kind in needed}
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
     sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
+    sources += tuple(names.imports if takes_imported(cls) else ())
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     takes = of_heads(cls)
     if any(each in params for each in takes):  # what a condition chooses can change although no name does

@@ -11,7 +11,8 @@ from ...store import digest
 from ...store.errors import BelvedereError
 from ...store.views import View
 from ..engine import Engine
-from ..resolve import Inputs, Names, needed_inputs, of_heads, parameters, registered, resolve
+from ..names.known import Inputs, Names
+from ..resolve import needed_inputs, of_heads, parameters, registered, resolve
 from ..upkeep.causes import Recipe, flat, same_question
 from .combinations import Filled, spelled_out
 
@@ -32,20 +33,22 @@ def filled_otherwise(
     """List a view with parameters, other than those of `usual`, that it was filled with, after its title."""
     if not filled.knows(cls):
         return
-    names, needed = Names(engine), needed_inputs(cls)
+    names = Names(engine)
     there = {"model": names.models, "images": names.image_sets, "texts": names.text_sets}
     known: dict[tuple[str, ...], list[View]] = {}
     for view in usual:
         known.setdefault(tuple(view.names.values()), []).append(view)
     lost: set[str] = set()
     for place, recipe in engine.folder.records.every_recipe(cls.name()):
+        picked = cls.picked(flat(recipe))
+        needed = needed_inputs(picked)
         mine = known.setdefault(place, [])
         if len(place) != len(needed) or any(same_question(recipe, view) for view in mine):
             continue
-        inputs, given = dict(zip(needed, place, strict=True)), _given(cls, recipe)
-        views, reasons = _asked_for(engine, names, cls, Inputs(**inputs), given)
+        inputs, given = dict(zip(needed, place, strict=True)), _given(picked, recipe)
+        views, reasons = _asked_for(engine, names, picked, Inputs(**inputs), given)
         if not views and reasons:
-            title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe), *_told_apart(cls, given)])}]"
+            title = f"{cls.name()}[{' × '.join([*place, *conditions(recipe), *_told_apart(picked, given)])}]"
             units = len(engine.folder.records.places(cls, digest.key_of(recipe)))
             if units and title not in lost and all(name in there[kind]() for kind, name in inputs.items()):
                 lost.add(title)
@@ -53,7 +56,7 @@ def filled_otherwise(
         for view in views:
             if filled.is_of(view, recipe):
                 mine.append(view)
-                yield f"{view.title()}{_with(cls, view, given)}", view
+                yield f"{view.title()}{_with(picked, view, given)}", view
 
 
 def _asked_for(

@@ -14,7 +14,8 @@ from ...compute.views import all_views, refuse_broken, view_class
 from ...store.errors import MissingUnits, QueryError, UnknownName
 from ...store.views import View
 from ..engine import Engine
-from ..resolve import Names, added_as, parameters, registered
+from ..names.known import Names
+from ..resolve import added_as, parameters, registered
 from . import catalog, duck
 from .answer import Answer
 from .asking import Asking

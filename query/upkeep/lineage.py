@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ...store.errors import BadSource, DamagedUnit
 from ...store.folder import Folder
 from ...store.records import Record
-from ...store.sets import Clip, Instrument, Model, NamedTexts
+from ...store.sets import Clip, Instrument, MethodLabels, Model, NamedTexts
 from ...store.views import Source, Unit, View
 from ..engine import ROUNDS, Engine
 from ..lazy.array import LazyArray
@@ -249,8 +249,8 @@ def _leaves(view: View) -> Iterator[Leaf]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a parameter's value as JSON has it: of a model, an instrument or a set of texts its name."""
-    return value.name if isinstance(value, Clip | Instrument | NamedTexts) else value
+    """Give a parameter's value as JSON has it: of what has a name that."""
+    return value.name if isinstance(value, Clip | Instrument | MethodLabels | NamedTexts) else value
 
 
 def _leaf(source: Source, view: View) -> Leaf:

@@ -13,6 +13,7 @@ from ...store.folder import Folder
 from ...store.records import Record, places
 from ...store.sets import ImageSet
 from ...store.views import Unit, View
+from ..names.known import imported_methods
 from .causes import APPENDED, changes, contents_changed, other_settings, same_question
 from .on_disk import OnDisk, reads_masks
 
@@ -196,6 +197,8 @@ def _what_changed(view: View) -> str:
     sets = [each for each in view.sources() if isinstance(each, ImageSet)]
     if reads_masks(view) and sets:
         return f"masks of {sets[0].name!r} changed"
+    if methods := imported_methods(view):
+        return f"the labels that were imported by {', '.join(map(repr, methods))} changed"
     chosen = ", ".join(map(repr, conditions(view.recipe)))
     return f"the heads of {chosen} changed" if chosen else f"what {view.title()} is made from has changed"
 

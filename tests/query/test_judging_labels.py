@@ -383,6 +383,16 @@ def test_labels_of_texts_and_of_none_are_renamed_pulled_and_published_together(
     assert again == [(0,), (1,), (2,), (3,)]
 
 
+def test_status_tells_of_what_was_judged_with_other_parameters(
+    store: belvedere.Store, painter: OneColour
+) -> None:
+    judged(store, "painter", ["value"], method="invert", photos=3)
+    found = [each for each in store.status() if each.view.startswith("label_cosy")]
+    assert [(each.view, each.ready, each.missing) for each in found] == [
+        ("label_cosy[net × colours × colours × invert] with photos=3", 1, 0)
+    ]
+
+
 def test_what_is_lacking_is_named(store: belvedere.Store) -> None:
     refused: list[tuple[type[Exception], str, dict[str, str]]] = [
         (BadSource, "needs method=…, one of describe_and_dissect, ", {"by": "clip"}),

@@ -1,0 +1,241 @@
+"""Labels that were imported are judged by every measure, as those that are made here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import belvedere
+from belvedere.store.errors import CannotJudge, DamagedObject, UnknownName
+from belvedere.store.sets import Painter
+from tests.compute.judges import make_bert
+from tests.judged_neurons import CLASSES, EACH, Channels, judged_store, to_tensor
+from tests.label_files import written
+from tests.opened import Opened
+from tests.query.test_judging_labels import NET, OneColour, embedded, judged
+from tests.worlds import engine
+
+THEIRS = """Neuron ID,Label 1,Label 2
+0,blue,red
+1,"I'm sorry, I cannot determine a concept.",green
+2, ,
+"""
+"""Of neuron 0 the label of another one, of 1 first a refusal, of 2 nothing, of 3 not a line."""
+COLUMNS = ["neuron", "method", "metric", "label", "reference", "value", "n"]
+
+
+def take(store: belvedere.Store, text: str = THEIRS, method: str = "theirs", **said: Any) -> str:
+    """Import labels of the network's neurons; give the import's key."""
+    path = written(store.path.parent, text)
+    return store.import_labels(path, model="net", method=method, module="colours", **said).import_id
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with labels by INVERT and imported ones; not to be written to."""
+    store = judged_store(tmp_path_factory.mktemp("judged"))
+    assert store.view("invert_labels", **NET).fill(progress=False).complete
+    take(store)
+    return store.path
+
+
+@pytest.fixture
+def store(blank: Path, tmp_path: Path) -> belvedere.Store:
+    store = belvedere.open(shutil.copytree(blank, tmp_path / "store"))
+    store.add_model("net", Channels().eval(), transform=to_tensor, transform_id="8 × 8")
+    return store
+
+
+def test_the_first_label_of_each_neuron_that_says_something_is_judged(
+    store: belvedere.Store, clip: Opened
+) -> None:
+    found = judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    at = embedded(clip, ["red", "a red star", "green", "blue"])
+    assert [row[:5] for row in found] == [
+        (0, "theirs", "clip_cosine", "blue", "red; a red star"),
+        (1, "theirs", "clip_cosine", "green", "green"),
+        (2, "theirs", "clip_cosine", None, "blue"),
+    ]
+    expected = (at["blue"] @ at["red"] + at["blue"] @ at["a red star"]) / 2
+    assert [row[5] for row in found[:2]] == pytest.approx([expected, 1], abs=1e-5)
+    assert found[2][5] is None
+
+
+def test_judging_texts_runs_no_picture_through_the_model(store: belvedere.Store) -> None:
+    with belvedere.trace() as seen:
+        judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    assert seen.of("load") == ["clip"]
+
+
+def test_what_is_judged_stands_in_a_table_with_the_import(store: belvedere.Store) -> None:
+    key = take(store)  # there already: it gives its key again
+    table = store.view("imported_method_labels", method="theirs", **NET).arrow()
+    columns = ["neuron", "rank", "label", "status", "import_id"]
+    assert list(zip(*table.select(columns).to_pydict().values(), strict=True)) == [
+        (0, 0, "blue", "ok", key),
+        (1, 0, "green", "ok", key),
+        (2, 0, None, "blank", key),
+    ]
+
+
+def test_imported_labels_are_compared_with_those_of_a_method_and_the_other_way(
+    store: belvedere.Store, clip: Opened
+) -> None:
+    at = embedded(clip, [*CLASSES])
+    for method, other in (("theirs", "invert"), ("invert", "theirs")):
+        found = judged(store, "other", COLUMNS, method=method, other=other)
+        assert {row[2] for row in found} == {f"agreement:{other}"}
+        assert found[0][5] == pytest.approx(at["blue"] @ at["red"], abs=1e-5)
+        assert found[1][5] == pytest.approx(1, abs=1e-5)
+        assert found[2][5] is None
+        assert len(found) == (3 if method == "theirs" else 4)
+    with pytest.raises(CannotJudge, match=r"other='theirs' is the method itself"):
+        store.view("label_evaluations", by="other", method="theirs", other="theirs", **NET)
+
+
+def test_two_imported_methods_are_compared(store: belvedere.Store) -> None:
+    take(store, "Neuron ID,Label 1\n0,blue\n1,red\n", "second")
+    found = judged(store, "other", COLUMNS, method="theirs", other="second")
+    assert [(row[3], row[4]) for row in found] == [("blue", "blue"), ("green", "red"), (None, None)]
+    assert found[0][5] == pytest.approx(1, abs=1e-5)
+    turned = judged(store, "other", COLUMNS, method="second", other="theirs")
+    assert [row[5] for row in turned] == [row[5] for row in found[:2]]
+
+
+def test_pictures_are_painted_of_imported_labels(store: belvedere.Store) -> None:
+    facts, loaded = Painter("plain", "test:plain", {"paints": "one colour"}), OneColour()
+    engine(store).folder.names.put_instrument(facts, 0)
+    engine(store).residents._instrument = (f"{facts.key} cpu", loaded)
+    found = judged(store, "painter", COLUMNS, method="theirs", photos=3)
+    values = {(row[0], row[2]): row[5] for row in found}
+    assert values[0, "cosy_auc"] < 0.5  # neuron 0 answers to red, and its label is blue
+    assert values[1, "cosy_auc"] is None  # green is never painted
+    assert values[2, "cosy_auc"] is None
+    assert not [prompt for prompt in loaded.asked if "sorry" in prompt]
+
+
+def test_classes_are_told_by_imported_labels(store: belvedere.Store) -> None:
+    take(store, "Neuron ID,Label 1\n0,red\n1,green\n2,blue\n", "right")
+    found = judged(store, "classes", COLUMNS, method="right")
+    assert {(row[0], row[4]): row[5] for row in found} == {(2, "blue"): 1, (1, "green"): 1, (0, "red"): 1}
+    activations = store.view("neuron_activations", **NET)[...]
+    of = np.repeat(sorted(CLASSES), EACH)
+    assert activations[of == "red", 0].min() > activations[of != "red", 0].max()
+
+
+def test_a_judge_reads_imported_labels(store: belvedere.Store, tmp_path: Path) -> None:
+    store.add_judge("bert", f"bertscore:{make_bert(tmp_path / 'bert')}#2")
+    found = judged(store, "judge", COLUMNS, method="theirs", references="truth")
+    assert found[1][5] == pytest.approx(1, abs=1e-5)
+
+
+def test_labels_that_take_the_place_of_others_make_what_was_judged_stale(store: belvedere.Store) -> None:
+    asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", **NET}
+    evaluations = store.view("label_evaluations", **asked)
+    evaluations.fill(progress=False)
+    take(store, "Neuron ID,Label 1\n0,red\n", replace=True)
+    found = store.view("label_evaluations", **asked).status()
+    assert (found.ready, found.stale) == (0, 1)
+    assert found.causes == ("the labels that were imported by 'theirs' changed",)
+    assert [row[:4] for row in judged(store, "clip", COLUMNS, method="theirs", references="truth")] == [
+        (0, "theirs", "clip_cosine", "red")
+    ]
+
+
+def test_a_label_of_another_neuron_makes_no_other_block_stale(tmp_path: Path) -> None:
+    store = judged_store(tmp_path)
+    wide = Channels()
+    import torch
+
+    wide.colours = torch.nn.Linear(3, 300, bias=False)
+    store.add_model("net", wide.eval(), transform=to_tensor, transform_id="8 × 8", replace=True)
+    take(store, "Neuron ID,Label 1\n0,red\n299,blue\n")
+    view = store.view("imported_method_labels", method="theirs", **NET)
+    assert view.fill(progress=False).filled == 2
+    take(store, "Neuron ID,Label 1\n0,red\n299,green\n", replace=True)
+    again = store.view("imported_method_labels", method="theirs", **NET)
+    assert again.status().ready == 0  # the import is part of each row
+    assert again.df()["label"].tolist() == ["red", "green"]
+
+
+def test_sql_finds_what_was_judged_and_names_what_could_be(store: belvedere.Store) -> None:
+    statement = (
+        "SELECT neuron, value FROM label_evaluations WHERE method = 'theirs' AND metric = 'clip_cosine' "
+        "ORDER BY neuron"
+    )
+    judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    assert [row[0] for row in store.sql(statement, fill=True).fetchall()] == [0, 1, 2]
+    assert store.sql(statement).completeness.complete
+    wrong = store.sql("SELECT * FROM label_evaluations WHERE method = 'thers'").completeness
+    assert "did you mean 'theirs'" in str(wrong)
+
+
+def test_where_they_come_from_is_told(store: belvedere.Store) -> None:
+    key = take(store)
+    judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", **NET}
+    found = store.lineage("label_evaluations", **asked)
+    assert found.complete
+    told = json.dumps(found.to_dict())
+    assert "imported_method_labels" in told
+    assert '"method": "theirs"' in told
+    rows = store.sql("SELECT DISTINCT import_id FROM imported_method_labels WHERE method = 'theirs'")
+    assert rows.fetchall() == [(key,)]
+
+
+def test_labels_that_there_are_not_are_refused_by_name(store: belvedere.Store) -> None:
+    asked: dict[str, Any] = {"by": "clip", "references": "truth", "judge_clip": "clip", **NET}
+    judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    with pytest.raises(UnknownName, match=r"judged 'thiers'; did you mean 'theirs'"):
+        store.view("label_evaluations", method="thiers", **asked)
+    store.add_model("same", "demo:clip")
+    other: dict[str, Any] = {**asked, "model": "same", "module": "visual.transformer.resblocks.3.mlp.gelu"}
+    with pytest.raises(CannotJudge, match=r"by 'theirs' were imported of colours of net, and of no other"):
+        store.view("label_evaluations", method="theirs", **other)
+    store.remove_import(take(store), dry_run=False)
+    with pytest.raises(UnknownName, match="no method whose labels are judged 'theirs'"):
+        store.view("label_evaluations", method="theirs", **asked)
+    lost = [each for each in store.status() if each.view.startswith("label_clip_cosines")]
+    assert [(each.ready, each.stale) for each in lost] == [(0, 1)]
+    assert "no method whose labels are judged 'theirs'" in lost[0].causes[0]
+
+
+def test_a_damaged_import_hides_nothing_and_stops_nothing_else(store: belvedere.Store) -> None:
+    for method in ("theirs", "invert"):
+        judged(store, "clip", COLUMNS, method=method, references="truth")
+    for part in (store.path / "imports" / "parts").glob("*.parquet"):
+        part.write_bytes(part.read_bytes()[:-1])
+    again = belvedere.open(store.path)
+    ours = again.view("label_evaluations", by="clip", method="invert", references="truth", **NET)
+    assert len(ours.df()) == 4
+    found = {each.view: each for each in again.status()}
+    assert found["label_clip_cosines[net × colours × colours × invert]"].ready == 1
+    theirs = found["label_clip_cosines[net × colours × theirs × colours]"]
+    assert (theirs.ready, theirs.stale) == (0, 1)
+    assert "import its file again" in theirs.causes[0]
+    with pytest.raises(DamagedObject, match="import its file again"):
+        again.sql("SELECT * FROM label_evaluations").fetchall()
+    take(again)
+    assert again.sql("SELECT count(*) FROM label_clip_cosines").fetchall() == [(7,)]
+
+
+def test_a_method_of_ours_keeps_its_name(store: belvedere.Store) -> None:
+    take(store, method="invert")
+    found = judged(store, "clip", COLUMNS, method="invert", references="truth")
+    assert [row[3] for row in found] == ["red", "green", "blue", None]
+
+
+def test_what_was_judged_is_declared_published_and_pulled(store: belvedere.Store, tmp_path: Path) -> None:
+    store.declare("theirs_judged", "label_evaluations", by="clip", method="theirs", references="truth", **NET)
+    count = "SELECT count(*) FROM theirs_judged"
+    assert store.sql(count, fill=True).fetchall() == [(3,)]
+    store.publish()
+    import duckdb
+
+    with duckdb.connect(str(store.path / "catalog.duckdb"), read_only=True) as catalog:
+        assert catalog.sql(count).fetchall() == [(3,)]
