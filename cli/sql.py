@@ -14,8 +14,8 @@ from .formats import Rows, show
 from .options import budget, computing, examples, open_store, output, renew, store_option, values
 
 if TYPE_CHECKING:
+    from ..query.completeness import Completeness
     from ..query.sql.answer import Answer
-    from ..query.sql.completeness import Completeness
 
 
 @click.command(

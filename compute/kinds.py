@@ -14,8 +14,8 @@ from ..store.errors import NoTextTower, UnsupportedTower
 from ..store.grid import Grid
 from ..store.sets import ImageSet, Model, TextSet, TowerShape
 from ..store.views import Array, ArrayView, Parts, Unit, View
-from .running.work import Known, Work
 from .towers.text_support import text_shape
+from .work import Known, Work
 
 if TYPE_CHECKING:
     from torch import Tensor

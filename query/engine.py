@@ -16,15 +16,15 @@ from ..compute.running.gather import Elsewhere
 from ..compute.running.report import Progress, Report, Settings
 from ..compute.running.runner import Runner
 from ..compute.running.steps import Step
-from ..compute.running.work import Known, Work
+from ..compute.work import Known, Work
 from ..store.errors import BadSelection, CannotRun, DamagedUnit, MissingUnits, UnitFailed
 from ..store.folder import Folder
 from ..store.marker import Mode
 from ..store.reader import Reader
 from ..store.records import folder_of
 from ..store.views import Source, Unit, View
+from .completeness import Refused
 from .plan import Plan, plan
-from .sql.completeness import Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa

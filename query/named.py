@@ -8,7 +8,7 @@ from typing import Any
 from ..store.errors import BadSource, UnknownName
 from ..store.views import View
 from .engine import Engine
-from .names.known import Inputs, Names
+from .known import Inputs, Names
 from .resolve import read, resolve
 from .sql.declared import Declaration, find
 

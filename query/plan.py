@@ -8,7 +8,7 @@ from typing import cast
 
 from ..compute.kinds import ImagePass
 from ..compute.running.steps import Kept, Step, together
-from ..compute.running.work import Work
+from ..compute.work import Work
 from ..store.arrays import predicted_bytes
 from ..store.grid import Grid
 from ..store.views import ArrayView, Unit, View

@@ -32,7 +32,7 @@ from ..store.sets import (
     TextSet,
 )
 from ..store.views import Field, View
-from .names.known import Inputs, NamedKind, Names
+from .known import Inputs, NamedKind, Names
 from .presets import with_preset
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}

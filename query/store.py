@@ -78,10 +78,10 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             UnknownName: No view, input or parameter of that name; the message has the nearest.
         """
         from ..store.views import ArrayView, TableView
+        from .known import Inputs
         from .lazy.array import LazyArray
         from .lazy.table import LazyTable
         from .named import named
-        from .names.known import Inputs
 
         found = named(self._engine, name, Inputs(model, images, texts), parameters)
         if isinstance(found, ArrayView):
@@ -137,9 +137,9 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             QueryError: What DuckDB does not like about the statement.
             OverBudget: It would compute too much; the message says which filter makes it less.
         """
+        from .completeness import Completeness
         from .sql import duck
         from .sql.answer import Answer
-        from .sql.completeness import Completeness
 
         statement = duck.parse(query)
         if not statement.tables:
@@ -236,7 +236,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
     def _filled(self, declared: Iterable[Usable] | None = None) -> Sequence[tuple[str, Any]]:
         """List every view that was filled or declared, with what it is called; declared ones may be given."""
         from ..compute.views import all_views
-        from .names.known import takes_imported
+        from .known import takes_imported
         from .sql.combinations import Filled, instances
         from .sql.declared import usable
         from .sql.other_parameters import filled_otherwise

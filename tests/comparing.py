@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 import belvedere
-from belvedere.query.sql.completeness import Completeness
+from belvedere.query.completeness import Completeness
 from belvedere.store.errors import QueryError
 from tests.sql_world import Twin
 from tests.statements import Asked

@@ -9,6 +9,7 @@ import linecache
 import pkgutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_imports_point_down_only(path: Path) -> None:
     assert "belvedere" not in used, "inside the package import relatively"
     if layer == "store":
         assert "demo" not in used
+
+
+def test_folders_of_query_need_one_another_in_one_direction() -> None:
+    needs: dict[str, set[str]] = {}
+    for path in (ROOT / "query").rglob("*.py"):
+        inside = path.relative_to(ROOT).parts
+        for node in ast.parse(path.read_text()).body:  # what is imported later, in a function, needs nothing
+            if isinstance(node, ast.ImportFrom) and node.level:
+                named = (node.module or node.names[0].name).split(".")
+                target = (*inside[: len(inside) - node.level], *named)
+                if target[0] == "query" and target[1] != inside[1]:
+                    needs.setdefault(inside[1].removesuffix(".py"), set()).add(target[1])
+    order = TopologicalSorter({each: found - {each} for each, found in needs.items()})
+    assert len(list(order.static_order())) > 10  # a circle raises
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -12,7 +12,7 @@ from ...store.memos import Memos, path_of
 from ...store.sets import Language
 from ...store.views import Parts, TableView, Unit
 from ..kinds import Assisted, Made
-from ..running.work import Amount, Known, Work
+from ..work import Amount, Known, Work
 
 if TYPE_CHECKING:
     from ..language.forecasting import Forecast

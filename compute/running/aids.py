@@ -19,12 +19,12 @@ from ...store.sets import ImageSet, Instrument, Language, Model
 from ...store.views import Array, Unit
 from ..images.pictures import Pictures
 from ..images.pixels import pixels_of
-from ..instruments.causes import embedding_cause, layer_cause
 from ..models.loaded import Loaded
 from ..models.modules import Watch, entry
 from ..neurons import pooling
 from ..neurons.pooled import refuse_infinite
 from ..views.neuron_activations import NeuronActivations
+from .causes import embedding_cause, layer_cause
 from .room import in_room
 
 if TYPE_CHECKING:

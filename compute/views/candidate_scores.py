@@ -15,10 +15,10 @@ from ...store.errors import BadSource, DamagedUnit
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
-from ..instruments.causes import embedding_cause, layer_cause
 from ..kinds import Assisted, Made
 from ..neurons.pooled import NEURONS
-from ..running.work import Amount, Known, Work
+from ..running.causes import embedding_cause, layer_cause
+from ..work import Amount, Known, Work
 from .neuron_exemplars import NeuronExemplars, shown_in
 from .synthetic_images import SyntheticImages
 

@@ -13,7 +13,7 @@ from ...store.memos import Memos, path_of
 from ...store.sets import Captioner
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..kinds import Assisted, Made
-from ..running.work import Amount, Known, Work
+from ..work import Amount, Known, Work
 from .neuron_exemplars import NeuronExemplars, shown_in
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from ..kinds import Assisted, Made
 from ..neurons.judged import Judged, Verdict, best
 from ..neurons.pooled import NEURONS
 from ..neurons.telling import auroc, shift
-from ..running.work import Amount, Known, Work
+from ..work import Amount, Known, Work
 
 if TYPE_CHECKING:
     from ..running.aids import Aids

@@ -10,13 +10,13 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from ..by_neuron import ByNeuron
 from ..images.geometry import Box, Window
 from ..kinds import Assisted, Made
 from ..neurons import pooling
-from ..neurons.by_neuron import ByNeuron
 from ..neurons.pooled import NEURONS
 from ..neurons.regions import SIDE, Heat, Rules, regions
-from ..running.work import Amount, Known, Work, exactly
+from ..work import Amount, Known, Work, exactly
 from .top_images import TopImages
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from ...store import digest
 from ...store.errors import BadSource
 from ...store.grid import Grid
 from ...store.views import Array, Input, Param, Parts, TableView, Unit
+from ..by_neuron import ByNeuron
 from ..images.geometry import Box
 from ..images.pixels import pixels_of
 from ..kinds import Assisted, Made
 from ..neurons import pooling
 from ..neurons.activity import state_in
-from ..neurons.by_neuron import ByNeuron
 from ..neurons.pooled import NEURONS
-from ..running.work import Amount, Known, Work, exactly
+from ..work import Amount, Known, Work, exactly
 from .neuron_crops import NeuronCrops, squashed
 from .neuron_statistics import NeuronStatistics
 

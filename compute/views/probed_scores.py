@@ -13,8 +13,8 @@ from ...store.errors import UnsuitableModule
 from ...store.grid import Grid
 from ...store.sets import Clip
 from ...store.views import Array, Input, Parts, TableView, Unit
+from ..by_neuron import ByNeuron
 from ..kinds import Assisted, Made
-from ..neurons.by_neuron import ByNeuron
 from ..neurons.pooled import NEURONS
 from ..neurons.telling import auroc
 from .image_embeddings import ImageEmbeddings

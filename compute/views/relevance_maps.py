@@ -16,7 +16,7 @@ from ...store.sets import ImageSet
 from ...store.views import Array, ArrayView, Axis, Coord, Input, Member, Param, Parts, Unit
 from ..heads.conventions import Convention
 from ..kinds import Assisted, Made, refuse_unless_plain
-from ..running.work import Known, Work, exactly
+from ..work import Known, Work, exactly
 from .class_embeddings import ClassEmbeddings
 from .patch_contributions import PatchContributions
 

@@ -13,7 +13,7 @@ from ...store.sets import Painter
 from ...store.views import Input, Param, Parts, TableView, Unit
 from ..instruments.paintings import Asked, Paintings
 from ..kinds import Assisted, Made
-from ..running.work import Amount, Known, Work
+from ..work import Amount, Known, Work
 from .label_candidates import LabelCandidates
 
 if TYPE_CHECKING:

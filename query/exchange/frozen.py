@@ -26,9 +26,9 @@ from ..engine import Engine
 from ..sql import catalog, declared
 from ..sql.columns import table_schema
 from ..sql.combinations import Filled, instances
+from ..sql.imported_tables import TABLES
 from ..sql.scan import schema_of
 from ..sql.scan import shown as as_shown
-from .imported_tables import TABLES
 from .published import Told
 
 AXES = frozenset({"module", "layer", "head", "neuron", "rank", "image_id", "text_id"})

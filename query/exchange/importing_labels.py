@@ -19,10 +19,10 @@ from ...store import digest, parts
 from ...store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
 from ...store.folder import Folder
 from ...store.imports import Import
+from ...store.rivals import Rows, places, replaced, rivals_of
 from ...store.sets import Model
+from ..sql.imported_tables import COLUMNS, NAMED_BY, target_of
 from .imported_rows import rows_of
-from .imported_tables import COLUMNS, NAMED_BY, target_of
-from .rivals import Rows, places, replaced, rivals_of
 
 Modules = str | Mapping[str, str] | None
 FIRST = 5

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ...store.errors import DamagedObject, UnknownName
 from ...store.folder import Folder
 from ...store.imports import Import
+from ...store.rivals import replaced, rivals_of
 from .importing_labels import encoded
-from .rivals import replaced, rivals_of
 
 
 @dataclass(slots=True)

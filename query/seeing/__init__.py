@@ -1,1 +1,1 @@
-"""Seeing: contact sheets, heatmaps, what stands at the top, and what notebooks show."""
+"""Seeing: contact sheets, heatmaps, what stands at the top, where numbers come from, what notebooks show."""

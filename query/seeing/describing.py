@@ -14,7 +14,7 @@ from ...compute.views.tower_maps import TowerMaps
 from ...store.errors import BadSource, DamagedUnit, MissingUnits
 from ...store.sets import Model
 from ...store.views import Array
-from ..names.known import Inputs, Names
+from ..known import Inputs, Names
 from ..progress import teller
 from ..resolve import resolve
 from .asked_texts import checked, embedded, views_of

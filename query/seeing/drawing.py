@@ -235,7 +235,7 @@ class Drawing:
             QueryError: The condition is not understood.
             UnitFailed: Something that is missing cannot be computed.
         """
-        from ..names.known import Inputs
+        from ..known import Inputs
         from .similar import similar
 
         return similar(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from ...compute.running.report import Progress
     from ..engine import Engine
     from ..store import Store
-    from ..upkeep.lineage import Lineage
+    from .lineage import Lineage
     from .show import Shown
 
 
@@ -170,7 +170,7 @@ class Looking(ABC):
             BadSource: A text is empty, or longer than the model reads.
             UnitFailed: Something that is missing cannot be computed.
         """
-        from ..names.known import Inputs
+        from ..known import Inputs
         from .describing import heads_for
 
         inputs = Inputs(model, images, texts)
@@ -207,7 +207,7 @@ class Looking(ABC):
             BadSource: `where` for an array, or `index` for a table.
             QueryError: The condition is not understood.
         """
-        from ..upkeep.lineage import lineage
+        from .lineage import lineage
 
         lazy = self._store.view(name, model=model, images=images, texts=texts, **parameters)
         return lineage(self._engine, lazy, where, index)

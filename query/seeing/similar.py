@@ -14,7 +14,7 @@ from ...compute.heads.head_sets import is_place
 from ...compute.heads.retrieval import Measure, nearest
 from ...store.errors import BadSelection, BadSource, UnknownName
 from ...store.views import Array
-from ..names.known import Inputs, Names
+from ..known import Inputs, Names
 from ..progress import teller
 from ..resolve import resolve
 from .asked_texts import embedded, views_of

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ...store.extras import extra
-from .completeness import Completeness
+from ..completeness import Completeness
 from .duck import Held
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from ...store.folder import Folder
 from ...store.parts import schema
 from ...store.registry import INSTRUMENTS
 from ...store.views import TableView, View
-from ..exchange import imported_tables
 from ..resolve import COLUMN_OF, needed_inputs, parameters
+from . import imported_tables
 from .columns import columns_of, joined_columns
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from ...store.errors import (
 from ...store.folder import Folder
 from ...store.sets import SIDES, References
 from ...store.views import Field, View
+from ..causes import same_question
+from ..completeness import Refused
 from ..engine import Engine
-from ..names.known import Inputs, Names, takes_imported
+from ..known import Inputs, Names, takes_imported
 from ..resolve import COLUMN_OF, modules_of, needed_inputs, of_heads, registered, required, resolve
 from ..resolve import parameters as declared
-from ..upkeep.causes import same_question
-from .completeness import Refused
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _NOT_OF_THIS = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...compute.language.prices import Price
-from ...compute.running.work import Work
+from ...compute.work import Work
 from ..engine import Engine
 from ..plan import Cost, Plan
 from . import duck

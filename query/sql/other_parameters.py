@@ -10,10 +10,10 @@ from ...compute.heads.head_sets import conditions
 from ...store import digest
 from ...store.errors import BelvedereError
 from ...store.views import View
+from ..causes import Recipe, flat, same_question
 from ..engine import Engine
-from ..names.known import Inputs, Names
+from ..known import Inputs, Names
 from ..resolve import needed_inputs, of_heads, parameters, registered, resolve
-from ..upkeep.causes import Recipe, flat, same_question
 from .combinations import Filled, spelled_out
 
 

@@ -16,8 +16,8 @@ from ...store.errors import DamagedUnit, MissingUnits
 from ...store.parts import schema as arrow_schema
 from ...store.reader import Reader
 from ...store.views import ArrayView, TableView, Unit, View
+from ..completeness import Refused
 from . import cells
-from .completeness import Refused
 from .options import Named
 from .pruning import OneOf, Pruner, admits, asks, holding
 

@@ -14,7 +14,7 @@ from ...compute.views import all_views, refuse_broken, view_class
 from ...store.errors import MissingUnits, QueryError, UnknownName
 from ...store.views import View
 from ..engine import Engine
-from ..names.known import Names
+from ..known import Names
 from ..resolve import added_as, parameters, registered
 from . import catalog, duck
 from .answer import Answer

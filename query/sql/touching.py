@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from ...store.nearest import nearest
 from ...store.views import Unit, View
+from ..completeness import Completeness, Touched
 from . import duck
-from .completeness import Completeness, Touched
 from .options import Named
 from .scan import Scan
 

@@ -1,1 +1,1 @@
-"""Upkeep: what is there, where it came from, whether it is whole, and what can go."""
+"""Upkeep: what is there, whether it is whole and fresh, and what can go."""

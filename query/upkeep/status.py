@@ -13,8 +13,8 @@ from ...store.folder import Folder
 from ...store.records import Record, places
 from ...store.sets import ImageSet
 from ...store.views import Unit, View
-from ..names.known import imported_methods
-from .causes import APPENDED, changes, contents_changed, other_settings, same_question
+from ..causes import APPENDED, changes, contents_changed, other_settings, same_question
+from ..known import imported_methods
 from .on_disk import OnDisk, reads_masks
 
 

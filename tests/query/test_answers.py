@@ -12,7 +12,7 @@ import pytest
 
 import belvedere
 from belvedere import IncompleteAnswer
-from belvedere.query.sql.completeness import Touched
+from belvedere.query.completeness import Touched
 from belvedere.query.store import Store
 from belvedere.store.errors import MissingUnits, QueryError, UnknownName
 from tests.worlds import World

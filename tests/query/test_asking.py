@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from belvedere import Store
+from belvedere.query.completeness import Touched
 from belvedere.query.sql import duck
 from belvedere.query.sql.asking import Asking
-from belvedere.query.sql.completeness import Touched
 
 NAMED: list[tuple[str, Any]] = [
     ("text_set IS NOT DISTINCT FROM 'two'", None),

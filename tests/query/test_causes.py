@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from belvedere.query.causes import changes, other_settings, same_question
 from belvedere.query.engine import Engine
 from belvedere.query.lazy.array import LazyArray
-from belvedere.query.upkeep.causes import changes, other_settings, same_question
 from belvedere.store.sets import TextSet
 from belvedere.store.views import Input, Param
 from tests.small_views import Letters, LetterSums, small_engine, text_set

@@ -20,10 +20,11 @@ from PIL import Image
 import belvedere
 from belvedere import Allowance
 from belvedere.compute.images.pixels import pixels_of
-from belvedere.compute.instruments import causes, paintings
+from belvedere.compute.instruments import paintings
 from belvedere.compute.instruments.paintings import Asked
 from belvedere.compute.language import candidates
 from belvedere.compute.language.openai_http import OpenAI
+from belvedere.compute.running import causes
 from belvedere.compute.running.report import Progress
 from belvedere.compute.views.captions import Captions
 from belvedere.store import digest

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import belvedere
-from belvedere.query.exchange import importing_labels, rivals
+from belvedere.query.exchange import importing_labels
 from belvedere.query.exchange.importing_labels import ImportedLabels
+from belvedere.store import rivals
 from belvedere.store.errors import BadSource, DamagedObject, NameTaken, ReadOnlyStore, UnknownName
 from belvedere.store.imports import Import
 from tests import label_files as files

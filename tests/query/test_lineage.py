@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import belvedere
+from belvedere.query.seeing import lineage_text
+from belvedere.query.seeing.lineage import Leaf, Lineage, Node
 from belvedere.query.store import Store
-from belvedere.query.upkeep import lineage_text
-from belvedere.query.upkeep.lineage import Leaf, Lineage, Node
 from belvedere.store.errors import BadSource, QueryError, UnknownName
 from belvedere.store.registry import INSTRUMENTS, SAID
 from tests.small_views import Letters, LetterSums, small_engine, text_set
@@ -219,7 +219,7 @@ def test_rows_that_are_absent_and_units_that_failed_are_told(store: Store, tmp_p
 
 def test_a_unit_that_could_not_be_made_says_why(tmp_path: Path) -> None:
     from belvedere.query.lazy.array import LazyArray
-    from belvedere.query.upkeep.lineage import lineage
+    from belvedere.query.seeing.lineage import lineage
 
     small = small_engine(tmp_path)
     Letters.broken.add(1)

@@ -11,7 +11,7 @@ import pytest
 
 import belvedere
 from belvedere import Store
-from belvedere.query.sql.completeness import Touched
+from belvedere.query.completeness import Touched
 from belvedere.store.errors import MissingUnits, OverBudget
 from tests.worlds import World, engine
 

@@ -17,8 +17,8 @@ import xarray as xr
 import belvedere
 from belvedere.query.lazy.array import LazyArray
 from belvedere.query.lazy.xarray_array import facts
-from belvedere.query.lazy.xarray_engine import BelvedereBackend
 from belvedere.query.store import Store
+from belvedere.query.xarray_engine import BelvedereBackend
 from belvedere.store.errors import AbsentRows, BadSource, MissingUnits, NameTaken, NotAStore, UnknownName
 from tests.small_views import Letters, small_engine, text_set
 from tests.worlds import TEXTS, World, add_pictures

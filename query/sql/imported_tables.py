@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...store import digest, parts
-from .rivals import replaced
+from ...store.rivals import replaced
 
 if TYPE_CHECKING:
     from ...store.folder import Folder

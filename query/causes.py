@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...compute.heads.head_sets import conditions
-from ...store import digest
-from ...store.sets import ImageSet, TextSet
-from ...store.views import View
+from ..compute.heads.head_sets import conditions
+from ..store import digest
+from ..store.sets import ImageSet, TextSet
+from ..store.views import View
 
 Recipe = Mapping[str, Any]
 MOST = 4

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ...store.memos import Memos
-from ...store.views import Unit
-from ..neurons.by_neuron import ByNeuron
+from ..store.memos import Memos
+from ..store.views import Unit
+from .by_neuron import ByNeuron
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...store.sets import Language
-    from ..language.asking import Asker
+    from ..store.sets import Language
+    from .language.asking import Asker
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...store.folder import Folder
-from ...store.imports import Import
+from .folder import Folder
+from .imports import Import
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from ...compute.heads.head_sets import HeadSet
-from ...compute.instruments import sources as instruments
-from ...compute.neurons.judged import METHODS
-from ...compute.views.neuron_activations import NeuronActivations
-from ...store.errors import CannotJudge, NoTextTower, UnknownName
-from ...store.registry import INSTRUMENTS, Registry
-from ...store.sets import Clip, Instrument, Language, MethodLabels, Model, NamedTexts, Other
-from ...store.views import View
+from ..compute.heads.head_sets import HeadSet
+from ..compute.instruments import sources as instruments
+from ..compute.neurons.judged import METHODS
+from ..compute.views.neuron_activations import NeuronActivations
+from ..store.errors import CannotJudge, NoTextTower, UnknownName
+from ..store.registry import INSTRUMENTS, Registry
+from ..store.sets import Clip, Instrument, Language, MethodLabels, Model, NamedTexts, Other
+from ..store.views import View
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from .engine import Engine
 
 NamedKind = type[Clip | Instrument | NamedTexts]
 """What parameters that are registered names stand for."""
@@ -56,7 +56,7 @@ class Names:
         Roles and descriptions are those over the images that are asked about, and by the only text set, or
         the only one beside that which is asked about.
         """
-        from .chosen import chosen
+        from .names.chosen import chosen
 
         images = inputs.images or (self.image_sets()[0] if len(self.image_sets()) == 1 else None)
         texts = self.text_sets()
@@ -66,7 +66,7 @@ class Names:
     @cached_property
     def _imported(self) -> Mapping[tuple[str, str, str], MethodLabels]:
         """What imports say of neurons, by model, module and method."""
-        from ..exchange.imported_methods import imported_methods
+        from .sql.imported_methods import imported_methods
 
         return imported_methods(self._engine.folder)
 

@@ -16,7 +16,7 @@ from ..lazy.array import LazyArray
 from ..lazy.selection import Index, parse
 from ..lazy.table import LazyTable
 from ..sql.scan import spot
-from .status import States, states
+from ..upkeep.status import States, states
 
 State = Literal["ready", "gone", "missing", "stale", "failed"]
 """Of a unit: kept; not kept any more, nor needed, as what was made from it is kept; not there, and why."""

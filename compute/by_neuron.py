@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...store.views import Parts, Unit
+from ..store.views import Parts, Unit
 
 Row = Mapping[str, Any]
 KEPT = 4

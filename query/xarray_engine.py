@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal, get_args
 from xarray import Dataset, Variable
 from xarray.backends import BackendEntrypoint
 
-from ...store.errors import BadSource
-from ...store.marker import MARKER, Mode
-from ..sql.catalog import views
-from ..store import Store
-from .array import LazyArray
-from .reading import Missing
-from .table import LazyTable
-from .view import check_missing
-from .xarray_array import facts, identifying, variables
+from ..store.errors import BadSource
+from ..store.marker import MARKER, Mode
+from .lazy.array import LazyArray
+from .lazy.reading import Missing
+from .lazy.table import LazyTable
+from .lazy.view import check_missing
+from .lazy.xarray_array import facts, identifying, variables
+from .sql.catalog import views
+from .store import Store
 
 
 class BelvedereBackend(BackendEntrypoint):
