@@ -101,6 +101,7 @@ def refuse_convention(model: Model, convention: str) -> None:
             model.name,
             "convention 'clip_prs' splits the mean and the bias of one last LayerNorm over heads and MLPs, "
             "and this tower has none that could be split: ask for convention 'own'",
+            wanted="terms by convention 'clip_prs'",
         )
 
 
@@ -108,7 +109,9 @@ def refuse_unless_plain(model: Model, what: str) -> None:
     """Refuse what is known for open_clip's own class-token towers alone; raises `UnsupportedTower`."""
     if not model.shape.is_plain:
         raise UnsupportedTower(
-            model.name, f"{what} are known for open_clip's own vision transformers with a class token alone"
+            model.name,
+            "they are known for open_clip's own vision transformers with a class token alone",
+            wanted=what,
         )
 
 

@@ -145,15 +145,21 @@ class BadDestination(InputError, ValueError):
 
 
 class UnsupportedTower(InputError, ValueError):
-    """A vision tower, or a text tower, that cannot be decomposed exactly; carries `name` and `reason`."""
+    """A vision tower, or a text tower, that cannot be decomposed exactly; carries `name` and `reason`.
 
-    def __init__(self, name: str, reason: str, side: Literal["vision", "text"] = "vision") -> None:
+    With `wanted` it is taken apart, but not as far as that.
+    """
+
+    def __init__(
+        self, name: str, reason: str, side: Literal["vision", "text"] = "vision", *, wanted: str = ""
+    ) -> None:
         self.name, self.reason = name, reason
         known = {
             "vision": "docs/towers.md lists the towers that are, and how far",
             "text": "Towers that are: open_clip's own text transformers, of CLIP and CustomTextCLIP",
         }
-        super().__init__(f"the {side} tower of {name!r} is not supported: {reason}. {known[side]}")
+        lacks = f"has no {wanted}" if wanted else "is not supported"
+        super().__init__(f"the {side} tower of {name!r} {lacks}: {reason}. {known[side]}")
 
 
 class NoTextTower(InputError, ValueError):
@@ -163,6 +169,8 @@ class NoTextTower(InputError, ValueError):
         self.model, self.source = model, source
         if source.startswith("hf:"):
             hint = f" (of hf: models those of CLIP and SigLIP do that have their tokenizer's files){hint}"
+        if source.startswith("module:"):
+            hint = f"; if it can, add it with its tokenizer: tokenizer=…{hint}"
         super().__init__(f"model {model!r} ({source}) embeds no texts{hint}")
 
 

@@ -18,6 +18,7 @@ from ...store.errors import BadSource, UnknownName
 from ..towers.support import shape_of
 from . import model_files
 from .family import Found, Transform
+from .tokenizers import vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,12 +133,7 @@ class OpenClip(Found):
                 "context_length": int(config.get("context_length", 77)),
             }
         tokenizer = self.tokenizer()
-        inner = getattr(tokenizer, "tokenizer", None)
-        if inner is not None and hasattr(inner, "backend_tokenizer"):
-            vocabulary = digest.of_bytes(inner.backend_tokenizer.to_str().encode())
-        else:
-            vocabulary = _vocabulary(tokenizer)
-        return {"vocabulary": vocabulary, "context_length": int(tokenizer.context_length)}
+        return {"vocabulary": vocabulary(tokenizer), "context_length": int(tokenizer.context_length)}
 
     def tokenizer(self) -> Any:
         """Let open_clip make the tokenizer; `BadSource` where the hub has it, and cannot be reached."""
@@ -172,11 +168,7 @@ def _usual_vocabulary() -> str:
     """Give the digest of CLIP's own vocabulary, which open_clip takes where a configuration names none."""
     from open_clip.tokenizer import SimpleTokenizer
 
-    return _vocabulary(SimpleTokenizer())
-
-
-def _vocabulary(tokenizer: Any) -> str:
-    return digest.of_facts({"vocabulary": sorted(tokenizer.encoder.items())})
+    return vocabulary(SimpleTokenizer())
 
 
 def find(source: str, checkpoint: str | None) -> OpenClip:
@@ -239,7 +231,8 @@ def _reason(error: Exception) -> str:
     from safetensors import SafetensorError
 
     first = " ".join(line.strip() for line in str(error).splitlines()[:2])
-    if isinstance(error, pickle.UnpicklingError | SafetensorError):
+    byte = isinstance(error, KeyError) and isinstance(error.args[0], int)  # no opcode of a pickle
+    if isinstance(error, pickle.UnpicklingError | SafetensorError | EOFError) or byte or not first:
         return "the file is no checkpoint of torch's or of safetensors"
     if "Failed to download" in first:
         return "its weights could not be fetched; name a file that is there with checkpoint=… (--checkpoint)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ...store import digest
-from ...store.errors import BadSource
+from ...store.errors import BadSource, UnsupportedTower
+from . import tokenizers
 from .family import Found, Transform
+from .tokenizers import teach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +31,10 @@ _LIBRARIES = frozenset(
 """Packages whose code is known by their versions, which are recorded with what is computed."""
 
 
+SIDES = ("visual", "vision_model")
+"""What open_clip and transformers call the part of a model that images go through, beside one for texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Own(Found):
     """A module in memory, as it was when it was given: a copy, which nobody trains on."""
@@ -39,6 +45,8 @@ class Own(Found):
     """Turns an RGB picture to "channel y x"."""
     transform_id: str
     """What identifies the preprocessing: its author's word for it, since code has no digest to trust."""
+    turns_texts: Any = None
+    """Its tokenizer, called as open_clip's are; None where no texts are to be embedded."""
 
     @property
     def source(self) -> str:
@@ -49,13 +57,20 @@ class Own(Found):
         """Give a copy at a precision."""
         import torch
 
-        return copy.deepcopy(self.module).to(getattr(torch, precision)).eval()
+        net = copy.deepcopy(self.module).to(getattr(torch, precision)).eval()
+        if self.turns_texts is not None and not hasattr(net, "encode_text"):
+            teach(net)
+        return net
+
+    def image_side(self, net: nn.Module) -> nn.Module:
+        """Give the part that images go through, of a model with another one for texts; else all of it."""
+        return _image_side(net)
 
     def tower(self, net: nn.Module) -> Tower:
         """Take it apart where it is a tower whose parts are known."""
         from ..towers.vision import vision
 
-        return vision(net)
+        return vision(getattr(net, "visual", net))
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that came with it."""
@@ -63,17 +78,34 @@ class Own(Found):
 
     def image_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give the weights, the code and settings of the modules, and the word for the preprocessing."""
-        from .weights import weights_digest
-
-        kept = {**self.module.state_dict(), **dict(self.module.named_buffers())}
+        side = _image_side(self.module)
+        beside = () if side is self.module else ("visual_projection",)  # of CLIP as transformers has it
         return {
-            "weights": weights_digest(kept.items()),
-            "architecture": {"modules": digest.of_facts(_structure(self.module))},
+            **_identified(self.module, lambda name: _is_of(name, (*_names(self.module, side), *beside))),
             "preprocessing": {"transform_id": self.transform_id},
         }
 
+    def text_facts(self, net: nn.Module) -> dict[str, Any]:
+        """Give the same of all other modules, and the vocabulary; nothing without a tokenizer."""
+        if self.turns_texts is None:
+            return {}
+        images = (*SIDES, "visual_projection", "logit_scale", "logit_bias")
+        tokens, facts = self.turns_texts, _identified(self.module, lambda name: not _is_of(name, images))
+        return {
+            **facts,
+            "architecture": {**facts["architecture"], **_text_sizes(self.module)},
+            "tokenizer": {
+                "vocabulary": tokenizers.vocabulary(tokens),
+                "context_length": int(tokens.context_length),
+            },
+        }
 
-def take(module: Any, transform: Any, transform_id: str | None) -> Own:
+    def tokenizer(self) -> Any:
+        """Give the tokenizer that came with it; None where there was none."""
+        return self.turns_texts
+
+
+def take(module: Any, transform: Any, transform_id: str | None, tokenizer: Any = None) -> Own:
     """Take a module of one's own; `BadSource` says what is missing or not as it must be."""
     from torch import nn
 
@@ -106,7 +138,69 @@ def take(module: Any, transform: Any, transform_id: str | None) -> Own:
         raise BadSource(
             f"{type(module).__name__} cannot be copied ({error}), so it cannot be kept safe"
         ) from error
-    return Own(kept, transform, transform_id)
+    return Own(kept, transform, transform_id, _tokenizer(module, tokenizer))
+
+
+def _tokenizer(module: Any, given: Any) -> Any:
+    """Give a tokenizer as open_clip's are called; `BadSource` where it is of no use."""
+    if given is None:
+        return None
+    if not hasattr(module, "encode_text") and not hasattr(module, "get_text_features"):
+        raise BadSource(
+            f"tokenizer=… goes with a model that embeds texts, and {type(module).__name__} has neither "
+            "encode_text nor get_text_features"
+        )
+    return tokenizers.taken(given, getattr(getattr(module, "config", None), "text_config", None))
+
+
+def _image_side(net: nn.Module) -> nn.Module:
+    """Give the part of a model of two sides that images go through; else the whole."""
+    from torch import nn
+
+    if not hasattr(net, "encode_text") and not hasattr(net, "get_text_features"):
+        return net
+    found = (getattr(net, name, None) for name in SIDES)
+    return next((each for each in found if isinstance(each, nn.Module)), net)
+
+
+def _text_sizes(net: nn.Module) -> dict[str, Any]:
+    """Give the sizes of a text tower that is taken apart, as open_clip's configurations have them."""
+    from ..towers.text import text
+
+    try:
+        tower = text(net)
+    except UnsupportedTower:
+        return {}
+    shape, projection = tower.shape, tower.projection
+    sizes = {"layers": shape.layers, "heads": shape.heads, "width": shape.width}
+    last = {"proj_type": "none"} if projection is None else {}
+    bias = {"proj_bias": True} if getattr(projection, "bias", None) is not None else {}
+    return {
+        "text_cfg": {**sizes, "context_length": shape.tokens, **last, **bias},
+        "embed_dim": shape.joint,
+    }
+
+
+def _names(net: nn.Module, side: nn.Module) -> tuple[str, ...]:
+    """Give the names under which a part of a model is; none for the whole."""
+    return tuple(name for name, each in net.named_modules() if each is side and name)
+
+
+def _is_of(name: str, parts: Sequence[str]) -> bool:
+    """Tell whether a module or a weight is one of these parts, or in one; all are where there are none."""
+    return not parts or any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def _identified(net: nn.Module, wanted: Callable[[str], bool]) -> dict[str, Any]:
+    """Give the weights of some parts, and their code and settings."""
+    from .weights import weights_digest
+
+    kept = {**net.state_dict(), **dict(net.named_buffers())}
+    structure = {name: each for name, each in _structure(net).items() if wanted(name)}
+    return {
+        "weights": weights_digest((name, value) for name, value in kept.items() if wanted(name)),
+        "architecture": {"modules": digest.of_facts(structure)},
+    }
 
 
 def _hooks(module: nn.Module) -> list[Any]:

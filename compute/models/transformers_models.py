@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...store.errors import BadSource
 from . import hub, model_files
 from .family import Found, Transform
-from .hf_tokens import VOCABULARIES, Tokenizer
+from .tokenizers import VOCABULARIES, Tokenizer, teach
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +45,7 @@ class Transformers(Found):
             kind = getattr(transformers, _ALONE)
         made: Any = hub.load(kind, folder, precision, f"hf:{self.name}")
         if self.embeds_texts:
-            made.encode_text = partial(_encode_text, made)
+            teach(made)
         return cast("nn.Module", made)
 
     def tower(self, net: nn.Module) -> Tower:
@@ -153,8 +152,3 @@ def find(source: str, checkpoint: str | None) -> Transformers:
     both = config["model_type"] in ("clip", "siglip") and not classes
     tokens = both and any((folder / each).is_file() for each in VOCABULARIES)
     return Transformers(str(folder) if Path(name).expanduser().is_dir() else name, classes, tokens)
-
-
-def _encode_text(net: Any, tokens: Tensor) -> Tensor:
-    """Embed texts as open_clip's models do; what pads a text follows its end, and is not masked."""
-    return cast("Tensor", net.get_text_features(input_ids=tokens).pooler_output)

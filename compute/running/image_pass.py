@@ -187,11 +187,15 @@ def _run(
         drafts.put(some, taken)
 
     with closing(Behind[_Taken]()) as behind, watched as running:
-        for count, places, pixels in decoded:
-            absent = {rows[place]: reason for place, reason in batches.absent.items()}
-            for some, take in running.parts([rows[place] for place in places], pixels):
-                behind.put(take, partial(put, some, absent))
-            tick(count)
+        try:
+            for count, places, pixels in decoded:
+                absent = {rows[place]: reason for place, reason in batches.absent.items()}
+                for some, take in running.parts([rows[place] for place in places], pixels):
+                    behind.put(take, partial(put, some, absent))
+                tick(count)
+        except KeyboardInterrupt:  # a worker that is told to end, too: what went through already is kept
+            behind.settle()
+            raise
         behind.settle()
     drafts.lack({rows[place]: reason for place, reason in batches.absent.items()})
 

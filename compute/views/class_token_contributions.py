@@ -44,7 +44,9 @@ class ClassTokenContributions(Heads, OfImages):
         """Refuse a model without a tower that is decomposed, or without a class token: `UnsupportedTower`."""
         super().__post_init__()
         if not self.model.shape.prefix:
-            raise UnsupportedTower(self.model.name, "its tower has no class token")
+            raise UnsupportedTower(
+                self.model.name, "no class token is among its tokens", wanted="contributions of a class token"
+            )
 
     def collect(self, trace: Trace) -> Mapping[str, Array]:
         """Take the class token's factors and the scalars."""

@@ -37,5 +37,6 @@ class MlpContributions(Mlps, OfImages):
         if self.model.shape.grade != "heads":
             raise UnsupportedTower(
                 self.model.name,
-                f"of it {self.model.shape.grade} alone are taken apart, and no MLP is among its terms",
+                f"its {self.model.shape.grade} alone are taken apart, and no MLP is among its terms",
+                wanted="MLP contributions",
             )

@@ -68,12 +68,13 @@ class RelevanceMaps(Assisted, ArrayView):
         """
         model = self.patches.model
         if self.method != "decomposition":
-            refuse_unless_plain(model, "the methods to compare with")
+            refuse_unless_plain(model, "relevance maps by other methods")
         if self.method == "lrp" and model.precision != "float32":
             raise UnsupportedTower(
                 model.name,
                 f"in {model.precision} lrp gives other maps than in float32, as it divides by sums that all "
                 "but cancel: add the model in that, or name the others (methods=…, --method)",
+                wanted="maps by lrp",
             )
         if self.target == "label" and not any(each is not None for each in self._labelled):
             texts = self.classes.embeddings.texts.name

@@ -56,6 +56,7 @@ def add_model(
     precision: str,
     transform: Any,
     transform_id: str | None,
+    tokenizer: Any,
     replace: bool,
 ) -> Model:
     """Register a model; see `Store.add_model`."""
@@ -65,15 +66,18 @@ def add_model(
 
     check_name("a model", name)
     if isinstance(source, str):
-        if transform is not None or transform_id is not None:
-            raise BadSource(f"{source} has its own preprocessing: transform=… goes with a module of your own")
+        if not (transform is transform_id is tokenizer is None):
+            raise BadSource(
+                f"{source} has its own preprocessing and tokenizer: transform=… and tokenizer=… go with a "
+                "module of your own"
+            )
         given, found = None, find(source, checkpoint)
         path = None if checkpoint is None else str(Path(checkpoint).resolve())
         model = register(name, source, found, checkpoint=path, precision=precision)
     else:
         if checkpoint is not None:
             raise BadSource("a module of your own has its weights, so checkpoint=… has no place")
-        given = own.take(source, transform, transform_id)
+        given = own.take(source, transform, transform_id, tokenizer)
         model = register(name, given.source, given, checkpoint=None, precision=precision)
     keep_model(engine.folder.names, model, replace=replace)
     if given is not None:

@@ -41,6 +41,7 @@ class Registering(ABC):
         precision: Literal["float32", "float16", "bfloat16"] = "float32",
         transform: Transform | None = None,
         transform_id: str | None = None,
+        tokenizer: Any = None,
         replace: bool = False,
     ) -> Model:
         """Let a name stand for a model.
@@ -58,6 +59,9 @@ class Registering(ABC):
             transform: For a module of your own: from an RGB picture to a tensor "channel y x".
             transform_id: Your word for that preprocessing. It is part of the identity of what is computed,
                 so change it whenever the preprocessing changes.
+            tokenizer: For a module of your own with `encode_text`, as open_clip's CLIPs have it, or
+                `get_text_features`, as those of transformers do: the tokenizer of either library. Texts are
+                embedded by it; its vocabulary is part of the identity of what is computed of them.
             replace: Let the name stand for something else than before; what was computed stays.
 
         Returns:
@@ -80,6 +84,7 @@ class Registering(ABC):
             precision=precision,
             transform=transform,
             transform_id=transform_id,
+            tokenizer=tokenizer,
             replace=replace,
         )
 

@@ -157,10 +157,11 @@ def test_the_mean_of_tokens_is_read_under_both_conventions(store: belvedere.Stor
 @pytest.mark.usefixtures("thin")
 def test_what_is_known_of_class_tokens_alone_is_refused(store: belvedere.Store, tmp_path: Path) -> None:
     store.add_model("m", folder_of(tmp_path / "net", *TOWERS["siglip"]))
-    with pytest.raises(UnsupportedTower, match="its tower has no class token"):
+    refused = "has no contributions of a class token: no class token is among its tokens"
+    with pytest.raises(UnsupportedTower, match=refused):
         store.view("class_token_contributions")
     with pytest.raises(
-        UnsupportedTower, match="second-order effects of neurons are known for open_clip's own"
+        UnsupportedTower, match="has no second-order effects of neurons: they are known for open_clip's own"
     ):
         store.view("second_order_effects", layer=0)
 

@@ -270,7 +270,7 @@ def test_what_becomes_of_a_module_after_it_was_given_changes_nothing(own: belved
         ({"source": small(), "transform": None}, "needs transform=…, which turns an RGB picture to a tensor"),
         ({"source": small(), "checkpoint": "a.pt"}, "a module of your own has its weights"),
         ({"source": 3}, "a model is a source such as 'timm:resnet50.a1_in1k', or a torch module, not 3"),
-        ({"source": "demo:clip"}, "demo:clip has its own preprocessing: transform=… goes with a module"),
+        ({"source": "demo:clip"}, "demo:clip has its own preprocessing and tokenizer: transform=… and"),
         (
             {"source": small(), "transform": lambda image: 3},
             "the preprocessing gives a int, not ",

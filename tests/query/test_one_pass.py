@@ -10,7 +10,7 @@ import pytest
 
 import belvedere
 from belvedere.compute.running import steps
-from belvedere.compute.running.report import Report
+from belvedere.compute.running.report import Progress, Report
 from belvedere.compute.running.steps import Step
 from belvedere.compute.towers.trace import Trace
 from belvedere.compute.views.token_contributions import TokenContributions
@@ -168,6 +168,33 @@ def test_sets_with_a_block_in_common_each_have_a_pass(
     assert engine(store).fill(both).complete
     found = store.view("image_embeddings", images="later")[256:]
     np.testing.assert_allclose(found, store.view("image_embeddings", images="photos")[:256], atol=1e-6)
+
+
+class Interrupting(Progress):
+    """Presses Ctrl-C once so many images went through the model."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, count: int) -> None:
+        self.left -= count
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("names", [BOTH, BOTH[1:]], ids=["both", "tokens alone"])
+def test_who_is_interrupted_keeps_the_units_whose_images_went_through(
+    store: belvedere.Store, names: Sequence[str]
+) -> None:
+    views = [store.view(name) for name in names]
+    with pytest.raises(KeyboardInterrupt):
+        store.work(views, batch_size=8, progress=Interrupting(24))
+    kept = store.view("token_contributions")
+    assert [unit.key in engine(store).done(kept._view) for unit in kept._units()[:4]] == [True] * 3 + [False]
+    whole = kept.read(slice(0, 24), missing="raise")
+    store.work(views, batch_size=8, progress=False)
+    np.testing.assert_array_equal(kept[:24], whole)
+    assert not [each for each in (store.path / "claims").rglob("*") if each.is_file()]
 
 
 def test_a_step_comes_apart_by_what_its_units_cover(store: belvedere.Store) -> None:
