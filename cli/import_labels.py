@@ -96,7 +96,7 @@ def command(
     if as_json:
         click.echo(encoded(_facts(found)))
         return
-    _tell(file, found)
+    _tell(file, found, said["method"])
 
 
 def _modules(given: tuple[str, ...]) -> str | Mapping[str, str] | None:
@@ -117,8 +117,10 @@ def _facts(found: ImportedLabels) -> dict[str, Any]:
     return {**{name: getattr(found, name) for name in names}, **more, "replaced_by": found.replaced_by}
 
 
-def _tell(file: Path, found: ImportedLabels) -> None:
+def _tell(file: Path, found: ImportedLabels, said_by: str | None) -> None:
     """Say for people what was read, what was not, and what became of it."""
+    from ..compute.neurons.judged import METHODS
+
     read = found.rows_ok + len(found.rejects)
     click.echo(
         f"{file.name} ({found.format}): {found.rows_ok:,} of {read:,} rows were read, and make "
@@ -135,6 +137,12 @@ def _tell(file: Path, found: ImportedLabels) -> None:
         click.echo(f"Rows of layers that were not asked for: {listed}", err=True)
     if found.ignored:
         click.echo(f"Columns that are not read: {', '.join(found.ignored)}", err=True)
+    if said_by in METHODS.views and found.kind == "labels":
+        click.echo(
+            f"label_evaluations -p method {said_by} judges the labels that are made here; import these under "
+            "another name to have them judged",
+            err=True,
+        )
     click.echo(_became(found))
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..compute.language.asking import Asker
     from ..compute.language.prices import Price
     from ..store.sets import Language, TowerShape
+    from .sql.imported_methods import ImportedMethods
     from .sql.pruning import Pruner
 
 ROUNDS = 4
@@ -59,6 +60,13 @@ class Engine:
         """The combinations of a view's inputs, by what was given of them."""
         self.places: dict[tuple[str, TowerShape], View] = {}
         """The heads of towers that conditions on layer and head alone choose."""
+
+    @cached_property
+    def imported(self) -> ImportedMethods:
+        """What reads the labels that imports give neurons."""
+        from .sql.imported_methods import ImportedMethods
+
+        return ImportedMethods(self.folder)
 
     @cached_property
     def pruner(self) -> Pruner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..compute.heads.head_sets import HeadSet
 from ..compute.instruments import sources as instruments
@@ -18,7 +18,9 @@ from ..store.views import View
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .sql.imported_methods import Imported
 
+_IMPORT = "labels of others are taken in with belvedere import labels"
 NamedKind = type[Clip | Instrument | NamedTexts]
 """What parameters that are registered names stand for."""
 
@@ -64,50 +66,40 @@ class Names:
         return chosen(self._engine, condition, model, images, pools)
 
     @cached_property
-    def _imported(self) -> Mapping[tuple[str, str, str], MethodLabels]:
-        """What imports say of neurons, by model, module and method."""
-        from .sql.imported_methods import imported_methods
+    def imported(self) -> Imported:
+        """What imports say of neurons."""
+        return self._engine.imported.now()
 
-        return imported_methods(self._engine.folder)
-
-    @property
-    def imports(self) -> list[str]:
-        """List the imports that there are."""
-        return self._engine.folder.imports.listed()
+    @cached_property
+    def imported_methods(self) -> list[str]:
+        """List the methods whose labels were imported."""
+        if not self._engine.folder.imports.listed():
+            return []
+        return sorted({of.method for of in self.imported.labels})
 
     def method_labels(self, method: str, neurons: NeuronActivations) -> MethodLabels:
         """Give the labels that were imported of some neurons, by a method.
 
         Raises `UnknownName` where there are none by it, and `CannotJudge` where none is of these neurons.
         """
-        found = self._imported.get((neurons.model.name, neurons.module, method))
+        from .sql.imported_methods import Of
+
+        found = self.imported.labels.get(Of(neurons.model.name, neurons.module, method))
         if found is not None:
             return found
         if method not in self.imported_methods:
-            raise UnknownName(
-                "method whose labels are judged",
-                method,
-                [*METHODS.views, *self.imported_methods],
-                "labels of others are taken in with belvedere import labels",
-            )
-        of = [f"{module} of {model}" for model, module, each in self._imported if each == method]
+            raise UnknownName("method whose labels were imported", method, self.imported_methods, _IMPORT)
+        of = [f"{each.module} of {each.model}" for each in self.imported.labels if each.method == method]
         lacking = f"labels by {method!r} were imported of {', '.join(of)}, and of no other neurons"
         raise CannotJudge(neurons.module, lacking, "name those neurons, or import labels of these")
 
-    @cached_property
-    def imported_methods(self) -> list[str]:
-        """List the methods whose labels were imported, but for those called as one of ours."""
-        return sorted({method for _, _, method in self._imported} - {*METHODS.views})
-
-    def choices(self, cls: type[View]) -> dict[str, list[str]]:
-        """Give the values of the parameters of a view that pick what it is made from, by name."""
-        found = {param: [*values] for param, values in cls.choices().items()}
-        if not takes_imported(cls):
-            return found
+    def check_methods(self, cls: type[View], params: Mapping[str, Any]) -> None:
+        """Refuse a method that is none of ours, and whose labels were not imported: `UnknownName`."""
         for param in cls.picks.values():
-            found[param] += self.imported_methods
-        own = (field.name for field in cls.fields() if field.type is MethodLabels)
-        return {**found, **dict.fromkeys(own, self.imported_methods)}
+            value = params.get(param)
+            if value is not None and value not in METHODS.views and value not in self.imported_methods:
+                known = [*METHODS.views, *self.imported_methods]
+                raise UnknownName("method whose labels are judged", str(value), known, _IMPORT)
 
     def of(self, kind: NamedKind) -> list[str]:
         """List the names that a parameter of a kind can be: of language models, `rules` where none is."""
@@ -160,6 +152,7 @@ def imported_methods(view: View) -> list[str]:
 
 
 @cache
-def takes_imported(cls: type[View]) -> bool:
-    """Tell whether a parameter of a view can be a method whose labels were imported."""
-    return bool(cls.picks) or any(field.type is MethodLabels for field in cls.fields())
+def of_methods(cls: type[View]) -> tuple[str, ...]:
+    """List the parameters of a view that can be methods whose labels were imported."""
+    own = (field.name for field in cls.fields() if field.type is MethodLabels)
+    return (*cls.picks.values(), *own)

@@ -32,7 +32,7 @@ from ..store.sets import (
     TextSet,
 )
 from ..store.views import Field, View
-from .known import Inputs, NamedKind, Names
+from .known import Inputs, NamedKind, Names, of_methods
 from .presets import with_preset
 
 _KINDS = {Model: "model", ImageSet: "images", TextSet: "texts"}
@@ -64,6 +64,7 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
     asked = name if name not in JOINED else JOINED[name].spelled(name, params)
     name, params = picked(name, params)
     cls = view_class(name).picked(params)
+    names.check_methods(cls, params)
     fields = {field.name: field for field in parameters(cls)}
     values: dict[str, Any] = {}
     params = with_preset(cls, params, fields)
@@ -77,10 +78,15 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
             raise UnknownName(f"input of {asked}", kind, needed)
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
-        said = ", ".join(names.choices(cls).get(lacking[0], ()))
+        said = ", ".join((*cls.choices().get(lacking[0], ()), *(_imported(names, cls, lacking[0]))))
         which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
         raise BadSource(f"{name} needs {lacking[0]}=…{which}")
     return _build(names, cls, inputs, values, name)
+
+
+def _imported(names: Names, cls: type[View], param: str) -> list[str]:
+    """List the methods whose labels were imported, where a parameter can be one."""
+    return names.imported_methods if param in of_methods(cls) else []
 
 
 def modules_of(cls: type[View], model: Model) -> Mapping[str, Module]:

@@ -236,7 +236,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
     def _filled(self, declared: Iterable[Usable] | None = None) -> Sequence[tuple[str, Any]]:
         """List every view that was filled or declared, with what it is called; declared ones may be given."""
         from ..compute.views import all_views
-        from .known import takes_imported
+        from .known import of_methods
         from .sql.combinations import Filled, instances
         from .sql.declared import usable
         from .sql.other_parameters import filled_otherwise
@@ -252,7 +252,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             try:
                 usual = instances(self._engine, cls, among=filled)
             except DamagedObject:  # an import; what is made of it is told as lost below
-                if not takes_imported(cls):
+                if not of_methods(cls):
                     raise
                 usual = []
             kept += [(view.title(), view) for view in usual]

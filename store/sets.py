@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -361,9 +361,11 @@ class MethodLabels:
 
     name: str
     """The method, as it was called when its labels were imported."""
-    rows: Sequence[Mapping[str, Any]]
+    rows: pa.Table
     """A row for each neuron of which they say something, in order: neuron, rank, label, score, score_name,
-    status, import_id; the label is None where none can be used."""
+    status; the label is null where none can be used."""
+    imports: Mapping[str, Mapping[str, Any]]
+    """The imports that they are from, with what is known of each."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
 
 from ...store import digest
 from ...store.grid import Grid
@@ -20,9 +23,10 @@ from .neuron_activations import NeuronActivations
 class ImportedMethodLabels(Derived, TableView):
     """The best label of each neuron by a method whose labels were imported, as `label_evaluations` judges it.
 
-    One row for each neuron of which an import says something: its first label that is none of a refusal, a
-    blank or a repetition, by rank and then by annotator, and the import that it is from. Where there is none,
-    the first row's status says why. All labels stand in the table `imported_labels`.
+    One row for each neuron of which an import says something: the first label that is none of a refusal, a
+    blank or a repetition, the neuron's own before those of a group of neurons, then by rank, then by
+    annotator. Where there is none, the status of its first one says why. All labels, with their imports,
+    stand in the table `imported_labels`.
     """
 
     activations: Input[NeuronActivations]
@@ -30,7 +34,7 @@ class ImportedMethodLabels(Derived, TableView):
     method: Param[MethodLabels]
     """The method as it was called in `belvedere import labels --method`."""
     axis: ClassVar[str] = "neuron"
-    columns: ClassVar[Mapping[str, str]] = {**COLUMNS, "import_id": "string"}
+    columns: ClassVar[Mapping[str, str]] = COLUMNS
 
     @property
     def grid(self) -> Grid:
@@ -43,14 +47,15 @@ class ImportedMethodLabels(Derived, TableView):
 
     def contents(self, start: int, stop: int) -> str:
         """Give the digest of the neurons and of what imports say of them."""
-        said = (digest.of_facts(row) for row in self._said(start, stop))
+        said = map(digest.of_facts, self._said(start, stop).to_pylist())
         return digest.of_sequence([f"{start}:{stop}", *said])
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Write down what imports say of a block of neurons."""
-        said = self._said(unit.start, unit.stop)
-        same = self.constant()
-        return Made(rows={name: [row.get(name, same.get(name)) for row in said] for name in self.columns})
+        said = self._said(unit.start, unit.stop).to_pydict()
+        same = {name: [value] * len(said["neuron"]) for name, value in self.constant().items()}
+        return Made(rows={name: said.get(name) or same.get(name, []) for name in self.columns})
 
-    def _said(self, start: int, stop: int) -> list[Mapping[str, Any]]:
-        return [row for row in self.method.rows if start <= row["neuron"] < stop]
+    def _said(self, start: int, stop: int) -> pa.Table:
+        first, last = np.searchsorted(self.method.rows["neuron"].to_numpy(), (start, stop))
+        return self.method.rows.slice(first, last - first)

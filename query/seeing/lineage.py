@@ -246,6 +246,9 @@ def _leaves(view: View) -> Iterator[Leaf]:
         elif isinstance(value, NamedTexts):
             listed = {"count": len(value), "contents": value.facts[value.word]}
             yield Leaf(value.word, value.name, value.source, listed)
+        elif isinstance(value, MethodLabels):
+            for key, known in value.imports.items():
+                yield Leaf("import", key, str(known["source"]), {"method": value.name, **known})
 
 
 def _plain(value: Any) -> Any:

@@ -199,6 +199,9 @@ def _told(leaf: Leaf) -> str:
     facts = leaf.facts
     if "identity" in facts:
         return f"{_named(leaf)}: {leaf.source}, {facts['precision']}, identity {_short(facts['identity'])}"
+    if leaf.kind == "import":
+        read = f"{facts['rows_ok']:,} rows of {leaf.source}"
+        return f"{_named(leaf)}: {read}, labels by {facts['method']}, file {_short(facts['file'])}"
     if leaf.kind != "model":
         count = f"{facts['count']:,} {'images' if leaf.kind == 'image_set' else 'texts'}"
         return f"{_named(leaf)}: {count} from {leaf.source}, contents {_short(facts['contents'])}"

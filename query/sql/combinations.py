@@ -28,10 +28,10 @@ from ...store.errors import (
 from ...store.folder import Folder
 from ...store.sets import SIDES, References
 from ...store.views import Field, View
-from ..causes import same_question
+from ..causes import flat, same_question
 from ..completeness import Refused
 from ..engine import Engine
-from ..known import Inputs, Names, takes_imported
+from ..known import Inputs, Names, of_methods
 from ..resolve import COLUMN_OF, modules_of, needed_inputs, of_heads, registered, required, resolve
 from ..resolve import parameters as declared
 
@@ -70,10 +70,35 @@ def instances(
     Raises `UnknownName` for a given name that stands for nothing, `BadSelection` for heads that no model has.
     """
     names, said = Names(engine), said or Said(frozenset(), frozenset(), [])
-    choices = names.choices(cls).items()
-    left = [[(param, value) for value in values] for param, values in choices if param not in params]
-    picks = [{**params, **dict(each)} for each in product(*left)]
+    picks = [{**params, **each} for each in _picks(engine, names, cls, params, said)]
     return [view for each in picks for view in _picked(engine, names, cls, inputs, each, among, said)]
+
+
+def _picks(
+    engine: Engine, names: Names, cls: type[View], params: Mapping[str, Any], said: Said
+) -> list[dict[str, Any]]:
+    """List what the parameters that pick what a view is made from can be, those left that are not given.
+
+    All methods of ours; of those whose labels were imported the ones that a statement names, and those of
+    which the view was filled: all pairs of a hundred would be ten thousand.
+    """
+    every = {param: [*cls.choices().get(param, ())] for param in (*cls.choices(), *of_methods(cls))}
+    left = {param: values for param, values in every.items() if param not in params}
+    found: list[dict[str, Any]] = [dict(zip(left, each, strict=True)) for each in product(*left.values())]
+    open_to = [param for param in of_methods(cls) if param in left]
+    there = set(names.imported_methods) if open_to else set()
+    if not there:
+        return found
+    asked = there & said.texts
+    for param in open_to:
+        left[param] = list(dict.fromkeys((*left[param], *asked)))
+    found += [dict(zip(left, each, strict=True)) for each in product(*left.values())] if asked else []
+    for _, recipe in engine.folder.records.every_recipe(cls.name()):
+        before = flat(recipe)
+        mine = {param: before.get(param) for param in left}
+        if all(mine[param] in there or mine[param] in every[param] for param in left):
+            found.append(mine)
+    return list({tuple(each.items()): each for each in found}.values())
 
 
 def _picked(
@@ -96,7 +121,8 @@ def _picked(
     there = {kind: [inputs[kind]] if kind in inputs else known[kind]() for kind in needed}
     sources: tuple[Any, ...] = tuple(get[kind](name) for kind in needed for name in there[kind])
     sources += tuple(names.get(kind, name) for kind in registered(cls).values() for name in names.every(kind))
-    sources += tuple(names.imports if takes_imported(cls) else ())
+    if any(params.get(param) not in cls.choices().get(param, ()) for param in of_methods(cls)):
+        sources += (names.imported.seen,)
     asked = cls, digest.of_facts([dict(inputs), dict(params)])
     takes = of_heads(cls)
     if any(each in params for each in takes):  # what a condition chooses can change although no name does

@@ -13,6 +13,7 @@ from ...store.errors import (
     BadName,
     BadSource,
     BelvedereError,
+    DamagedObject,
     InputError,
     NameTaken,
     NamingError,
@@ -129,7 +130,7 @@ def usable(engine: Engine, names: Collection[str] = ()) -> Iterator[Usable]:
             continue
         try:
             yield each, views_of(engine, each)
-        except (NamingError, InputError, QueryError) as error:
+        except (NamingError, InputError, QueryError, DamagedObject) as error:
             yield each, error
 
 

@@ -2,38 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+
+from ...store import parts
+from ...store.rivals import replaced
 from ...store.sets import MethodLabels
-from .imported_tables import table
+from .imported_tables import target_of
 
 if TYPE_CHECKING:
     from ...store.folder import Folder
+    from ...store.imports import Import
 
 USABLE = frozenset({"ok", "group"})
 """The statuses of labels that say something."""
-SAID = ("neuron", "rank", "label", "score", "score_name", "status", "import_id")
-
-
-def imported_methods(folder: Folder) -> dict[tuple[str, str, str], MethodLabels]:
-    """Give the best label of each neuron of which an import says something, by model, module and method.
-
-    The best is the first by rank, and then by annotator, that can be used; without one there is none.
-    Raises `DamagedObject` where an import is not as it was written.
-    """
-    found: dict[tuple[str, str, str], dict[int, Mapping[str, Any]]] = {}
-    for row in sorted(table(folder, "imported_labels").to_pylist(), key=_order):
-        of = found.setdefault((row["model"], row["module"], row["method"]), {})
-        usable = row["status"] in USABLE
-        if row["neuron"] not in of or (usable and of[row["neuron"]]["label"] is None):
-            best = {name: row[name] for name in SAID}
-            of[row["neuron"]] = {**best, "rank": 0, **({} if usable else {"label": None, "score": None})}
-    return {
-        key: MethodLabels(key[2], tuple(of[neuron] for neuron in sorted(of))) for key, of in found.items()
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "neuron": "int32",
+        "rank": "int32",
+        "label": "string",
+        "score": "float64",
+        "score_name": "string",
+        "status": "string",
     }
+)
+_FACTS = ("source", "file", "adapter", "rows_ok", "time")
+"""What is known of an import that its labels' lineage tells."""
 
 
-def _order(row: Mapping[str, Any]) -> tuple[int, bool, int]:
+class Of(NamedTuple):
+    """What labels are of."""
+
+    model: str
+    """The model's name."""
+    module: str
+    """The module of the neurons."""
+    method: str
+    """The method, as it was called when the labels were imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What imports say of neurons at one moment."""
+
+    seen: Hashable
+    """What it was read from: the imports that are seen, and the models that they are of."""
+    labels: Mapping[Of, MethodLabels]
+    """The labels."""
+
+
+class ImportedMethods:
+    """Reads them, again where an import came, went, or took another's place."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._last = Imported(((), ()), {})
+
+    def now(self) -> Imported:
+        """Give what imports say; `DamagedObject` where one is not as it was written."""
+        every = list(self._folder.imports.every())
+        gone = replaced(every)
+        there = [each for each in every if each.key not in gone and each.facts["kind"] == "labels"]
+        names: dict[str, list[str]] = {}
+        for model in self._folder.names.models() if there else ():
+            names.setdefault(target_of(self._folder.names.model(model)), []).append(model)
+        seen = (
+            tuple((each.key, *each.parts.values()) for each in there),
+            tuple((target, *models) for target, models in sorted(names.items())),
+        )
+        if seen != self._last.seen:
+            self._last = Imported(seen, self._read(there, names))
+        return self._last
+
+    def _read(self, there: Iterable[Import], names: Mapping[str, list[str]]) -> dict[Of, MethodLabels]:
+        rows: dict[Of, list[dict[str, Any]]] = {}
+        imports: dict[Of, dict[str, Mapping[str, Any]]] = {}
+        for each in there:
+            facts = {name: each.facts[name] for name in _FACTS}
+            found = self._folder.imports.rows(each, "labels")
+            for row in () if found is None else found.to_pylist():
+                for model in names.get(each.facts["target"], ()):
+                    of = Of(model, row["module"], each.facts["method"])
+                    rows.setdefault(of, []).append({**row, "import": each.key})
+                    imports.setdefault(of, {})[each.key] = facts
+        return {of: MethodLabels(of.method, best(said), imports[of]) for of, said in rows.items()}
+
+
+def best(said: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Give the best label of each neuron, a row each in the order of neurons, as an Arrow table.
+
+    Of those that can be used it is the first: the neuron's own before those of groups of neurons, then by
+    rank, then by annotator. A neuron with none has a row with the status of its first.
+    """
+    found: dict[int, Mapping[str, Any]] = {}
+    for row in sorted(said, key=_order):
+        kept = found.get(row["neuron"])
+        if kept is None or (kept["status"] not in USABLE and row["status"] in USABLE):
+            found[row["neuron"]] = row
+    rows = [found[neuron] for neuron in sorted(found)]
+    usable = [row["status"] in USABLE for row in rows]
+    told: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in COLUMNS}
+    for name in ("label", "score"):
+        told[name] = [value if use else None for value, use in zip(told[name], usable, strict=True)]
+    return pa.table({**told, "rank": [0] * len(rows)}, schema=parts.schema(COLUMNS))
+
+
+def _order(row: Mapping[str, Any]) -> tuple[bool, int, int, str]:
     """Put a neuron's labels in order; those of no annotator come first."""
-    return row["rank"], row["annotator"] is not None, row["annotator"] or 0
+    annotator = -1 if row["annotator"] is None else row["annotator"]
+    return row["status"] == "group", row["rank"], annotator, row["import"]

@@ -84,7 +84,7 @@ def _given(cls: type[View], recipe: Recipe) -> dict[str, Any]:
 
 def _told_apart(cls: type[View], given: Mapping[str, Any]) -> list[str]:
     """List the parameters that a table of the view has a column of, as its title has them."""
-    there = [name for name in given if name in cls.columns and name not in of_heads(cls)]
+    there = [name for name in cls.columns if name in given and name not in of_heads(cls)]
     return [str(given[name]) for name in there]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
+import torch
 
 import belvedere
 from belvedere.store.errors import CannotJudge, DamagedObject, UnknownName
@@ -72,15 +75,30 @@ def test_judging_texts_runs_no_picture_through_the_model(store: belvedere.Store)
     assert seen.of("load") == ["clip"]
 
 
-def test_what_is_judged_stands_in_a_table_with_the_import(store: belvedere.Store) -> None:
-    key = take(store)  # there already: it gives its key again
+def test_what_is_judged_stands_in_a_table_of_its_own(store: belvedere.Store) -> None:
     table = store.view("imported_method_labels", method="theirs", **NET).arrow()
-    columns = ["neuron", "rank", "label", "status", "import_id"]
+    columns = ["neuron", "rank", "label", "status"]
     assert list(zip(*table.select(columns).to_pydict().values(), strict=True)) == [
-        (0, 0, "blue", "ok", key),
-        (1, 0, "green", "ok", key),
-        (2, 0, None, "blank", key),
+        (0, 0, "blue", "ok"),
+        (1, 0, "green", "ok"),
+        (2, 0, None, "blank"),
     ]
+
+
+def test_a_label_of_a_neuron_alone_goes_before_one_of_a_group(store: belvedere.Store) -> None:
+    words = "group,concept_set_words,concept_set_noun_phrases\n"
+    take(store, f'{words}"0,2","[(\'sea\', 0.5)]",[]\n0,"[(\'red\', 0.25)]",[]\n', "falcon")
+    found = store.view("imported_method_labels", method="falcon", **NET).arrow()
+    assert found.select(["neuron", "label", "status"]).to_pylist() == [
+        {"neuron": 0, "label": "red", "status": "ok"},
+        {"neuron": 2, "label": "sea", "status": "group"},
+    ]
+
+
+def test_of_several_annotators_the_first_that_says_something_is_judged(store: belvedere.Store) -> None:
+    take(store, "layer,unit,summary\ncolours,0, \ncolours,0,red things\ncolours,0,blue\n", "people")
+    found = store.view("imported_method_labels", method="people", **NET).arrow()
+    assert found["label"].to_pylist() == ["red things"]
 
 
 def test_imported_labels_are_compared_with_those_of_a_method_and_the_other_way(
@@ -147,20 +165,50 @@ def test_labels_that_take_the_place_of_others_make_what_was_judged_stale(store: 
     ]
 
 
-def test_a_label_of_another_neuron_makes_no_other_block_stale(tmp_path: Path) -> None:
-    store = judged_store(tmp_path)
-    wide = Channels()
-    import torch
-
-    wide.colours = torch.nn.Linear(3, 300, bias=False)
+def test_another_label_of_a_neuron_makes_no_other_block_stale(tmp_path: Path) -> None:
+    store, wide = judged_store(tmp_path), Channels()
+    wide.colours = torch.nn.Linear(3, 600, bias=False)
     store.add_model("net", wide.eval(), transform=to_tensor, transform_id="8 × 8", replace=True)
-    take(store, "Neuron ID,Label 1\n0,red\n299,blue\n")
-    view = store.view("imported_method_labels", method="theirs", **NET)
-    assert view.fill(progress=False).filled == 2
-    take(store, "Neuron ID,Label 1\n0,red\n299,green\n", replace=True)
+    first = take(store, "Neuron ID,Label 1\n0,red\n599,blue\n")
+    assert store.view("imported_method_labels", method="theirs", **NET).fill(progress=False).filled == 3
+    take(store, "Neuron ID,Label 1\n0,red\n599,green\n", replace=True)
     again = store.view("imported_method_labels", method="theirs", **NET)
-    assert again.status().ready == 0  # the import is part of each row
+    assert (again.status().ready, again.status().stale) == (2, 1)
     assert again.df()["label"].tolist() == ["red", "green"]
+    assert first not in str(store.lineage("imported_method_labels", method="theirs", **NET))
+
+
+def test_what_another_process_imports_is_seen_at_once(store: belvedere.Store) -> None:
+    query = "SELECT neuron, label FROM imported_method_labels WHERE method = 'theirs' ORDER BY neuron"
+    assert store.sql(query, fill=True).fetchall() == [(0, "blue"), (1, "green"), (2, None)]
+    other = belvedere.open(store.path)
+    texts = {name: f"Neuron ID,Label 1\n0,{name}\n" for name in ("night", "star")}
+    other.remove_import(take(other), dry_run=False)
+    keys = [take(other, texts["night"]), take(other, texts["star"], replace=True)]
+    assert store.sql(query, fill=True).fetchall() == [(0, "star")]
+    for key in reversed(keys):
+        other.remove_import(key, dry_run=False)
+    assert [take(other, texts["star"]), take(other, texts["night"], replace=True)] == keys[::-1]
+    assert store.sql(query, fill=True).fetchall() == [(0, "night")]  # of the same two imports
+
+
+def test_a_model_that_is_renamed_and_one_that_is_the_same_have_the_labels(store: belvedere.Store) -> None:
+    judged(store, "clip", COLUMNS, method="theirs", references="truth")
+    store.rename("net", "network")
+    asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", "module": "colours"}
+    assert store.view("label_evaluations", model="network", **asked).status().ready == 1
+    store.add_model("twin", Channels().eval(), transform=to_tensor, transform_id="8 × 8")
+    twin = store.view("label_evaluations", model="twin", **asked)
+    assert (twin.status().ready, len(twin.df())) == (1, 3)
+
+
+def test_many_methods_cost_a_statement_no_pairs_of_them(store: belvedere.Store) -> None:
+    for number in range(30):
+        take(store, f"Neuron ID,Label 1\n0,word {number}\n", f"m{number}")
+    judged(store, "other", COLUMNS, method="m3", other="m5")
+    store.status()
+    store.sql("SELECT * FROM label_agreements WHERE method = 'm3'").completeness  # noqa: B018
+    assert len(engine(store).instances) < 1000
 
 
 def test_sql_finds_what_was_judged_and_names_what_could_be(store: belvedere.Store) -> None:
@@ -181,15 +229,19 @@ def test_where_they_come_from_is_told(store: belvedere.Store) -> None:
     asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", **NET}
     found = store.lineage("label_evaluations", **asked)
     assert found.complete
-    told = json.dumps(found.to_dict())
-    assert "imported_method_labels" in told
-    assert '"method": "theirs"' in told
-    rows = store.sql("SELECT DISTINCT import_id FROM imported_method_labels WHERE method = 'theirs'")
-    assert rows.fetchall() == [(key,)]
+    line = next(line for line in str(found).splitlines() if "import " in line)
+    assert re.search(rf"import {key}: 3 rows of \S+, labels by theirs, file [0-9a-f]{{8}}$", line)
+    assert json.loads(json.dumps(found.to_dict()))["root"]["parameters"]["method"] == "theirs"
 
 
 def test_labels_that_there_are_not_are_refused_by_name(store: belvedere.Store) -> None:
     asked: dict[str, Any] = {"by": "clip", "references": "truth", "judge_clip": "clip", **NET}
+    with pytest.raises(UnknownName, match=r"judged 'clip_disect'; did you mean 'clip_dissect'"):
+        store.view("label_evaluations", method="clip_disect", texts="words", clip="clip", **asked)
+    with pytest.raises(UnknownName, match=r"judged 'thers'; did you mean 'theirs'"):
+        store.view("label_evaluations", **{**asked, "by": "other"}, method="invert", other="thers")
+    with pytest.raises(UnknownName, match="no method whose labels were imported 'invert'; there are th"):
+        store.view("imported_method_labels", method="invert", **NET)
     judged(store, "clip", COLUMNS, method="theirs", references="truth")
     with pytest.raises(UnknownName, match=r"judged 'thiers'; did you mean 'theirs'"):
         store.view("label_evaluations", method="thiers", **asked)
@@ -208,14 +260,20 @@ def test_labels_that_there_are_not_are_refused_by_name(store: belvedere.Store) -
 def test_a_damaged_import_hides_nothing_and_stops_nothing_else(store: belvedere.Store) -> None:
     for method in ("theirs", "invert"):
         judged(store, "clip", COLUMNS, method=method, references="truth")
+    for name, method in (("by_ours", "invert"), ("by_theirs", "theirs")):
+        asked: dict[str, Any] = {"by": "clip", "method": method, "references": "truth", **NET}
+        store.declare(name, "label_evaluations", **asked)
     for part in (store.path / "imports" / "parts").glob("*.parquet"):
         part.write_bytes(part.read_bytes()[:-1])
     again = belvedere.open(store.path)
+    assert again.sql("SELECT count(*) FROM by_ours").fetchall() == [(4,)]
+    assert again.work(progress=False).report.filled == 0
     ours = again.view("label_evaluations", by="clip", method="invert", references="truth", **NET)
     assert len(ours.df()) == 4
     found = {each.view: each for each in again.status()}
-    assert found["label_clip_cosines[net × colours × colours × invert]"].ready == 1
-    theirs = found["label_clip_cosines[net × colours × theirs × colours]"]
+    assert found["by_ours: label_clip_cosines[net × colours × colours × invert]"].ready == 1
+    assert "import its file again" in found["by_theirs"].causes[0]
+    theirs = found["label_clip_cosines[net × colours × colours × theirs]"]
     assert (theirs.ready, theirs.stale) == (0, 1)
     assert "import its file again" in theirs.causes[0]
     with pytest.raises(DamagedObject, match="import its file again"):
@@ -228,14 +286,21 @@ def test_a_method_of_ours_keeps_its_name(store: belvedere.Store) -> None:
     take(store, method="invert")
     found = judged(store, "clip", COLUMNS, method="invert", references="truth")
     assert [row[3] for row in found] == ["red", "green", "blue", None]
+    theirs = "SELECT label FROM imported_method_labels WHERE method = 'invert' AND neuron = 0"
+    assert store.sql(theirs, fill=True).fetchall() == [("blue",)]
 
 
-def test_what_was_judged_is_declared_published_and_pulled(store: belvedere.Store, tmp_path: Path) -> None:
+def test_what_was_judged_is_declared_published_and_pulled(
+    store: belvedere.Store, blank: Path, tmp_path: Path
+) -> None:
     store.declare("theirs_judged", "label_evaluations", by="clip", method="theirs", references="truth", **NET)
     count = "SELECT count(*) FROM theirs_judged"
     assert store.sql(count, fill=True).fetchall() == [(3,)]
     store.publish()
-    import duckdb
-
     with duckdb.connect(str(store.path / "catalog.duckdb"), read_only=True) as catalog:
         assert catalog.sql(count).fetchall() == [(3,)]
+    other = belvedere.open(shutil.copytree(blank, tmp_path / "other"))
+    asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", **NET}
+    assert other.view("label_evaluations", **asked).status().ready == 0
+    other.pull(store.path)
+    assert other.view("label_evaluations", **asked).status().ready == 1
