@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from .compute.running.allowance import Allowance
+    from .compute.language.allowance import Allowance
     from .query.lazy.array import LazyArray
     from .query.lazy.table import LazyTable
     from .query.sql.answer import Answer, IncompleteAnswer
@@ -23,7 +23,7 @@ __all__ = ["Allowance", "Answer", "BelvedereError", "IncompleteAnswer", "LazyArr
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Allowance": "compute.running.allowance",
+    "Allowance": "compute.language.allowance",
     "Answer": "query.sql.answer",
     "BelvedereError": "store.errors",
     "IncompleteAnswer": "query.sql.answer",

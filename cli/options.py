@@ -155,7 +155,7 @@ def computing(command: Command) -> Command:
 
     @wraps(command)
     def limited(**given: Any) -> Any:
-        from ..compute.running.allowance import Allowance
+        from ..compute.language.allowance import Allowance
 
         names = ("max_calls", "max_tokens", "max_usd", "prices")
         return command(allowance=Allowance(**{name: given.pop(name) for name in names}), **given)

@@ -22,7 +22,7 @@ from .sql.limits import BYTES, SECONDS, UNITS
 from .upkeep.keeping import Keeping
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
-    from ..compute.running.allowance import Allowance, Prices
+    from ..compute.language.allowance import Allowance, Prices
     from ..compute.running.report import Progress
     from ..store.failures import Failure
     from .engine import Engine
@@ -174,7 +174,7 @@ class Store(Registering, Equipping, Declaring, Looking, Drawing, Sharing, Keepin
             params: Values of its parameters.
             prices: A TOML file, or a mapping: `usd_in` and `usd_out` for a million tokens, by language model.
         """
-        from ..compute.running.allowance import Allowance
+        from ..compute.language.allowance import Allowance
         from .sql import duck
         from .sql.forecast import forecast
 

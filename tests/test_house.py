@@ -7,6 +7,7 @@ import doctest
 import importlib
 import linecache
 import pkgutil
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -82,6 +83,14 @@ def test_a_file_opens_with_one_sentence_and_stays_small(path: Path) -> None:
     assert opening is not None
     assert opening.split("\n\n")[0].rstrip().endswith((".", ":"))
     assert len(text.splitlines()) <= 400
+
+
+def test_files_that_are_named_are_there() -> None:
+    named = re.compile(r"\b(?:belvedere/)?((?:store|compute|query|cli|demo|tests|benchmarks)/[a-z_/]+\.py)\b")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    told = {(page.name, file) for page in (*pages, *SOURCES) for file in named.findall(page.read_text())}
+    assert len(told) > 40
+    assert {(page, file) for page, file in told if not (ROOT / file).is_file()} == set()
 
 
 def test_links_lead_to_the_folders_of_the_layers() -> None:

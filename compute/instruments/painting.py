@@ -19,9 +19,9 @@ import numpy as np
 
 from ...demo import PAINTER_GUIDANCE, PAINTER_STEPS, painter_dir
 from ...store.errors import BadSource, UnknownName
-from ..models import pipeline_folders
 from ..models.model_files import first_line
 from ..running.room import in_room
+from . import pipeline_folders
 
 if TYPE_CHECKING:
     from PIL import Image

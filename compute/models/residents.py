@@ -10,8 +10,8 @@ from ...store import digest
 from ...store.sets import Instrument, Model
 
 if TYPE_CHECKING:
+    from .families.own import Own
     from .loaded import Loaded
-    from .own import Own
 
 RESIDENT = 2
 """How many models stay in memory; the one used longest ago goes first."""

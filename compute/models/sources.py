@@ -32,19 +32,19 @@ def find(source: str, checkpoint: str | None = None) -> Found:
     source of a module of one's own, or of an import.
     """
     if source == "demo:clip" or source.startswith("open_clip:"):
-        from . import openclip
+        from .families import openclip
 
         return openclip.find(source, checkpoint)
     if source == "demo:classifier" or source.startswith("timm:"):
-        from . import timm_models
+        from .families import timm_models
 
         return timm_models.find(source, checkpoint)
     if source.startswith("torchvision:"):
-        from . import torchvision_models
+        from .families import torchvision_models
 
         return torchvision_models.find(source, checkpoint)
     if source.startswith("hf:"):
-        from . import transformers_models
+        from .families import transformers_models
 
         return transformers_models.find(source, checkpoint)
     if source.startswith("module:"):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ...store import markup
 from ...store.errors import BadSource
 from ..kinds import BLOCK
+from ..language.allowance import Allowance
 from ..language.budget import Purse
-from .allowance import Allowance
 
 if TYPE_CHECKING:
     from ...store.sets import TowerShape

@@ -321,8 +321,8 @@ class Runner:
     @cached_property
     def _aids(self) -> Aids:
         """What units that are made with instruments have at hand."""
+        from ..language.askers import Askers
         from .aids import Aids
-        from .askers import Askers
 
         return Aids(
             load=lambda model: self._residents.get(model, self._settings.runs_on()),

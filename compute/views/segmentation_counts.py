@@ -20,8 +20,9 @@ from .relevance_maps import METHODS, RelevanceMaps
 class SegmentationCounts(Derived, TableView):
     """What is counted of each image of how its map meets its mask, at the pixels that the model sees.
 
-    From these `segmentation_scores` follow; see `compute/heads/segmentation.py` for what is counted. `class`
-    is the one whose map it is. Images without a mask or a class, or that cannot be read, are left out.
+    From these `segmentation_scores` follow; see `compute/attribution/segmentation.py` for what is counted.
+    `class` is the one whose map it is. Images without a mask or a class, or that cannot be read, are left
+    out.
     """
 
     maps: Input[RelevanceMaps]
@@ -66,7 +67,7 @@ class SegmentationCounts(Derived, TableView):
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Compare image by image."""
-        from ..heads.segmentation import counts
+        from ..attribution.segmentation import counts
 
         images, whole = slice(unit.start, unit.stop), slice(None)
         maps = parts.array(self.maps, "map", (images,))

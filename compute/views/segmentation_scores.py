@@ -21,7 +21,7 @@ class SegmentationScores(Derived, TableView):
 
     `metric` is pixel_accuracy and mean_iou, which count pixels over all images (mean_iou is the mean of thing
     and background), or mean_average_precision, the mean over images; `images` says over how many. As in
-    Gandelsman et al. (2024, section 5.3); how, stands in `compute/heads/segmentation.py`.
+    Gandelsman et al. (2024, section 5.3); how, stands in `compute/attribution/segmentation.py`.
     """
 
     counts: Input[SegmentationCounts]
@@ -58,7 +58,7 @@ class SegmentationScores(Derived, TableView):
 
     def derive(self, unit: Unit, parts: Parts) -> Made:
         """Put the counts of all images together."""
-        from ..heads.segmentation import Counts, scores
+        from ..attribution.segmentation import Counts, scores
 
         counted: dict[str, list[float]] = {name: [] for name in Counts.__dataclass_fields__}
         images = 0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ...compute import array_files, imports
+from ...compute import array_files
+from ...compute import imported_arrays as imports
 from ...compute.array_files import FileArray, Tick
 from ...compute.kinds import ImagePass, Made
 from ...compute.running.report import Progress, Report, Settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...store.errors import BadSource
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
-    from ...compute.running.allowance import Allowance
+    from ...compute.language.allowance import Allowance
     from ...compute.running.report import Progress
     from ..engine import Engine
     from ..lazy.array import LazyArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ...compute.running.allowance import Allowance
+from ...compute.language.allowance import Allowance
 from ...compute.running.report import Progress, Report, Settings
 from ...store.extras import extra
 from ...store.views import Array, ArrayView

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...compute.running.allowance import Allowance
+from ...compute.language.allowance import Allowance
 from ...compute.running.report import Progress, Settings
 from ...store.errors import BadSelection, DamagedUnit, MissingUnits, QueryError
 from ...store.extras import extra

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from ...compute.running.allowance import Allowance, Prices
+from ...compute.language.allowance import Allowance, Prices
 from ...compute.running.report import Progress, Report, Settings
 from ...store.errors import BadSource
 from ...store.views import Unit, View

@@ -60,7 +60,7 @@ def add_model(
     replace: bool,
 ) -> Model:
     """Register a model; see `Store.add_model`."""
-    from ...compute.models import own
+    from ...compute.models.families import own
     from ...compute.models.loaded import register
     from ...compute.models.sources import find
 

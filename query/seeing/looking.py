@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # each method imports what it needs: asking for little costs 
     from PIL.Image import Image
 
     from ...compute.heads.conventions import Convention
-    from ...compute.running.allowance import Allowance
+    from ...compute.language.allowance import Allowance
     from ...compute.running.report import Progress
     from ..engine import Engine
     from ..store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...compute.heads.segmentation import METRICS
+from ...compute.attribution.segmentation import METRICS
 from ...compute.views.relevance_maps import METHODS
 from ...store.errors import BadSource, UnknownName
 

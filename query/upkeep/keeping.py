@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # each method imports what it needs: asking for little costs little
-    from ...compute.running.allowance import Allowance
+    from ...compute.language.allowance import Allowance
     from ...compute.running.report import Progress
     from ..engine import Engine
     from ..lazy.view import Lazy

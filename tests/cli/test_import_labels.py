@@ -109,6 +109,15 @@ def test_layers_are_said_one_by_one(run: Run, bare: Path, tmp_path: Path) -> Non
     assert (unsaid.exit_code, "'a' is no module of 'clip': say which one it is" in unsaid.stderr) == (2, True)
 
 
+def test_who_calls_a_method_as_one_of_ours_is_told_which_labels_are_judged(
+    run: Run, bare: Path, labels: Path
+) -> None:
+    words = ("import", "labels", labels, "--model", "clip", "--module", GELU, "--store", bare)
+    told = run(*words, "--method", "invert").stderr
+    assert "label_evaluations -p method invert judges the labels that are made here" in told
+    assert "label_evaluations" not in run(*words, "--method", "theirs").stderr
+
+
 def test_a_first_unit_that_is_wrong_is_refused_with_the_option(run: Run, bare: Path, tmp_path: Path) -> None:
     file = written(tmp_path, "Neuron ID,label\n" + "".join(f"{unit},a\n" for unit in range(1, 513)))
     words = (

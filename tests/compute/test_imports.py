@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from belvedere.compute import array_files, imports
+from belvedere.compute import array_files
+from belvedere.compute import imported_arrays as imports
 from belvedere.store.errors import BadSource, UnknownName
 
 VALUES: NDArray[np.float32] = np.random.default_rng(7).normal(size=(10, 3)).astype(np.float32)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from belvedere.compute.heads.segmentation import METRICS, Counts, counts, scores
+from belvedere.compute.attribution.segmentation import METRICS, Counts, counts, scores
 
 
 def published(heats: list[NDArray[Any]], masks: list[NDArray[np.bool_]]) -> dict[str, float]:

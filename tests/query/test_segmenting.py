@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import belvedere
-from belvedere.compute.heads.segmentation import METRICS
+from belvedere.compute.attribution.segmentation import METRICS
 from belvedere.compute.images.masks import decode
 from belvedere.compute.images.stretch import over_input
 from belvedere.compute.views.relevance_maps import METHODS

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ...store.errors import BadSource
-from . import hub, model_files
-from .family import Found, Transform
-from .tokenizers import VOCABULARIES, Tokenizer, teach
+from ....store.errors import BadSource
+from .. import hub, model_files
+from ..family import Found, Transform
+from ..tokenizers import VOCABULARIES, Tokenizer, teach
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from ..towers.tower import Tower
+    from ...towers.tower import Tower
 
 _CLASSIFIER = "ForImageClassification"
 _ALONE = "CLIPVisionModelWithProjection"
@@ -50,7 +50,7 @@ class Transformers(Found):
 
     def tower(self, net: nn.Module) -> Tower:
         """Take the model's vision tower apart."""
-        from ..towers.vision import vision
+        from ...towers.vision import vision
 
         return vision(net, f"hf:{self.name}")
 
@@ -71,7 +71,7 @@ class Transformers(Found):
 
     def image_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give the weights, the configuration and the preprocessing of the side that images go through."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         folder = hub.fetch(self.name, weights=False)
         side = self.image_side(net)
@@ -93,7 +93,7 @@ class Transformers(Found):
 
     def text_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give the weights, the configuration and the vocabulary of the text side; nothing without one."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         if not self.embeds_texts:
             return {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...store.errors import BadSource
 
 if TYPE_CHECKING:
-    from ..language.prices import Price
+    from .prices import Price
 
 
 Prices = str | os.PathLike[str] | Mapping[str, Any] | None
@@ -49,7 +49,7 @@ class Allowance:
 
     def known(self) -> dict[str, Price]:
         """Read the table of prices; `BadSource` where it is none."""
-        from ..language.prices import read
+        from .prices import read
 
         if self.prices is None:
             return {}

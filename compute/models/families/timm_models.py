@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...demo import classifier_dir
-from ...store.errors import BadSource, UnknownName
-from . import checkpoints
-from .family import Found, Transform
+from ....demo import classifier_dir
+from ....store.errors import BadSource, UnknownName
+from .. import checkpoints
+from ..family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..towers.tower import Tower
+    from ...towers.tower import Tower
 
 LOCAL = "local-dir:"
 
@@ -43,7 +43,7 @@ class Timm(Found):
 
     def tower(self, net: nn.Module) -> Tower:
         """Take the model apart, up to its logits or pooled features."""
-        from ..towers.vision import vision
+        from ...towers.vision import vision
 
         return vision(net, f"timm:{self.name}")
 
@@ -56,7 +56,7 @@ class Timm(Found):
 
     def image_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give the weights, the architecture's name and the preprocessing."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in self._data(net).items()}
         return {

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..language.asking import Asker
-from ..language.budget import Budget, Limits, price
-from ..language.retrying import Policy, Retries
 from .allowance import Allowance
+from .asking import Asker
+from .budget import Budget, Limits, price
+from .retrying import Policy, Retries
 
 if TYPE_CHECKING:
     from ...store.sets import Language
     from ..models.residents import Residents
-    from .report import Settings
+    from ..running.report import Settings
 
 
 class Askers:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ...store import digest
-from ...store.errors import BadSource, UnsupportedTower
-from . import tokenizers
-from .family import Found, Transform
-from .tokenizers import teach
+from ....store import digest
+from ....store.errors import BadSource, UnsupportedTower
+from .. import tokenizers
+from ..family import Found, Transform
+from ..tokenizers import teach
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..towers.tower import Tower
+    from ...towers.tower import Tower
 
 
 _LIBRARIES = frozenset(
@@ -68,7 +68,7 @@ class Own(Found):
 
     def tower(self, net: nn.Module) -> Tower:
         """Take it apart where it is a tower whose parts are known."""
-        from ..towers.vision import vision
+        from ...towers.vision import vision
 
         return vision(getattr(net, "visual", net))
 
@@ -165,7 +165,7 @@ def _image_side(net: nn.Module) -> nn.Module:
 
 def _text_sizes(net: nn.Module) -> dict[str, Any]:
     """Give the sizes of a text tower that is taken apart, as open_clip's configurations have them."""
-    from ..towers.text import text
+    from ...towers.text import text
 
     try:
         tower = text(net)
@@ -193,7 +193,7 @@ def _is_of(name: str, parts: Sequence[str]) -> bool:
 
 def _identified(net: nn.Module, wanted: Callable[[str], bool]) -> dict[str, Any]:
     """Give the weights of some parts, and their code and settings."""
-    from .weights import weights_digest
+    from ..weights import weights_digest
 
     kept = {**net.state_dict(), **dict(net.named_buffers())}
     structure = {name: each for name, each in _structure(net).items() if wanted(name)}
@@ -241,7 +241,7 @@ def _plain(value: Any, within: tuple[Any, ...] = ()) -> Any:
     if isinstance(value, dict):
         return [[_plain(key), _plain(each)] for key, each in value.items()]
     if isinstance(value, torch.Tensor):
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         return weights_digest([("", value)])
     if isinstance(value, partial):

@@ -12,18 +12,18 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...demo import clip_dir
-from ...store import digest
-from ...store.errors import BadSource, UnknownName
-from ..towers.support import shape_of
-from . import model_files
-from .family import Found, Transform
-from .tokenizers import vocabulary
+from ....demo import clip_dir
+from ....store import digest
+from ....store.errors import BadSource, UnknownName
+from ...towers.support import shape_of
+from .. import model_files
+from ..family import Found, Transform
+from ..tokenizers import vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..towers.tower import Tower
+    from ...towers.tower import Tower
 
 LOCAL = "local-dir:"
 _PRECISION = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -76,7 +76,7 @@ class OpenClip(Found):
 
     def tower(self, net: Any) -> Tower:
         """Take the vision tower to be taken apart."""
-        from ..towers.vision import vision
+        from ...towers.vision import vision
 
         return vision(net.visual, self.arch.removeprefix(LOCAL))
 
@@ -89,7 +89,7 @@ class OpenClip(Found):
 
     def image_facts(self, net: Any) -> dict[str, Any]:
         """Give the weights, the configuration and the preprocessing of the vision tower."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         return {
             "weights": weights_digest(net.visual.state_dict().items()),
@@ -103,7 +103,7 @@ class OpenClip(Found):
 
     def text_facts(self, net: Any) -> dict[str, Any]:
         """Give the weights, the configuration and the vocabulary of the text tower."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         state = [(name, value) for name, value in net.state_dict().items() if not name.startswith("visual.")]
         state = [(name, value) for name, value in state if name not in ("logit_scale", "logit_bias")]

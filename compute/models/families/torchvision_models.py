@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ...store.errors import BadSource, UnknownName
-from . import checkpoints
-from .family import Found, Transform
+from ....store.errors import BadSource, UnknownName
+from .. import checkpoints
+from ..family import Found, Transform
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +50,7 @@ class Torchvision(Found):
 
     def image_facts(self, net: nn.Module) -> dict[str, Any]:
         """Give the weights, the architecture's name and the preprocessing."""
-        from .weights import weights_digest
+        from ..weights import weights_digest
 
         steps = vars(self._entry.transforms())
         settings = {k: _plain(v) for k, v in steps.items() if not k.startswith("_") and k != "training"}

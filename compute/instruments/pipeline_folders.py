@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...store.errors import BadSource
-from .model_files import first_line, lasting, part_facts, read_json
+from ..models.model_files import first_line, lasting, part_facts, read_json
 
 INDEX = "model_index.json"
 """The file that makes a folder a pipeline: it names the class of the whole and of each part."""

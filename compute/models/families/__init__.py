@@ -1,0 +1,1 @@
+"""One file a family of models; the beginning of a source says which."""
