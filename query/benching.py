@@ -94,9 +94,9 @@ def bench(
 
     with tempfile.TemporaryDirectory(prefix="belvedere-bench-") as folder:
         store = Store(Path(folder) / "store")
+        _add(store, images, count)
         found = store.add_model("model", model, checkpoint=checkpoint, precision=precision)
         size = settings.at_once(where, found.shape)
-        _add(store, images, count)
         loaded = store._engine.residents.get(found, where)
         files = store._engine.folder
         decoded = speed.decode(loaded, files.names.image_set("taken"), Pictures(files.objects), size)
