@@ -101,6 +101,7 @@ def bench(
         files = store._engine.folder
         decoded = speed.decode(loaded, files.names.image_set("taken"), Pictures(files.objects), size)
         note(decoded.measured)
+        note(decoded.alone)
         plain = speed.forward(loaded, decoded.pixels, size)
         note(plain)
         each = [row.seconds / row.count for row in (decoded.measured, plain)]

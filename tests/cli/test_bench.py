@@ -20,6 +20,7 @@ def test_it_times_every_stage_and_keeps_figures_with_the_machine(tmp_path: Path,
     assert found.exit_code == 0, found.output
     rows = {row["what"]: row for row in json.loads(found.stdout)}
     assert rows["plain forward pass"]["count"] == 8
+    assert rows["the same on one thread"]["count"] == 2
     assert {name for name in rows if name.startswith("fill ")} == {
         f"fill {each}"
         for each in (
@@ -59,8 +60,9 @@ def test_sources_that_cannot_be_timed_are_refused(tmp_path: Path) -> None:
         bench(source, str(empty))
     with pytest.raises(BadSource, match="take at least 2 images"):
         bench(source, str(empty), count=1)
+    folder = add_pictures(tmp_path / "photos", range(3))
     with pytest.raises(UnsupportedTower, match="whose parts are not known"):
-        bench("demo:classifier", str(empty))
+        bench("demo:classifier", str(folder))
 
 
 def test_an_interrupted_bench_says_that_nothing_is_kept(
