@@ -50,7 +50,7 @@ def find(source: str, checkpoint: str | None = None) -> Found:
     if source.startswith("module:"):
         raise CannotRun(
             f"{source.removeprefix('module:')} is a module of your own, which a store does not keep: give it "
-            "again with add_model(NAME, module, transform=…, transform_id=…)"
+            "again with add_model(NAME, module, transform=…, transform_id=…), and the tokenizer=… that it had"
         )
     if source.startswith("import:"):
         raise CannotRun(

@@ -62,7 +62,10 @@ def vocabulary(tokenizer: Any) -> str:
     inner = getattr(tokenizer, "tokenizer", tokenizer)  # what open_clip has of transformers
     backend = getattr(inner, "backend_tokenizer", None)
     if backend is not None:
-        return digest.of_bytes(backend.to_str().encode())
+        fresh = type(backend).from_str(backend.to_str())  # how the last texts were cut and filled up is in it
+        fresh.no_padding()
+        fresh.no_truncation()
+        return digest.of_bytes(fresh.to_str().encode())
     known = inner.get_vocab() if hasattr(inner, "get_vocab") else inner.encoder
     return digest.of_facts({"vocabulary": sorted(known.items())})
 

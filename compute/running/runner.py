@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -230,7 +230,7 @@ class Runner:
         """Run images through a model, and keep each unit as soon as it is whole."""
         from . import image_pass
 
-        since: dict[str, float] = {}
+        since, took = dict[str, float](), dict[str, float]()
         device = self._settings.runs_on()
         size = self._settings.at_once(device, step.model.tower if step.model is not None else None)
         where: dict[str, Any] = {"device": device, "batch_size": min(size, step.most)} if step.run else {}
@@ -239,10 +239,12 @@ class Runner:
         def keep(made: Mapping[str, Made]) -> None:
             now = time.time()
             more = {"compiled": self._loaded(step).compiled.same is True} if quick else {}
-            for whole in step.only(unit for unit in step.units if unit.key in made).apart():
-                before = since.get(whole.view.recipe_key, started)
-                self._keep_behind(whole, made, now - before, where | more)
-                since[whole.view.recipe_key] = now
+            wholes = step.only(unit for unit in step.units if unit.key in made).apart()
+            for recipe, count in Counter(whole.view.recipe_key for whole in wholes).items():
+                took[recipe] = (now - since.get(recipe, started)) / count
+                since[recipe] = now
+            for whole in wholes:
+                self._keep_behind(whole, made, took[whole.view.recipe_key], where | more)
 
         image_pass.make(
             step,

@@ -91,6 +91,13 @@ def keep_model(registered: Registry, model: Model, *, replace: bool) -> None:
         pass  # another process named a model at the same time: look again
 
 
+def _differing(before: Model, now: Model) -> str:
+    """Say what of a model is another one."""
+    if before.image == now.image and bool(before.text) != bool(now.text):
+        return f"with{'' if before.text else 'out'} a tokenizer"
+    return "other weights or settings"
+
+
 def check_free(registered: Registry, model: Model, *, replace: bool) -> int:
     """Give the version of a model's name, 0 for a new one; `NameTaken` as in `keep_model`."""
     after = registered.version("models", model.name)
@@ -98,7 +105,7 @@ def check_free(registered: Registry, model: Model, *, replace: bool) -> int:
         before = registered.model(model.name)
         if any(before.identity(side) != model.identity(side) for side in ("image", "text")):
             imported = "other numbers, or said to be something else"
-            other = imported if before.imported else "other weights or settings"
+            other = imported if before.imported else _differing(before, model)
             raise _taken("model", model.name, f"{before.source} at {before.precision}, {other}")
     return after
 

@@ -14,6 +14,7 @@ from torch import nn
 
 import belvedere
 from belvedere.compute.models import sources
+from belvedere.compute.models.tokenizers import vocabulary
 from belvedere.demo.tokenizer import build_tokenizer, save_tokenizer
 from belvedere.store.errors import BadSource, NameTaken, NoTextTower
 from tests.compute.test_other_towers import PATCHES, TEXT, TIMM, clip_of_transformers, folder_of
@@ -58,7 +59,8 @@ def test_a_clip_of_open_clip_is_what_it_is_from_its_folder(
     folder = store.add_model("folder", source)
     mine = store.add_model("mine", **given(source))
     assert (mine.shape, [*mine.modules]) == (folder.shape, [*folder.modules])
-    assert mine.text["tokenizer"] == folder.text["tokenizer"]
+    for fact in ("vocabulary", "context_length"):
+        assert mine.text["tokenizer"][fact] == folder.text["tokenizer"][fact]
     for view in ("image_embeddings", "head_contributions", "residual_contributions", "token_contributions"):
         one, other = (store.view(view, model=name)[...] for name in ("folder", "mine"))
         np.testing.assert_array_equal(one, other, err_msg=view)
@@ -141,7 +143,7 @@ def test_without_a_tokenizer_images_alone_are_embedded(store: belvedere.Store, t
     assert store.view("head_contributions")[...].shape == (5, 2, 2, 12)
     with pytest.raises(NoTextTower, match="embeds no texts; if it can, add it with its tokenizer"):
         store.view("text_embeddings")
-    with pytest.raises(NameTaken):
+    with pytest.raises(NameTaken, match="stands for module:CLIP at float32, without a tokenizer"):
         store.add_model("mine", **asked, tokenizer=tokenizer)
     store.add_model("mine", **asked, tokenizer=tokenizer, replace=True)
     assert store.view("head_contributions").status().ready == 1
@@ -177,6 +179,75 @@ def test_a_tokenizer_that_is_of_no_use_is_refused(
 ) -> None:
     asked = {**given(folder_of(tmp_path / "net", *TOWERS["class token"])), **changed}
     with pytest.raises(BadSource, match=message):
+        store.add_model("mine", **asked)
+
+
+def test_tokenizers_that_clean_texts_otherwise_are_two(store: belvedere.Store, tmp_path: Path) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    store.add_texts("words", ["A Red_Circle, and more!", "two   blue squares"], replace=True)
+    found = []
+    for name, clean in (("lower", "lower"), ("canonical", "canonicalize")):
+        tokenizer = open_clip.SimpleTokenizer(context_length=asked["tokenizer"].context_length, clean=clean)
+        store.add_model(name, **{**asked, "tokenizer": tokenizer})
+        found.append(store.view("text_embeddings", model=name)[...])
+        with torch.inference_mode():
+            expected = asked["source"].encode_text(tokenizer(["A Red_Circle, and more!"]))
+        np.testing.assert_allclose(found[-1][0], expected[0] / expected.norm(), atol=1e-6)
+    assert np.abs(found[0][0] - found[1][0]).max() > 1e-3
+
+
+def test_a_tokenizer_of_transformers_is_the_same_whatever_it_was_called_with(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    save_tokenizer(build_tokenizer(), tmp_path / "words")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "words")
+    before = vocabulary(tokenizer)
+    tokenizer(WORDS, padding="max_length", max_length=9, truncation=True)
+    assert vocabulary(tokenizer) == before
+
+
+class Sharper(open_clip.model.CLIP):  # type: ignore[misc]  # open_clip has no types
+    """A CLIP whose embedding of an image is not its vision tower's."""
+
+    def encode_image(self, image: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        found: torch.Tensor = self.visual(image) ** 2
+        return found
+
+
+class Photo(nn.Module):
+    """A module that has a part called visual, and is no model of two sides."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.visual(pixels) * 2
+        return found
+
+
+def test_what_makes_more_of_an_image_than_its_tower_is_refused(
+    store: belvedere.Store, tmp_path: Path
+) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    asked["source"].__class__ = Sharper
+    with pytest.raises(BadSource, match="encode_image of Sharper makes something else of an image"):
+        store.add_model("mine", **asked)
+    photo = Photo(asked["source"].visual).eval()
+    mine = store.add_model("photo", photo, transform=asked["transform"], transform_id="same")
+    assert mine.tower is None
+    assert "visual.transformer.resblocks.0.mlp" in mine.modules
+
+
+@pytest.mark.parametrize("length", [12, 77])
+def test_a_tokenizer_of_another_length_is_refused(
+    store: belvedere.Store, tmp_path: Path, length: int
+) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    asked["tokenizer"] = open_clip.SimpleTokenizer(context_length=length)
+    with pytest.raises(
+        BadSource, match=f"CLIP does not take what its tokenizer gives, {length} tokens a text"
+    ):
         store.add_model("mine", **asked)
 
 

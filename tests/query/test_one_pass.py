@@ -170,6 +170,15 @@ def test_sets_with_a_block_in_common_each_have_a_pass(
     np.testing.assert_allclose(found, store.view("image_embeddings", images="photos")[:256], atol=1e-6)
 
 
+def test_units_of_one_batch_share_the_time_that_it_took(store: belvedere.Store) -> None:
+    tokens = store.view("token_contributions")
+    tokens.fill(batch_size=32, progress=False)
+    records = [engine(store).folder.records.get(unit) for unit in tokens._units()[:4]]
+    took = [record.made["seconds"] for record in records]
+    assert took == [took[0]] * 4
+    assert took[0] > 0
+
+
 class Interrupting(Progress):
     """Presses Ctrl-C once so many images went through the model."""
 
