@@ -98,7 +98,7 @@ class Names:
         for param in cls.picks.values():
             value = params.get(param)
             if value is not None and value not in METHODS.views and value not in self.imported_methods:
-                known = [*METHODS.views, *self.imported_methods]
+                known = dict.fromkeys((*METHODS.views, *self.imported_methods))
                 raise UnknownName("method whose labels are judged", str(value), known, _IMPORT)
 
     def of(self, kind: NamedKind) -> list[str]:

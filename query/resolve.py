@@ -78,7 +78,8 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
             raise UnknownName(f"input of {asked}", kind, needed)
     lacking = [field.name for field in required(cls) if field.name not in values]
     if lacking:
-        said = ", ".join((*cls.choices().get(lacking[0], ()), *(_imported(names, cls, lacking[0]))))
+        choices = (*cls.choices().get(lacking[0], ()), *_imported(names, cls, lacking[0]))
+        said = ", ".join(dict.fromkeys(choices))
         which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
         raise BadSource(f"{name} needs {lacking[0]}=…{which}")
     return _build(names, cls, inputs, values, name)
