@@ -21,7 +21,8 @@ from .remove import kind_and_names
 def command(words: tuple[str, ...], folder: Path | None) -> None:
     """Let NEW stand for what OLD does, and OLD for nothing.
 
-    What was filled under OLD is found under NEW. KIND (model, images, texts,
+    What was filled under OLD is found under NEW, and declared views of OLD are
+    of NEW; statements stay as they were written. KIND (model, images, texts,
     captioner, language, painter, judge) is needed only where OLD stands for several.
     """
     kind, (old, new) = kind_and_names(words, 2)

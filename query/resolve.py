@@ -81,8 +81,8 @@ def resolve(names: Names, name: str, inputs: Inputs, params: Mapping[str, Any]) 
         choices = (*cls.choices().get(lacking[0], ()), *_imported(names, cls, lacking[0]))
         said = ", ".join(dict.fromkeys(choices))
         which = f", one of {said}" if said else _which(names, cls, inputs, lacking[0])
-        raise BadSource(f"{name} needs {lacking[0]}=…{which}")
-    return _build(names, cls, inputs, values, name)
+        raise BadSource(f"{asked} needs {lacking[0]}=…{which}")
+    return _build(names, cls, inputs, values, asked)
 
 
 def _imported(names: Names, cls: type[View], param: str) -> list[str]:

@@ -81,7 +81,13 @@ class Imports:
         Raises `DamagedObject` where they are gone or not as they were written.
         """
         path = found.parts.get(table)
-        return None if path is None else parts.decode(self._bytes(path))
+        if path is None:
+            return None
+        try:
+            return parts.decode(self._bytes(path))
+        except DamagedObject as error:
+            whose = f"{error.what}; import {found.key} has it, of {found.facts.get('source')}"
+            raise DamagedObject(path, whose, REMEDY) from None
 
     def is_whole(self, key: str) -> bool:
         """Tell whether an import is there, and all of it as it was written."""

@@ -188,6 +188,10 @@ class View(ABC):
         """Give what tells it apart beside its inputs, by name; a table has columns of these names."""
         return {}
 
+    def among(self) -> Mapping[str, Sequence[str]]:
+        """Give columns that have one of some texts in each row of its table."""
+        return {}
+
     def companions(self) -> tuple[View, ...]:
         """List the views that a read combines with what is kept here; they are filled along with it."""
         return ()

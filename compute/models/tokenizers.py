@@ -84,6 +84,11 @@ def taken(given: Any, text_config: Any) -> Any:
         )
     if hasattr(given, "context_length"):
         return given
+    if getattr(given, "padding_side", "right") != "right":
+        raise BadSource(
+            "the tokenizer fills texts up on their left, which shifts all of them, as nothing is masked: set "
+            'tokenizer.padding_side = "right"'
+        )
     length = int(getattr(text_config, "max_position_embeddings", 0)) or int(given.model_max_length)
     return Tokenizer(given, length)
 

@@ -45,6 +45,10 @@ class Compared(Assisted, Judged):
     def compare(self, pairs: Sequence[Pair], aids: Aids) -> Values:
         """Compare the texts of pairs, which are not empty and each there once, in order."""
 
+    def among(self) -> Mapping[str, Sequence[str]]:
+        """Name the metrics."""
+        return {"metric": self.metrics()}
+
     @abstractmethod
     def metrics(self) -> Sequence[str]:
         """Name the metrics, of which each label gets a row."""

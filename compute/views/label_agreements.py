@@ -41,6 +41,10 @@ class LabelAgreements(Assisted, Judged):
                 self.activations.module, f"other={self.other!r} is the method itself", "name another one"
             )
 
+    def among(self) -> Mapping[str, Sequence[str]]:
+        """Name the metrics."""
+        return {"metric": (f"agreement:{self.other}",)}
+
     def _beside(self, start: int, stop: int) -> Sequence[Unit]:
         """List the units of the other method's labels that have some neurons."""
         block = self.others.grid.block

@@ -58,6 +58,10 @@ class LabelCosy(Assisted, Judged):
     def _paintings(self) -> Paintings:
         return Paintings(self.photo_painter, self.photo_prompt, self.photo_steps, self.photo_guidance)
 
+    def among(self) -> Mapping[str, Sequence[str]]:
+        """Name the metrics."""
+        return {"metric": ("cosy_auc", "cosy_mad")}
+
     def needs(self, index: int) -> Sequence[Unit]:
         """List the unit of labels, and all activations."""
         return (self.labels.units[index], *self.activations.units)

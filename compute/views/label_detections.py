@@ -64,6 +64,10 @@ class LabelDetections(Assisted, Judged):
         """All neurons in one unit."""
         return Grid(self.activations.shape[1], self.activations.shape[1])
 
+    def among(self) -> Mapping[str, Sequence[str]]:
+        """Name the metrics."""
+        return {"metric": ("class_auroc",)}
+
     def needs(self, index: int) -> Sequence[Unit]:
         """List all labels and all activations."""
         return (*self.labels.units, *self.activations.units)

@@ -101,6 +101,8 @@ class Named:
     """The columns of its table; None for an array."""
     combinations: Sequence[Combination]
     """What was filled under it, sorted by inputs."""
+    lost: str = ""
+    """Why it cannot be used any more, where it was declared of what is gone."""
 
 
 def named(engine: Engine) -> list[Named]:
@@ -111,8 +113,8 @@ def named(engine: Engine) -> list[Named]:
     ]
     for each, there in declared.usable(engine):
         if isinstance(there, BelvedereError):
-            continue  # what it names is gone: status says so
-        if each.view is not None:
+            views.append(Named(each.name, None, (), str(there)))
+        elif each.view is not None:
             views.append(_named(engine, each.name, view_class(each.view), there))
         else:
             schema = schema_of(there[0])

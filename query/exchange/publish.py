@@ -164,6 +164,7 @@ def contents(
     own = {name: frozen.of_catalog(engine, name) for name in catalog.COLUMNS}
     told = frozen.completeness(names, views, times, arrays)
     left_out = [one.view.title() for each in names for one in each.combinations if not one.complete]
+    left_out += [f"{each.name}: {each.lost}" for each in names if each.lost]
     return Contents({**views, **own, told.name: told}, tuple(dict.fromkeys(left_out)))
 
 

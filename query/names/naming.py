@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ...compute.views import all_views
+from ...compute.views import all_views, view_class
 from ...store.errors import BadSource, DamagedObject, UnknownName
 from ...store.folder import Folder
 from ...store.registry import INSTRUMENTS, SAID, Kind, check_name
 from ...store.sets import Instrument, Model
 from ...store.views import Source
 from ..engine import Engine
-from ..resolve import COLUMN_OF, needed_inputs
+from ..resolve import COLUMN_OF, added_as, needed_inputs, registered
+from ..sql import declared
+from ..sql.declared import Declaration
 
 KINDS: dict[str, Kind] = {
     **{"model": "models", "images": "images", "texts": "texts"},
@@ -65,6 +67,25 @@ def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
             folder.failures.follow(COLUMN_OF[found], old, new)
 
     folder.names.rename(KINDS[found], old, new, follow)
+    for each in declared.every(folder):
+        renamed = _renamed(each, found, old, new)
+        if renamed != each:
+            after = folder.names.version("declared", each.name)
+            folder.names.put_declared(each.name, asdict(renamed), after)
+
+
+def _renamed(each: Declaration, kind: str, old: str, new: str) -> Declaration:
+    """Give a declaration with another name for what it is of; a statement stays as it was written."""
+    if each.view is None:
+        return each
+    inputs = {**each.inputs, **({kind: new} if each.inputs.get(kind) == old else {})}
+    named = registered(view_class(each.view).picked(each.parameters))
+    moved = {
+        param: new
+        for param, value in each.parameters.items()
+        if param in named and value == old and added_as(named[param]) == kind
+    }
+    return replace(each, inputs=inputs, parameters={**each.parameters, **moved})
 
 
 def kind_of(folder: Folder, name: str, kind: str | None) -> str:

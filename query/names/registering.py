@@ -344,6 +344,8 @@ class Registering(ABC):
     def rename(self, old: str, new: str, kind: str | None = None) -> None:
         """Let a new name stand for what an old one does; what was filled under it is found under the new one.
 
+        Declared views of the old name are of the new one; the statements of others are as they were written.
+
         Args:
             old: The name of a model, a set of images or a set of texts.
             new: Letters, digits, "_", "-" and ".".

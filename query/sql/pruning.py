@@ -76,10 +76,12 @@ def holding(places: Sequence[Place], conditions: Sequence[OneOf]) -> list[Place]
 
 def _holding(place: Place, conditions: Sequence[OneOf]) -> Positions:
     view, grid = place.view, place.view.grid
-    same = view.pinned
+    same, among = view.pinned, view.among()
     left: Positions = np.arange(place.first, place.stop)
     for column, values in conditions:
         if (column in same and same[column] not in values) or column in view.blank:
+            return left[:0]
+        if column in among and not set(among[column]) & set(values):
             return left[:0]
         if column == view.axis_column:
             known = np.array([*values, grid.length], np.int64)
@@ -202,7 +204,11 @@ def _within(column: str, start: int, stop: int) -> pc.Expression:
 
 def _equal(view: View) -> pc.Expression:
     nulls = (pc.field(column).is_null() for column in sorted(view.blank))
-    return reduce(and_, nulls, _all_equal(view.pinned))
+    spans = (
+        (pc.field(column) >= min(texts)) & (pc.field(column) <= max(texts))  # of lists Arrow makes nothing
+        for column, texts in view.among().items()
+    )
+    return reduce(and_, (*nulls, *spans), _all_equal(view.pinned))
 
 
 def _all_equal(names: Mapping[str, str]) -> pc.Expression:

@@ -206,6 +206,22 @@ def test_a_tokenizer_of_transformers_is_the_same_whatever_it_was_called_with(
     assert vocabulary(tokenizer) == before
 
 
+def test_texts_that_are_filled_up_on_their_left_are_refused(store: belvedere.Store, tmp_path: Path) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    save_tokenizer(build_tokenizer(), tmp_path / "words")
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "words", padding_side="left")
+    with pytest.raises(BadSource, match="fills texts up on their left"):
+        store.add_model("mine", **{**asked, "tokenizer": words})
+
+
+def test_what_becomes_of_a_tokenizer_later_changes_nothing(store: belvedere.Store, tmp_path: Path) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    store.add_model("mine", **asked)
+    asked["tokenizer"].context_length = 3
+    asked["tokenizer"].clean_fn = str.upper
+    assert store.view("text_embeddings")[...].shape == (3, 12)
+
+
 class Sharper(open_clip.model.CLIP):  # type: ignore[misc]  # open_clip has no types
     """A CLIP whose embedding of an image is not its vision tower's."""
 

@@ -192,6 +192,33 @@ def test_what_another_process_imports_is_seen_at_once(store: belvedere.Store) ->
     assert store.sql(query, fill=True).fetchall() == [(0, "night")]  # of the same two imports
 
 
+def test_a_metric_leaves_the_tables_that_have_it(store: belvedere.Store) -> None:
+    judged(store, "classes", COLUMNS, method="theirs")
+    query = "SELECT neuron, value FROM label_evaluations WHERE metric = 'class_auroc' AND method = 'theirs'"
+    assert store.plan(query).most.units == 0
+    assert store.sql(query).completeness.complete
+    lacking = store.sql(query.replace("class_auroc", "clip_cosine")).completeness
+    assert [name for name, each in lacking.views.items() if each.needed > each.ready] == [
+        "label_clip_cosines"
+    ]
+    both = "FROM label_evaluations WHERE metric IN ('class_auroc', 'clip_cosine') AND method = 'theirs'"
+    assert store.sql(both, fill=True).completeness.views["label_clip_cosines"].filled == 1
+
+
+def test_a_declared_view_follows_its_model_to_another_name(store: belvedere.Store) -> None:
+    asked: dict[str, Any] = {"by": "clip", "method": "theirs", "references": "truth", **NET}
+    store.declare("mine", "label_evaluations", **asked, judge_clip="clip", images="colours")
+    store.declare("few", sql="SELECT neuron FROM invert_labels WHERE model = 'net' AND neuron < 2")
+    for query in ("FROM mine", "FROM few"):
+        assert store.sql(query, fill=True).completeness.complete
+    for old, new in (("net", "network"), ("clip", "b16"), ("truth", "real")):
+        store.rename(old, new)
+    assert len(store.sql("FROM mine").fetchall()) == 3
+    store.remove("colours", "images", dry_run=False)
+    told = store.publish().left_out
+    assert any(each.startswith("mine: ") and "colours" in each for each in told)
+
+
 def test_a_model_that_is_renamed_and_one_that_is_the_same_have_the_labels(store: belvedere.Store) -> None:
     judged(store, "clip", COLUMNS, method="theirs", references="truth")
     store.rename("net", "network")
@@ -276,7 +303,9 @@ def test_a_damaged_import_hides_nothing_and_stops_nothing_else(store: belvedere.
     theirs = found["label_clip_cosines[net × colours × colours × theirs]"]
     assert (theirs.ready, theirs.stale) == (0, 1)
     assert "import its file again" in theirs.causes[0]
-    with pytest.raises(DamagedObject, match="import its file again"):
+    with pytest.raises(
+        DamagedObject, match=rf"import {take(store, preview=True)} has it, of labels.csv.*again"
+    ):
         again.sql("SELECT * FROM label_evaluations").fetchall()
     take(again)
     assert again.sql("SELECT count(*) FROM label_clip_cosines").fetchall() == [(7,)]

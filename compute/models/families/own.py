@@ -125,7 +125,7 @@ def take(module: Any, transform: Any, transform_id: str | None, tokenizer: Any =
             f"{type(module).__name__} cannot be copied ({error}), so it cannot be kept safe"
         ) from error
     two_sided.check_images(kept, transform)
-    tokens = two_sided.tokenizer_of(kept, tokenizer)
+    tokens = two_sided.tokenizer_of(kept, copy.deepcopy(tokenizer))
     if tokens is not None:
         two_sided.check_texts(kept, tokens)
     return Own(kept, transform, transform_id, tokens)
