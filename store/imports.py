@@ -86,8 +86,8 @@ class Imports:
         try:
             return parts.decode(self._bytes(path))
         except DamagedObject as error:
-            whose = f"{error.what}; import {found.key} has it, of {found.facts.get('source')}"
-            raise DamagedObject(path, whose, REMEDY) from None
+            whose = f"it is of import {found.key}, {found.facts.get('source')}"
+            raise DamagedObject(path, error.what, f"{whose}: {REMEDY}") from None
 
     def is_whole(self, key: str) -> bool:
         """Tell whether an import is there, and all of it as it was written."""

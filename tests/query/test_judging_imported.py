@@ -303,9 +303,8 @@ def test_a_damaged_import_hides_nothing_and_stops_nothing_else(store: belvedere.
     theirs = found["label_clip_cosines[net × colours × colours × theirs]"]
     assert (theirs.ready, theirs.stale) == (0, 1)
     assert "import its file again" in theirs.causes[0]
-    with pytest.raises(
-        DamagedObject, match=rf"import {take(store, preview=True)} has it, of labels.csv.*again"
-    ):
+    whose = f"it is of import {take(store, preview=True)}, labels.csv: import its file again"
+    with pytest.raises(DamagedObject, match=whose):
         again.sql("SELECT * FROM label_evaluations").fetchall()
     take(again)
     assert again.sql("SELECT count(*) FROM label_clip_cosines").fetchall() == [(7,)]
