@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...store import digest
 
@@ -47,8 +51,14 @@ def plain(value: Any, within: tuple[Any, ...] = ()) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
+    if isinstance(value, complex | bytes | slice | range | Enum | torch.dtype | torch.device):
+        return repr(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return [str(value.dtype), list(value.shape), digest.of_bytes(value.tobytes())]
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, map(plain, value)))
     if isinstance(value, dict):
         return [[plain(key), plain(each)] for key, each in value.items()]
     if isinstance(value, torch.Tensor):
@@ -81,6 +91,10 @@ def code_of(thing: Any) -> list[str]:
     name = [home, str(thing.__qualname__)]
     if home.partition(".")[0] in LIBRARIES:
         return name
+    if isinstance(thing, type):
+        known = LIBRARIES | sys.stdlib_module_names
+        own = (each for each in thing.__bases__ if each.__module__.partition(".")[0] not in known)
+        name += [word for each in own for word in code_of(each)]
     try:
         return [*name, digest.of_bytes(inspect.getsource(thing).encode())]
     except (OSError, TypeError):  # typed into a prompt: there is no file to read

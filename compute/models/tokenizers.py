@@ -77,6 +77,11 @@ def taken(given: Any, text_config: Any) -> Any:
     configuration of the model's text side says. `BadSource` for any other: nothing identifies its vocabulary.
     """
     inner = getattr(given, "tokenizer", given)
+    if hasattr(inner, "get_vocab") and getattr(inner, "backend_tokenizer", None) is None:
+        raise BadSource(
+            f"nothing identifies what the code of a {type(given).__name__} does, which has no backend: give "
+            "the fast one of transformers"
+        )
     if not any(hasattr(inner, name) for name in ("backend_tokenizer", "encoder", "get_vocab")):
         raise BadSource(
             f"tokenizer={given!r} is neither one of open_clip's (open_clip.get_tokenizer) nor of "
@@ -94,8 +99,13 @@ def taken(given: Any, text_config: Any) -> Any:
 
 
 def teach(net: Any) -> None:
-    """Let a model of transformers embed tokens as open_clip's do; what pads a text follows its end."""
+    """Let a model of transformers embed as open_clip's do; what pads a text follows its end."""
     net.encode_text = partial(_encode_text, net)
+    net.encode_image = partial(_encode_image, net)
+
+
+def _encode_image(net: Any, pixels: Tensor) -> Tensor:
+    return cast("Tensor", net.get_image_features(pixel_values=pixels).pooler_output)
 
 
 def _encode_text(net: Any, tokens: Tensor) -> Tensor:

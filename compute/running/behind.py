@@ -30,8 +30,9 @@ class Behind(Generic[T]):
         """Wait for what is under way, and tell of it; False where nothing is."""
         if self._under_way is None:
             return False
-        (future, tell), self._under_way = self._under_way, None
-        future.exception()  # waits, also where the caller is interrupted: a unit is whole or not there
+        future, tell = self._under_way
+        future.exception()  # waits; who is interrupted here can settle it again
+        self._under_way = None
         tell(future)
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -193,10 +193,11 @@ def _run(
                 for some, take in running.parts([rows[place] for place in places], pixels):
                     behind.put(take, partial(put, some, absent))
                 tick(count)
-        except KeyboardInterrupt:  # a worker that is told to end, too: what went through already is kept
             behind.settle()
+        except KeyboardInterrupt:  # a worker that is told to end, too: what went through already is kept
+            with suppress(Exception):  # what is wrong with it the next run says
+                behind.settle()
             raise
-        behind.settle()
     drafts.lack({rows[place]: reason for place, reason in batches.absent.items()})
 
 

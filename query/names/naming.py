@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from ...compute.views import all_views, view_class
-from ...store.errors import BadSource, DamagedObject, UnknownName
+from ...store.errors import BadSource, BelvedereError, DamagedObject, UnknownName
 from ...store.folder import Folder
 from ...store.registry import INSTRUMENTS, SAID, Kind, check_name
 from ...store.sets import Instrument, Model
 from ...store.views import Source
 from ..engine import Engine
+from ..known import NamedKind
 from ..resolve import COLUMN_OF, added_as, needed_inputs, registered
 from ..sql import declared
 from ..sql.declared import Declaration
@@ -67,11 +69,13 @@ def rename(engine: Engine, old: str, new: str, kind: str | None) -> None:
             folder.failures.follow(COLUMN_OF[found], old, new)
 
     folder.names.rename(KINDS[found], old, new, follow)
-    for each in declared.every(folder):
-        renamed = _renamed(each, found, old, new)
-        if renamed != each:
-            after = folder.names.version("declared", each.name)
-            folder.names.put_declared(each.name, asdict(renamed), after)
+    for name in folder.names.names("declared"):
+        put = False
+        while not put:  # another process declares it at the same time: look again
+            after = folder.names.version("declared", name)
+            each = declared.find(folder, name)
+            renamed = each and _renamed(each, found, old, new)
+            put = renamed == each or folder.names.put_declared(name, asdict(cast("Any", renamed)), after)
 
 
 def _renamed(each: Declaration, kind: str, old: str, new: str) -> Declaration:
@@ -79,7 +83,9 @@ def _renamed(each: Declaration, kind: str, old: str, new: str) -> Declaration:
     if each.view is None:
         return each
     inputs = {**each.inputs, **({kind: new} if each.inputs.get(kind) == old else {})}
-    named = registered(view_class(each.view).picked(each.parameters))
+    named: Mapping[str, NamedKind] = {}
+    with suppress(BelvedereError):  # a view of a package that is not there: nobody knows its parameters
+        named = registered(view_class(each.view).picked(each.parameters))
     moved = {
         param: new
         for param, value in each.parameters.items()

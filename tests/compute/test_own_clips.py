@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import open_clip
 import pytest
 import torch
 import transformers
+from PIL import Image
 from torch import nn
 
 import belvedere
 from belvedere.compute.models import sources
+from belvedere.compute.models.families import two_sided
 from belvedere.compute.models.tokenizers import vocabulary
 from belvedere.demo.tokenizer import build_tokenizer, save_tokenizer
 from belvedere.store.errors import BadSource, NameTaken, NoTextTower
 from tests.compute.test_other_towers import PATCHES, TEXT, TIMM, clip_of_transformers, folder_of
+from tests.helping import helping
 from tests.worlds import SIDE, add_pictures
 
 TOWERS: dict[str, tuple[dict[str, Any], int]] = {
@@ -220,6 +224,66 @@ def test_what_becomes_of_a_tokenizer_later_changes_nothing(store: belvedere.Stor
     asked["tokenizer"].context_length = 3
     asked["tokenizer"].clean_fn = str.upper
     assert store.view("text_embeddings")[...].shape == (3, 12)
+
+
+@pytest.mark.parametrize("cleans", [functools.partial(str.replace, "a", "b"), str.upper])
+def test_what_cleans_texts_is_part_of_a_tokenizer(
+    store: belvedere.Store, tmp_path: Path, cleans: Any
+) -> None:
+    asked = given(folder_of(tmp_path / "net", *TOWERS["class token"]))
+    first = store.add_model("first", **asked)
+    asked["tokenizer"].clean_fn = cleans
+    assert two_sided.settings(asked["tokenizer"]) != first.text["tokenizer"]["settings"]
+    asked["tokenizer"].clean_fn = Upper()
+    with pytest.raises(BadSource, match="nothing identifies what clean_fn of the tokenizer does"):
+        store.add_model("second", **asked)
+
+
+class Upper:
+    """Cleans texts, as nobody can tell how."""
+
+    def __call__(self, text: str) -> str:
+        return text.upper()
+
+
+def twin_of(tmp_path: Path) -> tuple[Any, Any]:
+    """A small CLIP of transformers, and its preprocessing."""
+    net: Any = sources.find(folder_of(tmp_path / "ours", *TOWERS["class token"])).build("float32")
+    processor = transformers.CLIPImageProcessor(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    return clip_of_transformers(net, TEXT), lambda picture: processor(images=picture, return_tensors="pt")[
+        "pixel_values"
+    ][0]
+
+
+def test_a_projection_of_another_kind_is_refused(store: belvedere.Store, tmp_path: Path) -> None:
+    twin, transform = twin_of(tmp_path)
+    twin.visual_projection = nn.Sequential(twin.visual_projection, nn.GELU()).eval()
+    with pytest.raises(BadSource, match="get_image_features of CLIPModel makes something else of an image"):
+        store.add_model("mine", twin, transform=transform, transform_id="theirs")
+
+
+def test_texts_that_need_a_mask_are_refused(store: belvedere.Store, tmp_path: Path) -> None:
+    twin, transform = twin_of(tmp_path)
+    twin.config.model_type = "chinese_clip"
+    save_tokenizer(build_tokenizer(), tmp_path / "words")
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "words")
+    with pytest.raises(BadSource, match="texts are embedded by those of clip and siglip"):
+        store.add_model("mine", twin, transform=transform, transform_id="theirs", tokenizer=words)
+
+
+def test_a_clip_of_transformers_compares_neurons_with_words(store: belvedere.Store, tmp_path: Path) -> None:
+    twin, transform = twin_of(tmp_path)
+    save_tokenizer(build_tokenizer(), tmp_path / "words")
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "words")
+    mine = store.add_model("mine", twin, transform=transform, transform_id="theirs", tokenizer=words)
+    pictures = [Image.new("RGB", (20, 20), colour) for colour in ("teal", "red")]
+    found = helping(store).embeddings(mine, pictures)
+    with torch.inference_mode():
+        stacked = torch.stack([transform(each) for each in pictures])
+        expected = twin.get_image_features(pixel_values=stacked).pooler_output
+    np.testing.assert_allclose(found, torch.nn.functional.normalize(expected, dim=-1), atol=1e-6)
 
 
 class Sharper(open_clip.model.CLIP):  # type: ignore[misc]  # open_clip has no types

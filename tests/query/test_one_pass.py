@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import belvedere
-from belvedere.compute.running import steps
+from belvedere.compute.running import image_pass, steps
+from belvedere.compute.running.behind import Behind
 from belvedere.compute.running.report import Progress, Report
 from belvedere.compute.running.steps import Step
 from belvedere.compute.towers.trace import Trace
@@ -204,6 +206,40 @@ def test_who_is_interrupted_keeps_the_units_whose_images_went_through(
     store.work(views, batch_size=8, progress=False)
     np.testing.assert_array_equal(kept[:24], whole)
     assert not [each for each in (store.path / "claims").rglob("*") if each.is_file()]
+
+
+def test_an_interrupt_goes_before_what_is_wrong_with_a_batch(
+    store: belvedere.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*given: object) -> float:
+        return float("nan")
+
+    monkeypatch.setattr(image_pass, "check", wrong)
+    with pytest.raises(KeyboardInterrupt):
+        store.view("token_contributions").fill(batch_size=8, progress=Interrupting(8))
+    assert store.errors() == []
+
+
+def test_who_is_interrupted_while_waiting_can_settle_again() -> None:
+    behind, told = Behind[int](), list[int]()
+
+    class Waiting:
+        times = 0
+
+        def exception(self) -> None:
+            self.times += 1
+            if self.times == 1:
+                raise KeyboardInterrupt
+
+        def result(self) -> int:
+            return 3
+
+    behind._under_way = cast("Any", (Waiting(), lambda future: told.append(future.result())))
+    with pytest.raises(KeyboardInterrupt):
+        behind.settle()
+    assert behind.settle()
+    assert (told, behind.settle()) == ([3], False)
+    behind.close()
 
 
 def test_a_step_comes_apart_by_what_its_units_cover(store: belvedere.Store) -> None:

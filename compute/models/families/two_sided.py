@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -11,7 +12,7 @@ from PIL import Image
 from ....store import digest
 from ....store.errors import BadSource, UnsupportedTower
 from .. import model_files, tokenizers
-from ..made_of import LIBRARIES, code_of, plain, structure
+from ..made_of import code_of, plain, structure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +23,8 @@ PARTS = ("visual", "vision_model")
 
 PICTURES = (224, 256, 128, 64, 32, 384, 336, 448, 512)
 """Sizes of empty pictures that a preprocessing is tried with, in pixels."""
+TAUGHT = ("clip", "siglip")
+"""Kinds of transformers' models whose texts are embedded."""
 CLOSE = 1e-3
 """How far two embeddings of unit norm may be apart that are the same but for rounding."""
 
@@ -34,6 +37,12 @@ def tokenizer_of(module: Any, given: Any) -> Any:
         raise BadSource(
             f"tokenizer=… goes with a model that embeds texts, and {type(module).__name__} has neither "
             "encode_text nor get_text_features"
+        )
+    kind = getattr(getattr(module, "config", None), "model_type", None)
+    if not hasattr(module, "encode_text") and kind not in TAUGHT:
+        raise BadSource(
+            f"of transformers' models, texts are embedded by those of {' and '.join(TAUGHT)}, whose padding "
+            f"needs no mask; {type(module).__name__} is of {kind!r}"
         )
     return tokenizers.taken(given, getattr(getattr(module, "config", None), "text_config", None))
 
@@ -104,11 +113,19 @@ def settings(tokens: Any) -> list[Any]:
     told = {
         name: plain(value)
         for name, value in sorted(given.items())
-        if isinstance(value, bool | int | str | None) or inspect.isfunction(value)
+        if isinstance(value, bool | int | str | None) or (callable(value) and not inspect.ismethod(value))
     }
+    strange = [name for name, value in told.items() if callable(given[name]) and not _has_code(given[name])]
+    if strange:
+        raise BadSource(f"nothing identifies what {strange[0]} of the tokenizer does: make it a function")
     inner = own or getattr(tokens, "tokenizer", tokens)
     sides = {name: getattr(inner, name, None) for name in ("padding_side", "truncation_side", "pad_token_id")}
     return [code_of(type(tokens)), told, sides]
+
+
+def _has_code(value: Any) -> bool:
+    """Tell whether something that is called is a function, or one with values put in, or a class."""
+    return hasattr(value, "__qualname__") or (isinstance(value, partial) and _has_code(value.func))
 
 
 def check_texts(module: Any, tokens: Any) -> None:
@@ -134,32 +151,43 @@ def check_images(module: Any, transform: Any) -> None:
     """
     import torch
 
-    side, run = image_side(module), getattr(module, "encode_image", None)
+    side = image_side(module)
     if side is module:
         return
-    if run is None:
-        home = getattr(type(module).get_image_features, "__module__", "")
-        if home.partition(".")[0] not in LIBRARIES:
-            raise _more(module, "get_image_features")
-        return
+    name = "encode_image" if hasattr(module, "encode_image") else "get_image_features"
     for length in PICTURES:
         try:
             with torch.inference_mode():
                 blank = transform(Image.new("RGB", (length, length)))[None]
                 noise = torch.randn(blank.shape, generator=torch.Generator().manual_seed(0))
                 pixels = noise.to(next(module.parameters()))
-                ours, theirs = (_unit(each) for each in (side(pixels), run(pixels)))
-        except Exception:  # whatever either raises for pictures of a size that it was not made for
+                ours = _unit(_looked_into(module, side)(pixels))
+        except Exception:  # whatever it raises for pictures of a size that it was not made for
             continue
+        try:
+            with torch.inference_mode():
+                theirs = _unit(getattr(module, name)(pixels))
+        except Exception as error:
+            raise _more(module, name) from error
         if ours.shape != theirs.shape or not torch.allclose(ours, theirs, atol=CLOSE, equal_nan=True):
-            raise _more(module, "encode_image")
+            raise _more(module, name)
         return
+
+
+def _looked_into(module: Any, side: Any) -> Any:
+    """Give what runs the vision tower as it is taken apart; as it is, where it cannot be."""
+    from ...towers.vision import vision
+
+    try:
+        return vision(side if hasattr(module, "visual") else module).run
+    except UnsupportedTower:
+        return side
 
 
 def _unit(output: Any) -> Any:
     import torch
 
-    first = output[0] if isinstance(output, tuple) else output
+    first = output[0] if isinstance(output, tuple) else getattr(output, "pooler_output", output)
     return torch.nn.functional.normalize(first.float(), dim=-1)
 
 
