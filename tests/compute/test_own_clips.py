@@ -18,6 +18,7 @@ import belvedere
 from belvedere.compute.models import sources
 from belvedere.compute.models.families import two_sided
 from belvedere.compute.models.tokenizers import vocabulary
+from belvedere.demo import clip_dir
 from belvedere.demo.tokenizer import build_tokenizer, save_tokenizer
 from belvedere.store.errors import BadSource, NameTaken, NoTextTower
 from tests.compute.test_other_towers import PATCHES, TEXT, TIMM, clip_of_transformers, folder_of
@@ -237,6 +238,16 @@ def test_what_cleans_texts_is_part_of_a_tokenizer(
     asked["tokenizer"].clean_fn = Upper()
     with pytest.raises(BadSource, match="nothing identifies what clean_fn of the tokenizer does"):
         store.add_model("second", **asked)
+
+
+def test_a_tokenizer_of_open_clip_that_holds_one_of_transformers_is_taken(store: belvedere.Store) -> None:
+    folder = f"local-dir:{clip_dir()}"
+    net, _, transform = open_clip.create_model_and_transforms(folder)
+    asked = {"transform": transform, "transform_id": "its own", "tokenizer": open_clip.get_tokenizer(folder)}
+    store.add_model("demo", "demo:clip")
+    store.add_model("mine", net.eval(), **asked)
+    one, other = (store.view("text_embeddings", model=name)[...] for name in ("demo", "mine"))
+    np.testing.assert_array_equal(one, other)
 
 
 class Upper:

@@ -109,7 +109,8 @@ def _identified(net: nn.Module, parts: Sequence[str], *, among: bool) -> dict[st
 def settings(tokens: Any) -> list[Any]:
     """Say what a tokenizer does beside looking up: its class, and what it was made with."""
     own = getattr(tokens, "own", None)  # one of transformers'
-    given = {} if own is not None else vars(tokens)
+    inner = own or getattr(tokens, "tokenizer", tokens)  # which its vocabulary identifies
+    given = {} if own else {name: value for name, value in vars(tokens).items() if value is not inner}
     told = {
         name: plain(value)
         for name, value in sorted(given.items())
@@ -118,7 +119,6 @@ def settings(tokens: Any) -> list[Any]:
     strange = [name for name, value in told.items() if callable(given[name]) and not _has_code(given[name])]
     if strange:
         raise BadSource(f"nothing identifies what {strange[0]} of the tokenizer does: make it a function")
-    inner = own or getattr(tokens, "tokenizer", tokens)
     sides = {name: getattr(inner, name, None) for name in ("padding_side", "truncation_side", "pad_token_id")}
     return [code_of(type(tokens)), told, sides]
 
