@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from ...compute.neurons import neuron_labels
 from ...store import parts
 from ...store.rivals import replaced
 from ...store.sets import MethodLabels
-from .imported_tables import target_of
+from .imported_tables import by_target
 
 if TYPE_CHECKING:
     from ...store.folder import Folder
@@ -20,16 +20,8 @@ if TYPE_CHECKING:
 
 USABLE = frozenset({"ok", "group"})
 """The statuses of labels that say something."""
-COLUMNS: Mapping[str, str] = MappingProxyType(
-    {
-        "neuron": "int32",
-        "rank": "int32",
-        "label": "string",
-        "score": "float64",
-        "score_name": "string",
-        "status": "string",
-    }
-)
+COLUMNS = {name: kind for name, kind in neuron_labels.COLUMNS.items() if name not in {"module", "method"}}
+"""What is said of each neuron; the module and the method are the same for all."""
 _FACTS = ("source", "file", "adapter", "rows_ok", "time")
 """What is known of an import that its labels' lineage tells."""
 
@@ -67,9 +59,7 @@ class ImportedMethods:
         every = list(self._folder.imports.every())
         gone = replaced(every)
         there = [each for each in every if each.key not in gone and each.facts["kind"] == "labels"]
-        names: dict[str, list[str]] = {}
-        for model in self._folder.names.models() if there else ():
-            names.setdefault(target_of(self._folder.names.model(model)), []).append(model)
+        names = by_target(self._folder) if there else {}
         seen = (
             tuple((each.key, *each.parts.values()) for each in there),
             tuple((target, *models) for target, models in sorted(names.items())),

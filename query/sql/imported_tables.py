@@ -81,9 +81,7 @@ def table(folder: Folder, name: str) -> pa.Table:
     """
     every = list(folder.imports.every())
     gone = replaced(every)
-    names: dict[str, list[str]] = {}
-    for model in folder.names.models():
-        names.setdefault(target_of(folder.names.model(model)), []).append(model)
+    names = by_target(folder)
     wanted = parts.schema(TABLES[name])
     if name == "imports":
         told = [_import(each, names.get(each.facts["target"], []), gone.get(each.key)) for each in every]
@@ -123,6 +121,14 @@ def _import(found: Import, models: Sequence[str], replaced_by: str | None) -> di
         "time": facts["time"],
         "replaced_by": replaced_by,
     }
+
+
+def by_target(folder: Folder) -> dict[str, list[str]]:
+    """List the names of models by the digest of what has their neurons."""
+    names: dict[str, list[str]] = {}
+    for model in folder.names.models():
+        names.setdefault(target_of(folder.names.model(model)), []).append(model)
+    return names
 
 
 def target_of(model: Model) -> str:

@@ -56,10 +56,7 @@ class Own(Found):
 
     def tower(self, net: nn.Module) -> Tower:
         """Take it apart where it is a tower whose parts are known."""
-        from ...towers.vision import vision
-
-        side = two_sided.image_side(net)  # a model of transformers is known as a whole
-        return vision(side if side is getattr(net, "visual", None) else net)
+        return two_sided.tower(net)
 
     def transform(self, net: nn.Module) -> Transform:
         """Give the preprocessing that came with it."""

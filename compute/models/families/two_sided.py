@@ -17,12 +17,10 @@ from ..made_of import code_of, plain, structure
 if TYPE_CHECKING:
     from torch import nn
 
+    from ...towers.tower import Tower
+
 PARTS = ("visual", "vision_model")
 """What open_clip and transformers call the part of a model that images go through, beside one for texts."""
-
-
-PICTURES = (224, 256, 128, 64, 32, 384, 336, 448, 512)
-"""Sizes of empty pictures that a preprocessing is tried with, in pixels."""
 TAUGHT = ("clip", "siglip")
 """Kinds of transformers' models whose texts are embedded."""
 CLOSE = 1e-3
@@ -57,15 +55,23 @@ def image_side(net: nn.Module) -> nn.Module:
     return next((each for each in found if isinstance(each, nn.Module)), net)
 
 
+def tower(net: nn.Module) -> Tower:
+    """Take the vision tower apart, where its parts are known; a model of transformers is known as a whole."""
+    from ...towers.vision import vision
+
+    side = image_side(net)
+    return vision(side if side is getattr(net, "visual", None) else net)
+
+
 def _text_sizes(net: nn.Module) -> dict[str, Any]:
     """Give the sizes of a text tower that is taken apart, as open_clip's configurations have them."""
     from ...towers.text import text
 
     try:
-        tower = text(net)
+        found = text(net)
     except UnsupportedTower:
         return {}
-    shape, projection = tower.shape, tower.projection
+    shape, projection = found.shape, found.projection
     sizes = {"layers": shape.layers, "heads": shape.heads, "width": shape.width}
     last = {"proj_type": "none"} if projection is None else {}
     bias = {"proj_bias": True} if getattr(projection, "bias", None) is not None else {}
@@ -151,17 +157,18 @@ def check_images(module: Any, transform: Any) -> None:
     """
     import torch
 
-    side = image_side(module)
-    if side is module:
+    from ..loaded import SIDES
+
+    if image_side(module) is module:
         return
     name = "encode_image" if hasattr(module, "encode_image") else "get_image_features"
-    for length in PICTURES:
+    for length in SIDES:
         try:
             with torch.inference_mode():
                 blank = transform(Image.new("RGB", (length, length)))[None]
                 noise = torch.randn(blank.shape, generator=torch.Generator().manual_seed(0))
                 pixels = noise.to(next(module.parameters()))
-                ours = _unit(_looked_into(module, side)(pixels))
+                ours = _unit(_looked_into(module)(pixels))
         except Exception:  # whatever it raises for pictures of a size that it was not made for
             continue
         try:
@@ -174,14 +181,12 @@ def check_images(module: Any, transform: Any) -> None:
         return
 
 
-def _looked_into(module: Any, side: Any) -> Any:
+def _looked_into(module: Any) -> Any:
     """Give what runs the vision tower as it is taken apart; as it is, where it cannot be."""
-    from ...towers.vision import vision
-
     try:
-        return vision(side if hasattr(module, "visual") else module).run
+        return tower(module).run
     except UnsupportedTower:
-        return side
+        return image_side(module)
 
 
 def _unit(output: Any) -> Any:
